@@ -1,0 +1,1 @@
+//! The agent: the same binary at work on a target, over one pair of pipes.

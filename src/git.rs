@@ -1,0 +1,1 @@
+//! Repositories: clone and update.

@@ -1,0 +1,1 @@
+//! Evaluation of HCL expressions over the tree of `hcl-edit`.

@@ -1,0 +1,49 @@
+//! `ryo` carries out the flows of a rollyourown.xyz deployment itself, through the APIs of the systems involved.
+//!
+//! # The architecture, in reading order
+//!
+//! - **Edge**: [`cli`] says what was typed, [`rig`] opens the connections that are meant, [`failure`] turns any error
+//!   into a message, hints and an exit code, [`ui`] turns events into bars, lines or JSON.
+//! - **Flows**: [`flow`] says what happens, in which order. A flow looks at the world once, makes a [`plan`] (a value)
+//!   with pure code, and one loop applies it.
+//! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks, [`module`] is one file per
+//!   Ansible module, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to what was evaluated.
+//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`agent`], [`git`].
+//! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
+//!   [`ssh`], [`local`], [`container`].
+//! - **Words**: [`event`], [`yaml`], [`secret`], [`place`] know nothing of ours.
+//!
+//! Imports go down this list, never up; `tests/suite/architecture.rs` holds the rule as a table.
+
+pub mod cli;
+pub mod failure;
+pub mod rig;
+pub mod ui;
+
+pub mod flow;
+pub mod plan;
+
+pub mod hcl;
+pub mod module;
+pub mod packer;
+pub mod playbook;
+pub mod project;
+pub mod terraform;
+
+pub mod agent;
+pub mod consul;
+pub mod git;
+pub mod lxd;
+
+pub mod http;
+pub mod machine;
+
+pub mod container;
+pub mod local;
+pub mod ssh;
+pub mod wire;
+
+pub mod event;
+pub mod place;
+pub mod secret;
+pub mod yaml;

@@ -1,0 +1,38 @@
+//! `*.pkr.hcl` → image builds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::place::Place;
+
+/// One image to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// Where its source block starts.
+    pub place: Place,
+    /// Base image as written, e.g. `ubuntu-minimal:focal`, an alias or a fingerprint.
+    pub image: String,
+    /// Profile of the build instance, if one is named.
+    pub profile: Option<String>,
+    /// Alias of the result, e.g. `ryo-gitea-gitea-1`.
+    pub alias: String,
+    /// The alias without the version: names the image whatever its version.
+    pub alias_prefix: String,
+    /// Properties of the result.
+    pub properties: BTreeMap<String, String>,
+    /// What is run in the build instance, in order.
+    pub provisioners: Vec<Provisioner>,
+    /// Configuration keys of the build instance (`launch_config`).
+    pub launch_config: BTreeMap<String, String>,
+}
+
+/// A playbook to run in a build instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provisioner {
+    /// The playbook.
+    pub playbook: PathBuf,
+    /// The inventory.
+    pub inventory: PathBuf,
+    /// Extra variables, in order (`-e`, `--extra-vars`), each as `k=v …` or JSON, as on Ansible's command line.
+    pub extra_vars: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! Steps, plans, and how a plan is printed.

@@ -1,0 +1,3 @@
+//! Playbooks: parsed, scoped, rendered and run.
+
+pub mod connection;

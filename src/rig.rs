@@ -1,0 +1,1 @@
+//! What was meant: opens the connections that a flow needs.

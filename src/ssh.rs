@@ -1,0 +1,1 @@
+//! SSH: a machine, and streams to sockets and ports behind it.

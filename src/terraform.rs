@@ -1,0 +1,83 @@
+//! `*.tf` files → resources, in the order in which they are made.
+
+use std::collections::BTreeMap;
+
+use crate::place::Place;
+
+/// Everything that the files of one root module want, evaluated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deployment {
+    /// Sorted so that everything stands behind what it depends on; otherwise in the order of the files.
+    pub resources: Vec<Resource>,
+    /// The `consul` provider, if one is configured.
+    pub consul: Option<ConsulProvider>,
+}
+
+/// Where the Consul server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsulProvider {
+    /// Host and port, e.g. `[fd10:10:10:1::1:1]:8500`.
+    pub address: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Datacenter, if one is named.
+    pub datacenter: Option<String>,
+    /// Where it is configured.
+    pub place: Place,
+}
+
+/// One thing to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// As Terraform writes it, e.g. `module.acl.consul_keys.deny["x"]`.
+    pub address: String,
+    /// Where its block starts.
+    pub place: Place,
+    /// Addresses of what must be there first.
+    pub depends_on: Vec<String>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a resource is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `lxd_container`, `lxd_instance`, `incus_instance`.
+    Instance(Instance),
+    /// `consul_keys`.
+    ConsulKeys(Vec<ConsulKey>),
+}
+
+/// A container or virtual machine, as wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// Name on the server.
+    pub name: String,
+    /// Image alias or fingerprint, perhaps with `remote:` in front.
+    pub image: String,
+    /// Profiles in order.
+    pub profiles: Vec<String>,
+    /// Configuration keys, e.g. `user.user-data`; `limits` blocks become `limits.*`.
+    pub config: BTreeMap<String, String>,
+    /// Devices by name; `type` is one of the properties.
+    pub devices: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether it is a virtual machine.
+    pub virtual_machine: bool,
+    /// Whether it goes when it stops.
+    pub ephemeral: bool,
+    /// Whether it is to run (`running`, `start_container`).
+    pub running: bool,
+    /// Description shown by the server.
+    pub description: String,
+}
+
+/// One Consul key, as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsulKey {
+    /// Path without a leading slash.
+    pub path: String,
+    /// Value, perhaps empty.
+    pub value: String,
+    /// Whether it goes when it is no longer wanted.
+    pub delete: bool,
+}

@@ -1,0 +1,1 @@
+//! Events → progress bars, plain log, JSON lines.

@@ -1,0 +1,381 @@
+//! YAML with positions, in the two dialects that the repositories are read in.
+//!
+//! Ansible reads YAML 1.1 (`yes` is true, `0644` is octal), Terraform's `yamldecode` something like 1.2. Sources:
+//! PyYAML's resolver, go-cty-yaml's resolver.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+use serde_json::{Map, Number, Value};
+use thiserror::Error;
+
+/// How plain scalars are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// YAML 1.1, as Ansible (`PyYAML`).
+    Ansible,
+    /// As Terraform's and Packer's `yamldecode`.
+    Terraform,
+}
+
+/// The text is not YAML, or more than a reader should take.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What is wrong.
+    pub message: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// A list.
+    Seq(Vec<Node>),
+    /// Keys and values in the order of the text.
+    Map(Vec<(Node, Node)>),
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it holds.
+    pub kind: Kind,
+    /// The text of a plain scalar as written, e.g. `0644` where `kind` is `Int(420)`.
+    pub raw: Option<String>,
+    /// Its tag, e.g. `!vault`.
+    pub tag: Option<String>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+impl Node {
+    /// Returns the value under `key` of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entries().iter().rev().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// Returns keys and values of a mapping; nothing for anything else.
+    pub fn entries(&self) -> &[(Self, Self)] {
+        match &self.kind {
+            Kind::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Returns the items of a list; nothing for anything else.
+    pub fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::Seq(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Returns the text of a text scalar.
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the text of any scalar as it was written.
+    pub fn written(&self) -> Option<&str> {
+        self.text().or(self.raw.as_deref())
+    }
+
+    /// Says what kind of value it is, for messages.
+    pub fn describe(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "a truth value",
+            Kind::Int(_) | Kind::Float(_) => "a number",
+            Kind::Str(_) => "text",
+            Kind::Seq(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+
+    /// Returns the value without positions. Keys that are no text become text as written.
+    pub fn value(&self) -> Value {
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Int(value) => Value::from(*value),
+            Kind::Float(value) => Number::from_f64(*value).map_or(Value::Null, Value::Number),
+            Kind::Str(text) => Value::String(text.clone()),
+            Kind::Seq(items) => items.iter().map(Self::value).collect(),
+            Kind::Map(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.written().unwrap_or_default().to_owned(), value.value()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+}
+
+/// Most nodes in one text, aliases counted each time: a bound against "billion laughs".
+const MOST_NODES: usize = 1_000_000;
+/// Deepest nesting.
+const DEEPEST: usize = 200;
+
+struct Open {
+    node: Node,
+    anchor: usize,
+    key: Option<Node>,
+}
+
+/// Reads all documents of `text`.
+///
+/// # Errors
+///
+/// [`Error`] with the position of what cannot be read.
+pub fn load(text: &str, dialect: Dialect) -> Result<Vec<Node>, Error> {
+    let mut anchors = HashMap::<usize, (Node, usize)>::new();
+    let mut stack = Vec::<Open>::new();
+    let mut documents = vec![];
+    let mut count = 0_usize;
+    for read in Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false }) {
+        let (event, span) = read.map_err(|error| Error {
+            message: error.info().to_string(),
+            line: error.marker().line(),
+            column: error.marker().col() + 1,
+        })?;
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        let fail = |message: &str| Error { message: message.to_owned(), line, column };
+        let tag_text = |tag: Option<std::borrow::Cow<'_, granit_parser::Tag>>| {
+            tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()))
+        };
+        let at = |kind, raw, tag| Node { kind, raw, tag, line, column };
+        let (node, anchor) = match event {
+            Event::DocumentStart(..) => {
+                anchors.clear();
+                continue;
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                count += 1;
+                let tag = tag_text(tag);
+                let node = if style == ScalarStyle::Plain && tag.is_none() {
+                    at(scalar(&text, dialect), Some(text.into_owned()), tag)
+                } else {
+                    at(tagged(text.into_owned(), tag.as_deref(), dialect), None, tag)
+                };
+                (node, anchor)
+            }
+            Event::Alias(id) => {
+                let (node, size) = anchors.get(&id).cloned().ok_or_else(|| fail("an alias to no anchor"))?;
+                count += size;
+                (node, 0)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                count += 1;
+                stack.push(Open { node: at(Kind::Seq(vec![]), None, tag_text(tag)), anchor, key: None });
+                if stack.len() > DEEPEST {
+                    return Err(fail("nested too deeply"));
+                }
+                continue;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                count += 1;
+                stack.push(Open { node: at(Kind::Map(vec![]), None, tag_text(tag)), anchor, key: None });
+                if stack.len() > DEEPEST {
+                    return Err(fail("nested too deeply"));
+                }
+                continue;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(Open { mut node, anchor, .. }) = stack.pop() else {
+                    return Err(fail("an end without a start"));
+                };
+                if let Kind::Map(entries) = &mut node.kind {
+                    merge(entries);
+                }
+                (node, anchor)
+            }
+            _ => continue,
+        };
+        if count > MOST_NODES {
+            return Err(fail("more than a million values"));
+        }
+        if anchor > 0 {
+            anchors.insert(anchor, (node.clone(), size(&node)));
+        }
+        match stack.last_mut() {
+            None => documents.push(node),
+            Some(Open { node: Node { kind: Kind::Seq(items), .. }, .. }) => items.push(node),
+            Some(Open { node: Node { kind: Kind::Map(entries), .. }, key, .. }) => match key.take() {
+                Some(name) => entries.push((name, node)),
+                None if matches!(node.kind, Kind::Seq(_) | Kind::Map(_)) => {
+                    return Err(Error {
+                        message: "a key must be a scalar: quote values that start with `{{`".to_owned(),
+                        line: node.line,
+                        column: node.column,
+                    });
+                }
+                None => *key = Some(node),
+            },
+            Some(_) => return Err(fail("a value inside a scalar")),
+        }
+    }
+    Ok(documents)
+}
+
+fn size(node: &Node) -> usize {
+    match &node.kind {
+        Kind::Seq(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Kind::Map(entries) => 1 + entries.iter().map(|(key, value)| size(key) + size(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// Carries out `<<`: what a mapping says itself wins over what it merges, earlier merged mappings over later ones.
+fn merge(entries: &mut Vec<(Node, Node)>) {
+    if !entries.iter().any(|(key, _)| key.written() == Some("<<")) {
+        return;
+    }
+    let (mut own, mut base) = (vec![], Vec::<(Node, Node)>::new());
+    for (key, value) in std::mem::take(entries) {
+        match (key.written(), value.kind) {
+            (Some("<<"), Kind::Map(merged)) => base.splice(0..0, merged).for_each(drop),
+            (Some("<<"), Kind::Seq(list)) => {
+                for node in list {
+                    if let Kind::Map(merged) = node.kind {
+                        base.extend(merged);
+                    }
+                }
+            }
+            (_, kind) => own.push((key, Node { kind, ..value })),
+        }
+    }
+    let mut merged: Vec<(Node, Node)> = vec![];
+    for (key, value) in base {
+        let known = |(other, _): &(Node, Node)| other.kind == key.kind;
+        if !own.iter().any(known) && !merged.iter().any(known) {
+            merged.push((key, value));
+        }
+    }
+    merged.extend(own);
+    *entries = merged;
+}
+
+fn tagged(text: String, tag: Option<&str>, dialect: Dialect) -> Kind {
+    match tag.map(|tag| tag.rsplit(['!', ':']).next().unwrap_or(tag)) {
+        Some("int" | "float" | "bool" | "null") => scalar(&text, dialect),
+        _ => Kind::Str(text),
+    }
+}
+
+fn scalar(text: &str, dialect: Dialect) -> Kind {
+    match dialect {
+        Dialect::Ansible => scalar_1_1(text),
+        Dialect::Terraform => scalar_1_2(text),
+    }
+}
+
+fn null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+fn scalar_1_1(text: &str) -> Kind {
+    match text {
+        _ if null(text) => return Kind::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Kind::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Kind::Bool(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | ".nan" | ".NaN" | ".NAN" => return Kind::Str(text.to_owned()),
+        _ => {}
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let plain = digits.replace('_', "");
+    let whole = if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        None
+    } else if let Some(hex) = plain.strip_prefix("0x") {
+        i64::from_str_radix(hex, 16).ok()
+    } else if let Some(binary) = plain.strip_prefix("0b") {
+        i64::from_str_radix(binary, 2).ok()
+    } else if plain.len() > 1 && plain.starts_with('0') {
+        i64::from_str_radix(&plain[1..], 8).ok()
+    } else if plain.contains(':') {
+        sexagesimal(&plain)
+    } else {
+        plain.parse().ok()
+    };
+    if let Some(whole) = whole {
+        return Kind::Int(sign * whole);
+    }
+    // PyYAML's floats need a point; an exponent needs a sign.
+    let exponent_signed = !plain.contains(['e', 'E'])
+        || plain.contains("e+")
+        || plain.contains("e-")
+        || plain.contains("E+")
+        || plain.contains("E-");
+    let shape = plain.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    if plain.contains('.')
+        && shape
+        && exponent_signed
+        && plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && let Ok(float) = plain.parse::<f64>()
+    {
+        return Kind::Float(f64::from(sign) * float);
+    }
+    Kind::Str(text.to_owned())
+}
+
+/// `12:30:45` → seconds, as YAML 1.1 has it: every part but the first is below 60.
+fn sexagesimal(text: &str) -> Option<i64> {
+    let mut parts = text.split(':');
+    let first: i64 = parts.next()?.parse().ok()?;
+    parts.try_fold(first, |total, part| {
+        let part: i64 = part.parse().ok().filter(|part| (0..60).contains(part))?;
+        total.checked_mul(60)?.checked_add(part)
+    })
+}
+
+fn scalar_1_2(text: &str) -> Kind {
+    match text {
+        _ if null(text) => return Kind::Null,
+        "true" | "True" | "TRUE" => return Kind::Bool(true),
+        "false" | "False" | "FALSE" => return Kind::Bool(false),
+        _ => {}
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let whole = if let Some(hex) = digits.strip_prefix("0x") {
+        i64::from_str_radix(hex, 16).ok()
+    } else if let Some(octal) = digits.strip_prefix("0o") {
+        i64::from_str_radix(octal, 8).ok()
+    } else if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        None
+    };
+    if let Some(whole) = whole {
+        return Kind::Int(sign * whole);
+    }
+    let shape = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    match digits.parse::<f64>() {
+        Ok(float) if shape && float.is_finite() => Kind::Float(f64::from(sign) * float),
+        _ => Kind::Str(text.to_owned()),
+    }
+}

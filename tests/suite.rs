@@ -1,0 +1,1 @@
+//! Everything that needs no server: tables, recordings, fakes, a temporary root.
