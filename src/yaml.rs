@@ -1,7 +1,7 @@
 //! YAML with positions, in the two dialects that the repositories are read in.
 //!
 //! Ansible reads YAML 1.1 (`yes` is true, `0644` is octal), Terraform's `yamldecode` something like 1.2. Sources:
-//! PyYAML's resolver, go-cty-yaml's resolver.
+//! `PyYAML`'s resolver, go-cty-yaml's resolver.
 
 use std::collections::HashMap;
 
@@ -153,7 +153,7 @@ pub fn load(text: &str, dialect: Dialect) -> Result<Vec<Node>, Error> {
     let mut count = 0_usize;
     for read in Parser::new_from_str_with_options(text, granit_parser::options! { emit_comments: false }) {
         let (event, span) = read.map_err(|error| Error {
-            message: error.info().to_string(),
+            message: error.info().clone(),
             line: error.marker().line(),
             column: error.marker().col() + 1,
         })?;
@@ -334,7 +334,7 @@ fn scalar_1_1(text: &str) -> Kind {
         && plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && let Ok(float) = plain.parse::<f64>()
     {
-        return Kind::Float(f64::from(sign) * float);
+        return Kind::Float(if sign < 0 { -float } else { float });
     }
     Kind::Str(text.to_owned())
 }
@@ -375,7 +375,7 @@ fn scalar_1_2(text: &str) -> Kind {
     let shape = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
     match digits.parse::<f64>() {
-        Ok(float) if shape && float.is_finite() => Kind::Float(f64::from(sign) * float),
+        Ok(float) if shape && float.is_finite() => Kind::Float(if sign < 0 { -float } else { float }),
         _ => Kind::Str(text.to_owned()),
     }
 }
