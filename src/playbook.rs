@@ -1,3 +1,156 @@
 //! Playbooks: parsed, scoped, rendered and run.
+//!
+//! A playbook is read into a [`model::Playbook`] with positions ([`parse`]), its variables live in a [`scope`], text is
+//! rendered by [`jinja`], hosts come from an [`inventory`], and [`run`] carries it out through the agent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::event::{Events, HostRecap};
+use crate::machine::Machine;
+use crate::module::Mode;
+use crate::place::Problem;
+use crate::secret::Secret;
 
 pub mod connection;
+
+use connection::Connection;
+
+/// Whether differences are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diffs {
+    /// With every change.
+    Shown,
+    /// Not at all.
+    Hidden,
+}
+
+/// Where hosts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file or a directory of files, INI or YAML.
+    File(PathBuf),
+    /// A comma-separated list of names, e.g. `host-1,host-2`.
+    Names(String),
+}
+
+/// A playbook that is to be run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The file.
+    pub playbook: PathBuf,
+    /// Its hosts.
+    pub inventory: Vec<Source>,
+    /// Extra variables: they win over all others.
+    pub extra_vars: Map<String, Value>,
+    /// Whether to act or only to say what would be done.
+    pub mode: Mode,
+    /// Whether differences are shown.
+    pub diffs: Diffs,
+    /// Pattern that the hosts of every play must match too.
+    pub limit: Option<String>,
+    /// Most hosts worked on at a time.
+    pub forks: usize,
+    /// Password for `become`, where the inventory gives none.
+    pub become_password: Option<Secret>,
+    /// Login name where the inventory gives none.
+    pub user: Option<String>,
+    /// Private key where the inventory gives none.
+    pub key: Option<PathBuf>,
+    /// Stops after the current task once it is set to true.
+    pub stop: tokio::sync::watch::Receiver<bool>,
+}
+
+/// What a carrier said when it could not be opened. The edge looks for causes that it knows.
+pub type Refused = Box<dyn std::error::Error + Send + Sync>;
+
+/// Opens the machine that a connection means. Called once for each connection.
+pub type Connect = Arc<dyn Fn(Connection) -> BoxFuture<'static, Result<Arc<dyn Machine>, Refused>> + Send + Sync>;
+
+/// How a playbook ended on every host, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recap {
+    /// One a host.
+    pub hosts: Vec<HostRecap>,
+}
+
+/// A playbook did not end well.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// It cannot be carried out as it is written. Nothing was touched.
+    #[error("{}", problems(.0))]
+    Problems(Vec<Problem>),
+
+    /// Tasks failed.
+    #[error("tasks failed on {}", hosts.join(", "))]
+    Failed {
+        /// The hosts they failed on.
+        hosts: Vec<String>,
+        /// How it ended everywhere.
+        recap: Recap,
+    },
+
+    /// A host could not be reached and no task failed elsewhere.
+    #[error("cannot reach {host}")]
+    Unreachable {
+        /// Its inventory name.
+        host: String,
+        /// How it ended everywhere.
+        recap: Recap,
+        /// What the carrier said.
+        source: Refused,
+    },
+
+    /// A person asked it to stop.
+    #[error("stopped after task `{task}`")]
+    Stopped {
+        /// The last task that was carried out.
+        task: String,
+    },
+}
+
+fn problems(list: &[Problem]) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs a playbook.
+///
+/// # Errors
+///
+/// - [`Error::Problems`]: nothing was touched.
+/// - [`Error::Failed`], [`Error::Unreachable`]: the hosts that are not named went through to the end.
+/// - [`Error::Stopped`]: the tasks up to the named one were carried out.
+#[expect(clippy::unused_async, reason = "the connections of the hosts are opened on the way")]
+pub async fn run(request: Request, connect: Connect, events: &Events) -> Result<Recap, Error> {
+    let _ = (connect, events);
+    Err(Error::Problems(vec![Problem::new(crate::place::Place::file(&request.playbook), "cannot be run yet")]))
+}
+
+/// What is known without touching anything.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Hosts, if an inventory is known.
+    pub inventory: Vec<Source>,
+    /// Extra variables that will be given, with the values that are known; `null` for "given, value not known".
+    pub extra_vars: Map<String, Value>,
+}
+
+/// Returns every problem of a playbook that can be found without touching anything.
+///
+/// YAML and Jinja errors, keywords, modules and parameters that are not known, and roles, templates, files and variable
+/// files that are not there (where their path can be computed).
+pub fn check(playbook: &std::path::Path, known: &Known) -> Vec<Problem> {
+    let _ = (playbook, known);
+    vec![]
+}
+
+/// Returns the files that the result of a playbook depends on, sorted: playbooks, whole role trees, variable files,
+/// templates and files. Files that are named but not there are listed too.
+pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>, Vec<Problem>> {
+    let _ = known;
+    Ok(vec![playbook.to_owned()])
+}
