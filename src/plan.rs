@@ -1,1 +1,309 @@
 //! Steps, plans, and how a plan is printed.
+//!
+//! A plan is a value: ordered, printable, comparable, and empty when all is well. It names secrets' keys, never their
+//! values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::packer::Build;
+use crate::terraform::Instance;
+
+/// An instance as it is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceSpec {
+    /// What Terraform's files say.
+    pub instance: Instance,
+    /// The project or module it belongs to.
+    pub owner: String,
+    /// The version of the deployment.
+    pub version: String,
+    /// Digest of everything it is made from.
+    pub digest: String,
+}
+
+/// An image as it is to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSpec {
+    /// What Packer's template says.
+    pub build: Build,
+    /// The base image after the operator's rewrites.
+    pub base: String,
+    /// The project or module it belongs to.
+    pub owner: String,
+    /// The version of the deployment.
+    pub version: String,
+    /// Digest of everything it is made from, as far as it is known before the build.
+    pub inputs: String,
+}
+
+/// A change of an instance that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The instance as wanted.
+    pub spec: InstanceSpec,
+    /// What differs, one line each, e.g. `device eth0: ipv4.address 10.10.1.20 → 10.10.1.21`.
+    pub changes: Vec<String>,
+    /// Whether it has to be restarted for that.
+    pub restart: Restart,
+}
+
+/// Whether a change needs a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    /// The change takes hold while it runs.
+    No,
+    /// The change takes hold at the next start.
+    Yes,
+}
+
+/// Which list of deployed things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum List {
+    /// `deployed-projects_<h>.yml`.
+    Projects,
+    /// `deployed-modules_<h>.yml`.
+    Modules,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Remove a build instance that a broken run left behind.
+    RemoveBuild(String),
+    /// Remove a new instance that a broken replacement left beside the old one.
+    RemoveUnfinished(String),
+    /// Give an instance that a broken replacement set aside its name and devices back.
+    PutBack(String),
+    /// Run a host-setup playbook.
+    HostSetup {
+        /// The playbook.
+        playbook: PathBuf,
+        /// Why: `first time`, `changed since`, or how many of its tasks would change something.
+        why: String,
+        /// Digest of its inputs, recorded on the host when it has run.
+        inputs: String,
+    },
+    /// Build an image.
+    BuildImage {
+        /// The image.
+        spec: Box<ImageSpec>,
+        /// Why.
+        why: String,
+    },
+    /// Give an image that is there another alias.
+    TagImage {
+        /// The alias.
+        alias: String,
+        /// The image.
+        fingerprint: String,
+    },
+    /// Make an instance and start it.
+    CreateInstance(Box<InstanceSpec>),
+    /// Make a new instance beside the old one and exchange them.
+    ReplaceInstance {
+        /// The new one.
+        spec: Box<InstanceSpec>,
+        /// Why, one line each.
+        why: Vec<String>,
+    },
+    /// Change an instance in place.
+    UpdateInstance(Box<Update>),
+    /// Start an instance that is stopped.
+    StartInstance(Box<InstanceSpec>),
+    /// Wait until the new instance of a broken replacement is healthy, then remove the old one.
+    SettleInstance(Box<InstanceSpec>),
+    /// Stop an instance that is not to run.
+    StopInstance(String),
+    /// Remove an instance of ours that no file names any longer.
+    RemoveInstance(String),
+    /// Write and remove Consul keys.
+    Keys {
+        /// Where the Consul server is.
+        server: crate::terraform::ConsulProvider,
+        /// Keys to be written.
+        set: BTreeMap<String, String>,
+        /// Keys to be removed.
+        delete: BTreeSet<String>,
+        /// Every key that the owner has afterwards.
+        owned: BTreeSet<String>,
+    },
+    /// Enter the deployment in the list that backups and restores read.
+    Record {
+        /// Which list.
+        list: List,
+    },
+}
+
+/// One change and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The project or module.
+    pub owner: String,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What will be done, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What a person reads first, e.g. `deploy ryo-hello 1 on local`.
+    pub title: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+impl Action {
+    /// What it is called in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RemoveBuild(_) => "remove_build",
+            Self::RemoveUnfinished(_) => "remove_unfinished",
+            Self::PutBack(_) => "put_back",
+            Self::HostSetup { .. } => "host_setup",
+            Self::BuildImage { .. } => "build_image",
+            Self::TagImage { .. } => "tag_image",
+            Self::CreateInstance(_) => "create_instance",
+            Self::ReplaceInstance { .. } => "replace_instance",
+            Self::UpdateInstance(_) => "update_instance",
+            Self::StartInstance(_) => "start_instance",
+            Self::SettleInstance(_) => "settle_instance",
+            Self::StopInstance(_) => "stop_instance",
+            Self::RemoveInstance(_) => "remove_instance",
+            Self::Keys { .. } => "consul_keys",
+            Self::Record { .. } => "record",
+        }
+    }
+
+    /// The mark in front of it: `+` makes, `~` changes, `±` replaces, `-` removes.
+    pub fn mark(&self) -> char {
+        match self {
+            Self::RemoveBuild(_) | Self::RemoveUnfinished(_) | Self::RemoveInstance(_) => '-',
+            Self::ReplaceInstance { .. } => '±',
+            Self::BuildImage { .. } | Self::TagImage { .. } | Self::CreateInstance(_) | Self::Record { .. } => '+',
+            Self::Keys { set, .. } if set.is_empty() => '-',
+            _ => '~',
+        }
+    }
+
+    /// What it destroys, if anything.
+    pub fn destroys(&self) -> Option<String> {
+        match self {
+            Self::RemoveBuild(name) => Some(format!("build instance `{name}`")),
+            Self::RemoveUnfinished(name) => Some(format!("instance `{name}`, which was never in use")),
+            Self::RemoveInstance(name) => {
+                Some(format!("instance `{name}` with everything in it that is not on a mounted host directory"))
+            }
+            Self::ReplaceInstance { spec, .. } => Some(format!(
+                "the present instance `{}` with everything in it that is not on a mounted host directory",
+                spec.instance.name
+            )),
+            Self::Keys { delete, .. } if !delete.is_empty() => Some(format!("{} Consul keys", delete.len())),
+            _ => None,
+        }
+    }
+
+    /// What differs or is done, one line each.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::ReplaceInstance { why, .. } => why.clone(),
+            Self::UpdateInstance(update) => {
+                let mut lines = update.changes.clone();
+                if update.restart == Restart::Yes {
+                    lines.push("needs a restart".to_owned());
+                }
+                lines
+            }
+            Self::Keys { set, delete, .. } => {
+                let set = set.keys().map(|key| format!("set {key}"));
+                set.chain(delete.iter().map(|key| format!("delete {key}"))).collect()
+            }
+            _ => vec![],
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveBuild(name) => write!(f, "remove the left-over build instance {name}"),
+            Self::RemoveUnfinished(name) => write!(f, "remove the unfinished instance {name}"),
+            Self::PutBack(name) => write!(f, "put instance {name} back under its name"),
+            Self::HostSetup { why, .. } => write!(f, "set up the host ({why})"),
+            Self::BuildImage { spec, why } => write!(f, "build image {} from {} ({why})", spec.build.alias, spec.base),
+            Self::TagImage { alias, fingerprint } => {
+                write!(f, "call image {} also {alias}", fingerprint.get(..12).unwrap_or(fingerprint))
+            }
+            Self::CreateInstance(spec) => {
+                write!(f, "create instance {} from {}", spec.instance.name, spec.instance.image)
+            }
+            Self::ReplaceInstance { spec, .. } => {
+                write!(f, "replace instance {} by one from {}", spec.instance.name, spec.instance.image)
+            }
+            Self::UpdateInstance(update) => write!(f, "change instance {} in place", update.spec.instance.name),
+            Self::StartInstance(spec) => write!(f, "start instance {}", spec.instance.name),
+            Self::SettleInstance(spec) => write!(f, "finish the replacement of instance {}", spec.instance.name),
+            Self::StopInstance(name) => write!(f, "stop instance {name}"),
+            Self::RemoveInstance(name) => write!(f, "remove instance {name}, which no file names any longer"),
+            Self::Keys { set, delete, .. } => match (set.len(), delete.len()) {
+                (set, 0) => write!(f, "write {}", keys(set)),
+                (0, delete) => write!(f, "remove {}", keys(delete)),
+                (set, delete) => write!(f, "write {}, remove {delete}", keys(set)),
+            },
+            Self::Record { list: List::Projects } => f.write_str("enter the project in the list of deployed projects"),
+            Self::Record { list: List::Modules } => f.write_str("enter the module in the list of deployed modules"),
+        }
+    }
+}
+
+fn keys(count: usize) -> String {
+    format!("{count} Consul {}", if count == 1 { "key" } else { "keys" })
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.owner, self.action)
+    }
+}
+
+impl Plan {
+    /// Returns what a person reads: every step with its differences and what it destroys.
+    pub fn text(&self) -> String {
+        if self.steps.is_empty() {
+            return format!("{}: nothing to do\n", self.title);
+        }
+        let mut text = format!("{}:\n", self.title);
+        for step in &self.steps {
+            let _ = writeln!(text, "  {} {step}", step.action.mark());
+            for line in step.action.details() {
+                let _ = writeln!(text, "      {line}");
+            }
+            if let Some(what) = step.action.destroys() {
+                let _ = writeln!(text, "      destroys {what}");
+            }
+        }
+        let steps = if self.steps.len() == 1 { "step" } else { "steps" };
+        let _ = writeln!(text, "{} {steps}", self.steps.len());
+        text
+    }
+
+    /// Returns the plan for programs.
+    pub fn json(&self) -> Value {
+        let steps = self.steps.iter().map(|step| {
+            json!({
+                "owner": step.owner,
+                "kind": step.action.kind(),
+                "title": step.action.to_string(),
+                "details": step.action.details(),
+                "destroys": step.action.destroys(),
+            })
+        });
+        json!({ "plan": self.title, "steps": steps.collect::<Vec<_>>() })
+    }
+}

@@ -1,0 +1,162 @@
+//! An instance as wanted against the instance as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flow::found;
+use crate::plan::{InstanceSpec, Restart};
+
+/// What it takes to make the one the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Nothing.
+    None,
+    /// A change in place.
+    Update {
+        /// One line each.
+        changes: Vec<String>,
+        /// Whether it has to be restarted.
+        restart: Restart,
+    },
+    /// Another instance.
+    Replace {
+        /// One line each.
+        why: Vec<String>,
+    },
+}
+
+/// What the image of an instance will be when its turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedImage {
+    /// An image that is there.
+    Known(String),
+    /// An image that this plan builds.
+    Built,
+    /// An image whose fingerprint cannot be told now.
+    Unknown,
+}
+
+/// Compares `wanted` with `found`.
+///
+/// A different image and different `user.*` or `cloud-init.*` keys (which cloud-init reads at the first boot only) take
+/// another instance; devices, profiles and other keys are changed in place.
+pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instance) -> Difference {
+    let mut why = image_difference(image, found);
+    let mut changes = vec![];
+    let mut restart = Restart::No;
+    for key in config_differences(&wanted.instance.config, &found.config) {
+        if replaces(&key) {
+            why.push(format!("config {key} differs"));
+        } else {
+            changes.push(format!("config {}", change(&key, found.config.get(&key), wanted.instance.config.get(&key))));
+            if !live(&key) {
+                restart = Restart::Yes;
+            }
+        }
+    }
+    if wanted.instance.profiles != found.profiles {
+        changes.push(format!("profiles: {} → {}", found.profiles.join(", "), wanted.instance.profiles.join(", ")));
+    }
+    for line in device_differences(&wanted.instance.devices, &found.devices) {
+        if line.restart {
+            restart = Restart::Yes;
+        }
+        changes.extend(line.lines);
+    }
+    if !why.is_empty() {
+        why.extend(changes);
+        return Difference::Replace { why };
+    }
+    if changes.is_empty() { Difference::None } else { Difference::Update { changes, restart } }
+}
+
+fn image_difference(image: &WantedImage, found: &found::Instance) -> Vec<String> {
+    match image {
+        WantedImage::Built => vec!["its image is built anew".to_owned()],
+        WantedImage::Known(fingerprint) if found.base_image() != Some(fingerprint) => {
+            vec![format!("image: {} → {}", found.base_image().map_or("unknown", short), short(fingerprint))]
+        }
+        WantedImage::Known(_) | WantedImage::Unknown => vec![],
+    }
+}
+
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// Keys that are neither the server's own nor ours.
+fn managed(key: &str) -> bool {
+    !["volatile.", "image.", "user.ryo."].iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn config_differences(wanted: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
+    let keys: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    // The server keeps no empty values.
+    let value = |map: &BTreeMap<String, String>, key: &str| map.get(key).filter(|value| !value.is_empty()).cloned();
+    keys.into_iter().filter(|key| managed(key) && value(wanted, key) != value(found, key)).cloned().collect()
+}
+
+fn replaces(key: &str) -> bool {
+    key.starts_with("user.") || key.starts_with("cloud-init.")
+}
+
+/// Whether the server applies a key while the instance runs. Source: LXD `doc/reference/instance_options`.
+fn live(key: &str) -> bool {
+    ["limits.", "boot.", "snapshots.", "environment.", "cluster.", "migration."]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+}
+
+/// Values are shown where they can hold no secret.
+fn change(key: &str, before: Option<&String>, after: Option<&String>) -> String {
+    if ["limits.", "boot.", "security.", "snapshots."].iter().any(|prefix| key.starts_with(prefix)) {
+        let text = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
+        format!("{key}: {} → {}", text(before), text(after))
+    } else {
+        format!("{key} differs")
+    }
+}
+
+struct DeviceDifference {
+    lines: Vec<String>,
+    restart: bool,
+}
+
+type Devices = BTreeMap<String, BTreeMap<String, String>>;
+
+fn device_differences(wanted: &Devices, found: &Devices) -> Vec<DeviceDifference> {
+    let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    names
+        .into_iter()
+        .filter_map(|name| match (found.get(name), wanted.get(name)) {
+            (None, Some(device)) => {
+                Some(DeviceDifference { lines: vec![format!("device {name}: added")], restart: nic(device) })
+            }
+            (Some(device), None) => {
+                Some(DeviceDifference { lines: vec![format!("device {name}: removed")], restart: nic(device) })
+            }
+            (Some(before), Some(after)) if before != after => Some(DeviceDifference {
+                lines: property_differences(name, before, after),
+                restart: nic(after) || nic(before),
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A changed address reaches the inside of an instance when it asks for one: at its start.
+fn nic(device: &BTreeMap<String, String>) -> bool {
+    device.get("type").is_some_and(|kind| kind == "nic")
+}
+
+fn property_differences(
+    name: &str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let text = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
+    keys.into_iter()
+        .filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| format!("device {name}: {key} {} → {}", text(before.get(key)), text(after.get(key))))
+        .collect()
+}

@@ -1,0 +1,293 @@
+//! `ryo deploy`: from repositories to running instances.
+//!
+//! Planning is pure: the same arguments give the same plan, and applying it and planning again gives an empty one. All
+//! images stand before any instance is touched; modules come before the project that needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::flow::compare::{Difference, WantedImage, compare};
+use crate::flow::found::{self, Found, Pending};
+use crate::plan::{Action, ImageSpec, InstanceSpec, List, Plan, Step, Update};
+use crate::terraform::{Deployment, Kind};
+
+/// A project or a module, evaluated: what it wants of the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unit {
+    /// `project_id` or `module_id`.
+    pub owner: String,
+    /// Which list it is entered in.
+    pub list: List,
+    /// The version of this deployment.
+    pub version: String,
+    /// Its host-setup playbook and the digest of the playbook's inputs.
+    pub host_setup: Option<(PathBuf, String)>,
+    /// Its images.
+    pub images: Vec<ImageSpec>,
+    /// Its resources.
+    pub deployment: Deployment,
+}
+
+/// Plans the shortest way from `found` to everything that `units` want.
+pub fn plan(title: &str, units: &[Unit], found: &Found) -> Plan {
+    let mut planning = Planning::new(units, found);
+    planning.leftovers();
+    for unit in units {
+        planning.host_setup(unit);
+        planning.images(unit);
+    }
+    for unit in units {
+        planning.resources(unit);
+        planning.unwanted(unit);
+        planning.record(unit);
+    }
+    Plan { title: title.to_owned(), steps: planning.steps }
+}
+
+struct Planning<'a> {
+    units: &'a [Unit],
+    found: &'a Found,
+    /// Instances as they will be when their turn comes, by name.
+    instances: BTreeMap<String, found::Instance>,
+    /// Names whose present instance is the unproven new one of a broken replacement.
+    unsettled: BTreeSet<String>,
+    /// Aliases that this plan builds, and those that it only gives away.
+    built: BTreeSet<String>,
+    tagged: BTreeMap<String, String>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Planning<'a> {
+    fn new(units: &'a [Unit], found: &'a Found) -> Self {
+        Self {
+            units,
+            found,
+            instances: found.instances.clone(),
+            unsettled: BTreeSet::new(),
+            built: BTreeSet::new(),
+            tagged: BTreeMap::new(),
+            steps: vec![],
+        }
+    }
+
+    fn push(&mut self, owner: &str, action: Action) {
+        self.steps.push(Step { owner: owner.to_owned(), action });
+    }
+
+    /// What broken runs left behind: build instances, new instances never in use, old instances set aside.
+    fn leftovers(&mut self) {
+        for instance in self.found.instances.values() {
+            let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
+            if instance.config(found::BUILD).is_some() {
+                self.instances.remove(&instance.name);
+                self.push(&owner, Action::RemoveBuild(instance.name.clone()));
+            } else if instance.config(found::REPLACES).is_some_and(|name| name != instance.name) {
+                self.instances.remove(&instance.name);
+                self.push(&owner, Action::RemoveUnfinished(instance.name.clone()));
+            }
+        }
+        for instance in self.found.instances.values() {
+            let Some(name) = instance.config(found::REPLACED) else { continue };
+            let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
+            let present = self.found.instances.get(name).filter(|present| present.name != instance.name);
+            if present.is_some_and(|present| present.config(found::REPLACES).is_none() && self.as_wanted(present)) {
+                self.unsettled.insert(name.to_owned());
+                self.instances.remove(&instance.name);
+                continue;
+            }
+            self.instances.remove(&instance.name);
+            self.instances.insert(name.to_owned(), put_back(instance, name));
+            self.push(&owner, Action::PutBack(name.to_owned()));
+        }
+    }
+
+    /// Whether `present` is what somebody wants, images that are yet to be built aside.
+    fn as_wanted(&self, present: &found::Instance) -> bool {
+        self.units.iter().any(|unit| {
+            specs(unit).iter().any(|spec| {
+                let image = self.found.image(&spec.instance.image);
+                let image = image.map_or(WantedImage::Unknown, |image| WantedImage::Known(image.fingerprint.clone()));
+                spec.instance.name == present.name && compare(spec, &image, present) == Difference::None
+            })
+        })
+    }
+
+    fn host_setup(&mut self, unit: &Unit) {
+        let Some((playbook, inputs)) = &unit.host_setup else { return };
+        let state = self.found.host_setup.get(&unit.owner).cloned().unwrap_or_default();
+        let why = match (state.recorded, state.pending) {
+            (None, _) => "first time".to_owned(),
+            (Some(recorded), _) if recorded != *inputs => "its files have changed".to_owned(),
+            (Some(_), Pending::Nothing) => return,
+            (Some(_), Pending::Changes(1)) => "1 task would change something".to_owned(),
+            (Some(_), Pending::Changes(count)) => format!("{count} tasks would change something"),
+            (Some(_), Pending::Unknown) => "the host has changed".to_owned(),
+        };
+        self.push(&unit.owner, Action::HostSetup { playbook: playbook.clone(), why, inputs: inputs.clone() });
+    }
+
+    fn images(&mut self, unit: &Unit) {
+        for spec in &unit.images {
+            let named = self.found.image(&spec.build.alias);
+            if named.is_some_and(|image| up_to_date(image, &spec.inputs)) {
+                continue;
+            }
+            if let Some(image) = self.found.image_of(&unit.owner, &spec.inputs) {
+                self.tagged.insert(spec.build.alias.clone(), image.fingerprint.clone());
+                let (alias, fingerprint) = (spec.build.alias.clone(), image.fingerprint.clone());
+                self.push(&unit.owner, Action::TagImage { alias, fingerprint });
+                continue;
+            }
+            let why = if named.is_some() { "what it is made from has changed" } else { "there is none" };
+            self.built.insert(spec.build.alias.clone());
+            self.push(&unit.owner, Action::BuildImage { spec: Box::new(spec.clone()), why: why.to_owned() });
+        }
+    }
+
+    fn wanted_image(&self, name: &str) -> WantedImage {
+        if self.built.contains(name) {
+            WantedImage::Built
+        } else if let Some(fingerprint) = self.tagged.get(name).or_else(|| self.found.bases.get(name)) {
+            WantedImage::Known(fingerprint.clone())
+        } else {
+            self.found.image(name).map_or(WantedImage::Unknown, |image| WantedImage::Known(image.fingerprint.clone()))
+        }
+    }
+
+    /// Instances and Consul keys in the order of their dependencies; keys that follow each other in one step.
+    fn resources(&mut self, unit: &Unit) {
+        let mut keys = BTreeMap::new();
+        for resource in &unit.deployment.resources {
+            match &resource.kind {
+                Kind::ConsulKeys(wanted) => {
+                    keys.extend(wanted.iter().map(|key| (key.path.clone(), key.value.clone())));
+                }
+                Kind::Instance(_) => {
+                    let spec = spec(unit, &resource.kind);
+                    let action = spec.and_then(|spec| self.instance(spec));
+                    if let Some(action) = action {
+                        self.set_keys(unit, std::mem::take(&mut keys));
+                        self.push(&unit.owner, action);
+                    }
+                }
+            }
+        }
+        self.last_keys(unit, keys);
+    }
+
+    fn instance(&self, spec: InstanceSpec) -> Option<Action> {
+        let spec = Box::new(spec);
+        let Some(present) = self.instances.get(&spec.instance.name) else {
+            return Some(Action::CreateInstance(spec));
+        };
+        match compare(&spec, &self.wanted_image(&spec.instance.image), present) {
+            Difference::Replace { why } => Some(Action::ReplaceInstance { spec, why }),
+            _ if self.unsettled.contains(&spec.instance.name) => Some(Action::SettleInstance(spec)),
+            Difference::Update { changes, restart } => {
+                Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart })))
+            }
+            Difference::None if spec.instance.running && !present.running => Some(Action::StartInstance(spec)),
+            Difference::None if !spec.instance.running && present.running => {
+                Some(Action::StopInstance(spec.instance.name.clone()))
+            }
+            Difference::None => None,
+        }
+    }
+
+    fn owned(&self, owner: &str) -> BTreeSet<String> {
+        self.found.owned.get(owner).cloned().unwrap_or_default()
+    }
+
+    /// Writes what differs of keys that an instance waits for. Nothing is removed yet.
+    fn set_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
+        let Some(server) = unit.deployment.consul.clone() else { return };
+        let owned: BTreeSet<String> = self.owned(&unit.owner).into_iter().chain(keys.keys().cloned()).collect();
+        let set = self.differing(keys);
+        if !set.is_empty() {
+            self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned });
+        }
+    }
+
+    /// Writes what differs of the last keys and removes those that the owner no longer wants and nobody else has.
+    fn last_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
+        let Some(server) = unit.deployment.consul.clone() else { return };
+        let wanted = wanted_keys(&unit.deployment);
+        let before = self.owned(&unit.owner);
+        let others: BTreeSet<&String> = self.others_keys(&unit.owner);
+        let gone = before.difference(&wanted).filter(|key| !others.contains(key));
+        let delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
+        let set = self.differing(keys);
+        if !set.is_empty() || !delete.is_empty() || before != wanted {
+            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted });
+        }
+    }
+
+    fn others_keys(&self, owner: &str) -> BTreeSet<&'a String> {
+        let indexed = self.found.owned.iter().filter(|(other, _)| *other != owner).flat_map(|(_, keys)| keys);
+        indexed.collect()
+    }
+
+    fn differing(&self, keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        keys.into_iter().filter(|(key, value)| self.found.keys.get(key) != Some(value)).collect()
+    }
+
+    /// Instances that we made for this owner and that its files no longer name.
+    fn unwanted(&mut self, unit: &Unit) {
+        let wanted: BTreeSet<String> = specs(unit).into_iter().map(|spec| spec.instance.name).collect();
+        let ours = |instance: &&found::Instance| {
+            instance.config(found::OWNER) == Some(&unit.owner) && !wanted.contains(&instance.name)
+        };
+        let names: Vec<String> = self.instances.values().filter(ours).map(|instance| instance.name.clone()).collect();
+        for name in names {
+            self.push(&unit.owner, Action::RemoveInstance(name));
+        }
+    }
+
+    fn record(&mut self, unit: &Unit) {
+        if !self.found.recorded.contains(&unit.owner) {
+            self.push(&unit.owner, Action::Record { list: unit.list });
+        }
+    }
+}
+
+/// An image made by the original tools carries no digest: its name is all there is to go by.
+fn up_to_date(image: &found::Image, inputs: &str) -> bool {
+    image.properties.get(found::INPUTS).is_none_or(|found| found == inputs)
+}
+
+fn put_back(instance: &found::Instance, name: &str) -> found::Instance {
+    let devices = instance.config(found::DEVICES).and_then(|text| serde_json::from_str(text).ok());
+    found::Instance {
+        name: name.to_owned(),
+        running: true,
+        devices: devices.unwrap_or_else(|| instance.devices.clone()),
+        ..instance.clone()
+    }
+}
+
+/// Returns every Consul key that `deployment` wants.
+pub fn wanted_keys(deployment: &Deployment) -> BTreeSet<String> {
+    let keys = deployment.resources.iter().filter_map(|resource| match &resource.kind {
+        Kind::ConsulKeys(keys) => Some(keys.iter().map(|key| key.path.clone())),
+        Kind::Instance(_) => None,
+    });
+    keys.flatten().collect()
+}
+
+/// Returns every instance that `unit` wants.
+pub fn specs(unit: &Unit) -> Vec<InstanceSpec> {
+    unit.deployment.resources.iter().filter_map(|resource| spec(unit, &resource.kind)).collect()
+}
+
+fn spec(unit: &Unit, kind: &Kind) -> Option<InstanceSpec> {
+    let Kind::Instance(instance) = kind else { return None };
+    Some(InstanceSpec {
+        instance: instance.clone(),
+        owner: unit.owner.clone(),
+        version: unit.version.clone(),
+        digest: crate::flow::digest::of(&serde_json::json!({
+            "config": instance.config, "devices": instance.devices, "profiles": instance.profiles,
+            "image": instance.image,
+        })),
+    })
+}

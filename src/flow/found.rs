@@ -1,0 +1,117 @@
+//! What a look at a host found: plain values, so that planning is a pure function of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Says what a build instance is for: the alias of the image.
+pub const BUILD: &str = "user.ryo.build";
+/// On a new instance that still stands beside the old one: the name that it will take.
+pub const REPLACES: &str = "user.ryo.replaces";
+/// On an old instance that was set aside: the name that it had.
+pub const REPLACED: &str = "user.ryo.replaced";
+/// On an old instance that was set aside: its devices, as JSON.
+pub const DEVICES: &str = "user.ryo.devices";
+/// The project or module that an instance belongs to.
+pub const OWNER: &str = "user.ryo.project";
+/// The version that an instance was deployed with.
+pub const VERSION: &str = "user.ryo.version";
+/// Digest of what an instance was made from.
+pub const SPEC: &str = "user.ryo.spec";
+/// Property of an image: digest of what it was made from.
+pub const INPUTS: &str = "ryo.inputs";
+/// Property of an image: the project or module it belongs to.
+pub const IMAGE_OWNER: &str = "ryo.project";
+/// Prefix of the Consul keys that list what a project owns.
+pub const OWNED: &str = "ryo/owned/";
+
+/// An instance as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Profiles in order.
+    pub profiles: Vec<String>,
+    /// Its own configuration, all keys.
+    pub config: BTreeMap<String, String>,
+    /// Its own devices.
+    pub devices: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Instance {
+    /// The fingerprint of the image it was made from.
+    pub fn base_image(&self) -> Option<&str> {
+        self.config.get("volatile.base_image").map(String::as_str)
+    }
+
+    /// Returns one configuration value.
+    pub fn config(&self, key: &str) -> Option<&str> {
+        self.config.get(key).map(String::as_str)
+    }
+}
+
+/// An image as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its SHA-256, lower-case hexadecimal.
+    pub fingerprint: String,
+    /// The names it goes by.
+    pub aliases: Vec<String>,
+    /// Its properties.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What is known of a host-setup playbook on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostSetup {
+    /// Digest of the inputs that it ran with last, if it did.
+    pub recorded: Option<String>,
+    /// What running it would do.
+    pub pending: Pending,
+}
+
+/// What running a playbook would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// So many tasks would change something.
+    Changes(usize),
+    /// It cannot be told without doing it.
+    Unknown,
+}
+
+/// Everything that a plan needs to know of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Every instance, by name.
+    pub instances: BTreeMap<String, Instance>,
+    /// Every image.
+    pub images: Vec<Image>,
+    /// The fingerprint of each image that is named in a file but not built by one, by its name as written.
+    pub bases: BTreeMap<String, String>,
+    /// Consul keys with their values: those wanted and those owned.
+    pub keys: BTreeMap<String, String>,
+    /// The keys that each owner has, by owner.
+    pub owned: BTreeMap<String, BTreeSet<String>>,
+    /// Host-setup playbooks, by owner.
+    pub host_setup: BTreeMap<String, HostSetup>,
+    /// Projects and modules in the lists of deployed ones.
+    pub recorded: BTreeSet<String>,
+}
+
+impl Found {
+    /// Returns the image called `alias`.
+    pub fn image(&self, alias: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.aliases.iter().any(|name| name == alias))
+    }
+
+    /// Returns an image made from `inputs` whose owner is `owner`.
+    pub fn image_of(&self, owner: &str, inputs: &str) -> Option<&Image> {
+        self.images.iter().find(|image| {
+            image.properties.get(INPUTS).is_some_and(|found| found == inputs)
+                && image.properties.get(IMAGE_OWNER).is_some_and(|found| found == owner)
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! The operator's own settings: what no repository says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::yaml;
+
+/// The whole file, `~/.config/ryo/settings.yml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Hosts by name, where the repositories' configuration is not enough.
+    pub hosts: BTreeMap<String, Host>,
+    /// Image names in templates → the image to take instead, e.g. `ubuntu-minimal:focal: debian/12`.
+    pub images: BTreeMap<String, String>,
+    /// Simplestreams servers by the name that stands in front of the colon, e.g.
+    /// `ubuntu-minimal: https://cloud-images.ubuntu.com/minimal/releases`.
+    pub remotes: BTreeMap<String, String>,
+    /// Where modules that are not checked out are cloned from; the module's name is put behind it.
+    pub modules: Option<String>,
+}
+
+/// How a host is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// `local` for this computer, `ssh` otherwise (the default for every name but `local`).
+    pub connection: Option<Carrier>,
+    /// Name or address, if it is not the WireGuard address of the host's configuration.
+    pub address: Option<String>,
+    /// SSH port, if it is not the one of the host's configuration.
+    pub port: Option<u16>,
+    /// Login name, if it is not the one of the host's configuration.
+    pub user: Option<String>,
+    /// Private key, if it is not the one of the control node's configuration.
+    pub key: Option<PathBuf>,
+    /// The expected host key, e.g. `SHA256:…`.
+    pub host_key: Option<String>,
+    /// The unix socket of LXD or Incus on the host, if it is not at one of the usual places.
+    pub socket: Option<PathBuf>,
+    /// Host and port of Consul, if it is not where the repositories say.
+    pub consul: Option<String>,
+}
+
+/// What carries the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// This computer.
+    Local,
+    /// SSH.
+    Ssh,
+}
+
+/// The settings cannot be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error("cannot read the settings `{path}`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not YAML.
+    #[error("{path}:{line}:{column}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// Something in it is unknown or of another kind.
+    #[error("{path}: `{key}`: {message}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, e.g. `hosts.web.port`.
+        key: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Where images are cloned from unless the settings say otherwise.
+pub const MODULES: &str = "https://github.com/rollyourown-xyz";
+
+impl Settings {
+    /// Reads the settings: `path` if one is given, else `~/.config/ryo/settings.yml` if it is there.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A missing file is an error only when it was named.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let named = path.is_some();
+        let Some(path) = path.map(Path::to_owned).or_else(usual_place) else { return Ok(Self::default()) };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(Self::default()),
+            Err(source) => Err(Error::Unreadable { path, source }),
+        }
+    }
+
+    /// Reads the settings from `text`; `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syntax`] and [`Error::Shape`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let documents = yaml::load(text, yaml::Dialect::Terraform).map_err(|error| Error::Syntax {
+            path: path.to_owned(),
+            line: error.line,
+            column: error.column,
+            message: error.message,
+        })?;
+        let value = documents.first().map_or(serde_json::Value::Null, yaml::Node::value);
+        if value.is_null() {
+            return Ok(Self::default());
+        }
+        serde_path_to_error::deserialize(value).map_err(|error| Error::Shape {
+            path: path.to_owned(),
+            key: error.path().to_string(),
+            message: error.inner().to_string(),
+        })
+    }
+
+    /// Returns what is said of `host`.
+    pub fn host(&self, host: &str) -> Host {
+        self.hosts.get(host).cloned().unwrap_or_default()
+    }
+
+    /// Returns the image to take where a file says `image`.
+    pub fn image(&self, image: &str) -> String {
+        self.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
+    }
+
+    /// Returns where `module` is cloned from.
+    pub fn module_url(&self, module: &str) -> String {
+        format!("{}/{module}", self.modules.as_deref().unwrap_or(MODULES).trim_end_matches('/'))
+    }
+}
+
+fn usual_place() -> Option<PathBuf> {
+    let base = match std::env::var_os("XDG_CONFIG_HOME") {
+        Some(base) if !base.is_empty() => PathBuf::from(base),
+        _ => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
+    };
+    Some(base.join("ryo/settings.yml"))
+}
