@@ -32,14 +32,32 @@ engine_answers() { engine query /1.0; }
 
 # --- the daemon, started by hand --------------------------------------------------------------------------------------
 
+# What LXD 5.0 needs preloaded on this kernel so that `shift=true` works: mostly nothing. See idmap-probe.c.
+idmap_help() { # prints a path or nothing
+    local source=${BASH_SOURCE[0]%/*}/idmap-probe.c made
+    install_packages gcc libc6-dev
+    made=$RYO_CACHE/idmap-probe-$(sha256sum "$source" | cut -c 1-12)
+    if [ ! -e "$made.so" ]; then
+        mkdir -p "$RYO_CACHE"
+        gcc -O2 -Wall -DTEST -o "$made.test" "$source"
+        gcc -O2 -Wall -shared -fPIC -o "$made.so" "$source" -ldl
+    fi
+    "$made.test" "$RYO_CACHE" || echo "$made.so"
+}
+
 start_engine() {
     engine_answers >/dev/null 2>&1 && return
     say "starting $ENGINE ($ENGINE_DIR)"
     own_directory "$ENGINE_DIR" 711
     case $ENGINE in
-    lxd) LXD_DIR=$ENGINE_DIR start_process "$RYO_BED/$ENGINE.pid" "$RYO_BED/$ENGINE.log" lxd --group root ;;
-    incus) INCUS_DIR=$ENGINE_DIR start_process "$RYO_BED/$ENGINE.pid" "$RYO_BED/$ENGINE.log" \
-        /usr/libexec/incus/incusd --group root ;;
+    lxd)
+        LD_PRELOAD=$(idmap_help) LXD_DIR=$ENGINE_DIR start_process "$RYO_BED/$ENGINE.pid" "$RYO_BED/$ENGINE.log" \
+            lxd --group root
+        ;;
+    incus)
+        INCUS_DIR=$ENGINE_DIR start_process "$RYO_BED/$ENGINE.pid" "$RYO_BED/$ENGINE.log" \
+            /usr/libexec/incus/incusd --group root
+        ;;
     esac
     wait_for 60 "an answer of $ENGINE (see $RYO_BED/$ENGINE.log)" engine_answers
 }
@@ -66,10 +84,6 @@ stop_engine() {
     while point=$(findmnt -rno TARGET | grep -F "$ENGINE_DIR/" | tail -n 1); [ -n "$point" ]; do
         umount "$point" 2>/dev/null || umount --lazy "$point" || break
     done
-    case $ENGINE in
-    lxd) nft delete table inet lxd 2>/dev/null || true ;;
-    incus) nft delete table inet incus 2>/dev/null || true ;;
-    esac
 }
 
 # --- what the daemon holds --------------------------------------------------------------------------------------------
@@ -128,12 +142,22 @@ import_image() { # FILE ALIAS
     engine image import --quiet "$1" --alias "$2" >&2
 }
 
+# Bridges take the packet size of the way out: behind a tunnel, larger packets of a container would be lost.
+way_out_mtu() {
+    local device
+    device=$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+    cat "/sys/class/net/$device/mtu" 2>/dev/null || echo 1500
+}
+
 furnish_host() {
+    local mtu
+    mtu=$(way_out_mtu)
     make_pool
     make_bridge "$HOST" ipv4.address="$V4.1/24" ipv4.nat=true ipv4.dhcp.ranges="$V4.100-$V4.254" \
         ipv6.address="$(bridge_v6)/112" ipv6.nat=true ipv6.dhcp.stateful=true \
-        ipv6.dhcp.ranges="$V6::$SUBNET:1000-$V6::$SUBNET:ffff" dns.domain="$HOST"
-    make_bridge "$BUILD_BRIDGE" ipv4.address="$BUILD_V4.1/24" ipv4.nat=true ipv6.address=none
+        ipv6.dhcp.ranges="$V6::$SUBNET:1000-$V6::$SUBNET:ffff" dns.domain="$HOST" bridge.mtu="$mtu"
+    make_bridge "$BUILD_BRIDGE" ipv4.address="$BUILD_V4.1/24" ipv4.nat=true ipv6.address=none \
+        bridge.mtu="$mtu"
     engine profile show build >/dev/null 2>&1 || engine profile create build >&2
     make_profile_device default root disk path=/ pool=default
     make_profile_device build root disk path=/ pool=default

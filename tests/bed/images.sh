@@ -21,7 +21,7 @@ make_debian_image() { # FILE
     root=$dir/rootfs
     mmdebstrap --quiet --variant=minbase \
         --include=systemd,systemd-sysv,systemd-resolved,dbus,openssh-server,iproute2,cloud-init,netbase,sudo \
-        --include=ca-certificates,nftables,procps \
+        --include=ca-certificates,nftables,procps,udev \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --aptopt='Acquire::Languages "none"' \
@@ -56,8 +56,8 @@ END
     # Timers that would hold the package lock while somebody else works, and units that make no sense in a container.
     systemctl --quiet --root="$root" mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
         systemd-networkd-wait-online.service getty-static.service console-getty.service systemd-timesyncd.service \
-        systemd-udevd.service systemd-udev-trigger.service systemd-binfmt.service
-    rm -f "$root"/etc/ssh/ssh_host_*_key* "$root"/etc/apt/apt.conf.d/99mmdebstrap
+        systemd-binfmt.service
+    rm -f "$root"/etc/ssh/ssh_host_*_key*
     : >"$root/etc/machine-id"
     echo localhost >"$root/etc/hostname"
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
