@@ -1,1 +1,4 @@
 //! Everything that needs no server: tables, recordings, fakes, a temporary root.
+
+#[path = "suite/plan.rs"]
+mod plan;

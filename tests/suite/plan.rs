@@ -1,0 +1,458 @@
+//! Planning a deployment: pure, ordered, empty when all is well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use ryo::flow::deploy::{Unit, plan};
+use ryo::flow::found::{self, Found, HostSetup, Pending};
+use ryo::packer::Build;
+use ryo::place::Place;
+use ryo::plan::{Action, ImageSpec, List, Plan};
+use ryo::terraform::{ConsulKey, ConsulProvider, Deployment, Instance, Kind, Resource};
+
+const BASE: &str = "ba5e000000000000";
+
+fn map<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn image(owner: &str, service: &str, version: &str, inputs: &str) -> ImageSpec {
+    ImageSpec {
+        build: Build {
+            place: Place::file(format!("{service}.pkr.hcl")),
+            image: "debian/12".to_owned(),
+            profile: None,
+            alias: format!("{owner}-{service}-{version}"),
+            alias_prefix: format!("{owner}-{service}"),
+            properties: BTreeMap::new(),
+            provisioners: vec![],
+            launch_config: BTreeMap::new(),
+        },
+        base: "debian/12".to_owned(),
+        owner: owner.to_owned(),
+        version: version.to_owned(),
+        inputs: inputs.to_owned(),
+    }
+}
+
+fn instance(name: &str, image: &str) -> Resource {
+    let nic = map([("type", "nic"), ("network", "local"), ("ipv4.address", "10.10.1.20")]);
+    Resource {
+        address: format!("lxd_container.{name}"),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        kind: Kind::Instance(Instance {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            profiles: vec!["default".to_owned()],
+            config: map([("user.user-data", "#cloud-config\n"), ("security.privileged", "false")]),
+            devices: [("eth0".to_owned(), nic)].into(),
+            running: true,
+            ..Instance::default()
+        }),
+    }
+}
+
+fn keys<const N: usize>(name: &str, entries: [(&str, &str); N]) -> Resource {
+    let keys = entries.into_iter().map(|(path, value)| ConsulKey {
+        path: path.to_owned(),
+        value: value.to_owned(),
+        delete: true,
+    });
+    Resource {
+        address: format!("consul_keys.{name}"),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        kind: Kind::ConsulKeys(keys.collect()),
+    }
+}
+
+fn consul() -> ConsulProvider {
+    ConsulProvider {
+        address: "[fd10:10:10:1::1:1]:8500".to_owned(),
+        scheme: "http".to_owned(),
+        datacenter: Some("local".to_owned()),
+        place: Place::file("main.tf"),
+    }
+}
+
+fn proxy(version: &str) -> Unit {
+    Unit {
+        owner: "ryo-web-proxy".to_owned(),
+        list: List::Modules,
+        version: version.to_owned(),
+        host_setup: Some((PathBuf::from("ryo-web-proxy/host-setup/main.yml"), "setup-1".to_owned())),
+        images: vec![image("ryo-web-proxy", "web-proxy", version, "inputs-proxy")],
+        deployment: Deployment {
+            resources: vec![instance("web-proxy", &format!("ryo-web-proxy-web-proxy-{version}"))],
+            consul: None,
+        },
+    }
+}
+
+fn hello(version: &str) -> Unit {
+    Unit {
+        owner: "ryo-hello".to_owned(),
+        list: List::Projects,
+        version: version.to_owned(),
+        host_setup: Some((PathBuf::from("ryo-hello/host-setup/main.yml"), "setup-2".to_owned())),
+        images: vec![image("ryo-hello", "hello", version, "inputs-hello")],
+        deployment: Deployment {
+            resources: vec![
+                keys("domain", [("service/domain/hello", "admin@example.org")]),
+                instance("hello", &format!("ryo-hello-hello-{version}")),
+                keys("backend", [("service/backends/hello", "")]),
+                keys("acl", [("service/acl/hello/host", "hello.example.org")]),
+            ],
+            consul: Some(consul()),
+        },
+    }
+}
+
+fn units() -> Vec<Unit> {
+    vec![proxy("1"), hello("1")]
+}
+
+fn empty_host() -> Found {
+    Found { bases: map([("debian/12", BASE)]), ..Found::default() }
+}
+
+/// Carries a plan out on the values, as a host would.
+fn carry_out(plan: &Plan, found: &mut Found) {
+    for step in &plan.steps {
+        match &step.action {
+            Action::RemoveBuild(name) | Action::RemoveUnfinished(name) | Action::RemoveInstance(name) => {
+                found.instances.remove(name).expect("it is there");
+            }
+            Action::PutBack(name) => put_back(found, name),
+            Action::HostSetup { inputs, .. } => {
+                let state = HostSetup { recorded: Some(inputs.clone()), pending: Pending::Nothing };
+                found.host_setup.insert(step.owner.clone(), state);
+            }
+            Action::BuildImage { spec, .. } => build(found, spec),
+            Action::TagImage { alias, fingerprint } => {
+                for image in &mut found.images {
+                    image.aliases.retain(|name| name != alias);
+                    if image.fingerprint == *fingerprint {
+                        image.aliases.push(alias.clone());
+                    }
+                }
+            }
+            Action::CreateInstance(spec) | Action::ReplaceInstance { spec, .. } => {
+                let image = found.image(&spec.instance.image).expect("the image stands before the instance");
+                let mut config = spec.instance.config.clone();
+                config.insert("volatile.base_image".to_owned(), image.fingerprint.clone());
+                config.insert(found::OWNER.to_owned(), spec.owner.clone());
+                let made = found::Instance {
+                    name: spec.instance.name.clone(),
+                    running: true,
+                    profiles: spec.instance.profiles.clone(),
+                    config,
+                    devices: spec.instance.devices.clone(),
+                };
+                found.instances.insert(made.name.clone(), made);
+            }
+            Action::UpdateInstance(update) => {
+                let instance = found.instances.get_mut(&update.spec.instance.name).expect("it is there");
+                instance.devices.clone_from(&update.spec.instance.devices);
+                instance.profiles.clone_from(&update.spec.instance.profiles);
+                instance.config.retain(|key, _| key.starts_with("volatile.") || key.starts_with("user.ryo."));
+                instance.config.extend(update.spec.instance.config.clone());
+            }
+            Action::StartInstance(spec) => {
+                found.instances.get_mut(&spec.instance.name).expect("it is there").running = true;
+            }
+            Action::StopInstance(name) => found.instances.get_mut(name).expect("it is there").running = false,
+            Action::SettleInstance(spec) => {
+                let name = spec.instance.name.as_str();
+                found.instances.get_mut(name).expect("it is there").running = true;
+                found.instances.retain(|_, instance| instance.config(found::REPLACED) != Some(name));
+            }
+            Action::Keys { set, delete, owned, .. } => {
+                found.keys.extend(set.clone());
+                found.keys.retain(|key, _| !delete.contains(key));
+                found.owned.insert(step.owner.clone(), owned.clone());
+            }
+            Action::Record { .. } => {
+                found.recorded.insert(step.owner.clone());
+            }
+        }
+    }
+}
+
+fn put_back(found: &mut Found, name: &str) {
+    let old =
+        found.instances.values().find(|it| it.config(found::REPLACED) == Some(name)).cloned().expect("an old one");
+    found.instances.remove(&old.name);
+    let devices = serde_json::from_str(old.config(found::DEVICES).expect("its devices")).expect("JSON");
+    let mut config = old.config;
+    config.remove(found::REPLACED);
+    config.remove(found::DEVICES);
+    found
+        .instances
+        .insert(name.to_owned(), found::Instance { name: name.to_owned(), running: true, devices, config, ..old });
+}
+
+fn build(found: &mut Found, spec: &ImageSpec) {
+    for image in &mut found.images {
+        image.aliases.retain(|name| *name != spec.build.alias);
+    }
+    found.images.push(found::Image {
+        fingerprint: format!("f-{}-{}", spec.inputs, found.images.len()),
+        aliases: vec![spec.build.alias.clone()],
+        properties: map([(found::INPUTS, &spec.inputs), (found::IMAGE_OWNER, &spec.owner)]),
+    });
+}
+
+fn deployed() -> Found {
+    let mut found = empty_host();
+    carry_out(&plan("", &units(), &found), &mut found);
+    found
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_empty_host_gets_everything_with_images_first_and_modules_before_projects() {
+    let plan = plan("deploy ryo-hello 1 on local", &units(), &empty_host());
+    assert_eq!(
+        plan.text(),
+        "deploy ryo-hello 1 on local:\n\
+         \x20 ~ ryo-web-proxy: set up the host (first time)\n\
+         \x20 + ryo-web-proxy: build image ryo-web-proxy-web-proxy-1 from debian/12 (there is none)\n\
+         \x20 ~ ryo-hello: set up the host (first time)\n\
+         \x20 + ryo-hello: build image ryo-hello-hello-1 from debian/12 (there is none)\n\
+         \x20 + ryo-web-proxy: create instance web-proxy from ryo-web-proxy-web-proxy-1\n\
+         \x20 + ryo-web-proxy: enter the module in the list of deployed modules\n\
+         \x20 ~ ryo-hello: write 1 Consul key\n\
+         \x20     set service/domain/hello\n\
+         \x20 + ryo-hello: create instance hello from ryo-hello-hello-1\n\
+         \x20 ~ ryo-hello: write 2 Consul keys\n\
+         \x20     set service/acl/hello/host\n\
+         \x20     set service/backends/hello\n\
+         \x20 + ryo-hello: enter the project in the list of deployed projects\n\
+         10 steps\n"
+    );
+}
+
+#[test]
+fn a_plan_that_was_carried_out_is_followed_by_an_empty_one() {
+    let plan = plan("deploy ryo-hello 1 on local", &units(), &deployed());
+    assert_eq!(plan.text(), "deploy ryo-hello 1 on local: nothing to do\n");
+}
+
+#[test]
+fn a_changed_template_changes_one_image_and_one_instance() {
+    let mut units = units();
+    units[1].images[0].inputs = "inputs-hello-2".to_owned();
+    let found = deployed();
+    let plan = plan("", &units, &found);
+    assert_eq!(
+        lines(&plan),
+        [
+            "ryo-hello: build image ryo-hello-hello-1 from debian/12 (what it is made from has changed)",
+            "ryo-hello: replace instance hello by one from ryo-hello-hello-1",
+        ]
+    );
+    assert_eq!(plan.steps[1].action.details(), ["its image is built anew"]);
+    assert_eq!(
+        plan.steps[1].action.destroys().as_deref(),
+        Some("the present instance `hello` with everything in it that is not on a mounted host directory")
+    );
+}
+
+#[test]
+fn another_version_of_the_same_inputs_only_names_the_images() {
+    let plan = plan("", &[proxy("2"), hello("2")], &deployed());
+    assert_eq!(
+        lines(&plan),
+        [
+            "ryo-web-proxy: call image f-inputs-pro also ryo-web-proxy-web-proxy-2",
+            "ryo-hello: call image f-inputs-hel also ryo-hello-hello-2",
+        ]
+    );
+}
+
+#[test]
+fn an_image_of_the_original_tools_is_taken_as_it_is() {
+    let mut found = deployed();
+    for image in &mut found.images {
+        image.properties.clear();
+    }
+    assert_eq!(lines(&plan("", &units(), &found)), Vec::<String>::new());
+}
+
+#[test]
+fn a_changed_device_is_changed_in_place() {
+    let mut found = deployed();
+    let device = found.instances.get_mut("hello").unwrap().devices.get_mut("eth0").unwrap();
+    device.insert("ipv4.address".to_owned(), "10.10.1.21".to_owned());
+    let plan = plan("", &units(), &found);
+    assert_eq!(lines(&plan), ["ryo-hello: change instance hello in place"]);
+    assert_eq!(
+        plan.steps[0].action.details(),
+        ["device eth0: ipv4.address 10.10.1.21 → 10.10.1.20", "needs a restart"]
+    );
+}
+
+#[test]
+fn a_limit_that_somebody_set_is_taken_back_without_a_restart() {
+    let mut found = deployed();
+    found.instances.get_mut("hello").unwrap().config.insert("limits.cpu".to_owned(), "1".to_owned());
+    let plan = plan("", &units(), &found);
+    assert_eq!(plan.steps[0].action.details(), ["config limits.cpu: 1 → not set"]);
+}
+
+#[test]
+fn other_user_data_takes_another_instance_and_is_not_shown() {
+    let mut found = deployed();
+    found.instances.get_mut("hello").unwrap().config.insert("user.user-data".to_owned(), "password".to_owned());
+    let plan = plan("", &units(), &found);
+    assert_eq!(lines(&plan), ["ryo-hello: replace instance hello by one from ryo-hello-hello-1"]);
+    assert_eq!(plan.steps[0].action.details(), ["config user.user-data differs"]);
+}
+
+#[test]
+fn a_stopped_instance_is_started() {
+    let mut found = deployed();
+    found.instances.get_mut("web-proxy").unwrap().running = false;
+    assert_eq!(lines(&plan("", &units(), &found)), ["ryo-web-proxy: start instance web-proxy"]);
+}
+
+#[test]
+fn a_missing_key_with_an_empty_value_is_written_again() {
+    let mut found = deployed();
+    found.keys.remove("service/backends/hello");
+    let plan = plan("", &units(), &found);
+    assert_eq!(lines(&plan), ["ryo-hello: write 1 Consul key"]);
+    assert_eq!(plan.steps[0].action.details(), ["set service/backends/hello"]);
+}
+
+#[test]
+fn a_key_that_is_no_longer_wanted_goes_unless_somebody_else_has_it() {
+    let mut units = units();
+    units[1].deployment.resources.pop();
+    let mut found = deployed();
+    let plan_alone = plan("", &units, &found);
+    assert_eq!(plan_alone.steps[0].action.details(), ["delete service/acl/hello/host"]);
+    found.owned.insert("ryo-other".to_owned(), BTreeSet::from(["service/acl/hello/host".to_owned()]));
+    let plan_shared = plan("", &units, &found);
+    assert_eq!(plan_shared.steps[0].action.details(), Vec::<String>::new());
+    carry_out(&plan_shared, &mut found);
+    assert!(found.keys.contains_key("service/acl/hello/host"));
+    assert!(plan("", &units, &found).steps.is_empty());
+}
+
+#[test]
+fn an_instance_that_no_file_names_any_longer_goes_and_one_of_somebody_else_stays() {
+    let mut found = deployed();
+    let mut ours = found.instances["hello"].clone();
+    ours.name = "hello-before".to_owned();
+    let stranger = found::Instance { name: "stranger".to_owned(), ..found::Instance::default() };
+    found.instances.insert(ours.name.clone(), ours);
+    found.instances.insert(stranger.name.clone(), stranger);
+    assert_eq!(
+        lines(&plan("", &units(), &found)),
+        ["ryo-hello: remove instance hello-before, which no file names any longer"]
+    );
+}
+
+#[test]
+fn a_host_setup_runs_again_when_its_files_or_the_host_have_changed() {
+    let cases = [
+        (Some("setup-0"), Pending::Nothing, "ryo-hello: set up the host (its files have changed)"),
+        (Some("setup-2"), Pending::Changes(1), "ryo-hello: set up the host (1 task would change something)"),
+        (Some("setup-2"), Pending::Changes(3), "ryo-hello: set up the host (3 tasks would change something)"),
+        (Some("setup-2"), Pending::Unknown, "ryo-hello: set up the host (the host has changed)"),
+    ];
+    for (recorded, pending, expected) in cases {
+        let mut found = deployed();
+        let state = HostSetup { recorded: recorded.map(str::to_owned), pending };
+        found.host_setup.insert("ryo-hello".to_owned(), state);
+        assert_eq!(lines(&plan("", &units(), &found)), [expected]);
+    }
+}
+
+/// The states that a replacement of `hello` goes through, as a broken run leaves them.
+fn broken_replacements() -> Vec<(&'static str, Found, Vec<&'static str>)> {
+    let before = deployed();
+    let old = before.instances["hello"].clone();
+    let mut unfinished = old.clone();
+    unfinished.name = "hello-ryo-new".to_owned();
+    unfinished.running = false;
+    unfinished.devices.clear();
+    unfinished.config.insert(found::REPLACES.to_owned(), "hello".to_owned());
+    let mut aside = old.clone();
+    aside.running = false;
+    aside.config.insert(found::REPLACED.to_owned(), "hello".to_owned());
+    aside.config.insert(found::DEVICES.to_owned(), serde_json::to_string(&old.devices).unwrap());
+    aside.devices.clear();
+    let aside_renamed = found::Instance { name: "hello-ryo-old".to_owned(), ..aside.clone() };
+    let renamed = found::Instance { name: "hello".to_owned(), ..unfinished.clone() };
+    let stopped = found::Instance { running: false, ..old.clone() };
+    let with = |instances: &[&found::Instance]| {
+        let mut found = before.clone();
+        found.instances.remove("hello");
+        for instance in instances {
+            found.instances.insert(instance.name.clone(), (*instance).clone());
+        }
+        found
+    };
+    let remove = "ryo-hello: remove the unfinished instance hello-ryo-new";
+    let back = "ryo-hello: put instance hello back under its name";
+    vec![
+        ("the new one was made", with(&[&old, &unfinished]), vec![remove]),
+        ("the old one was stopped", with(&[&stopped, &unfinished]), vec![remove, "ryo-hello: start instance hello"]),
+        ("the old one gave its devices away", with(&[&aside, &unfinished]), vec![remove, back]),
+        ("the old one gave its name away", with(&[&aside_renamed, &unfinished]), vec![remove, back]),
+        ("the new one took the name", with(&[&aside_renamed, &renamed]), vec![back]),
+        (
+            "the new one took the devices",
+            with(&[&aside_renamed, &stopped]),
+            vec!["ryo-hello: finish the replacement of instance hello"],
+        ),
+        (
+            "the new one was started",
+            with(&[&aside_renamed, &old]),
+            vec!["ryo-hello: finish the replacement of instance hello"],
+        ),
+    ]
+}
+
+#[test]
+fn a_broken_replacement_is_mended_from_every_state() {
+    for (state, mut found, expected) in broken_replacements() {
+        let plan_of_state = plan("", &units(), &found);
+        assert_eq!(lines(&plan_of_state), expected, "{state}");
+        if state == "the new one took the name" {
+            found.instances.remove("hello");
+        }
+        carry_out(&plan_of_state, &mut found);
+        assert_eq!(found.instances.keys().collect::<Vec<_>>(), ["hello", "web-proxy"], "{state}");
+        assert!(plan("", &units(), &found).steps.is_empty(), "{state}");
+    }
+}
+
+#[test]
+fn a_build_instance_that_was_left_behind_goes_first() {
+    let mut found = empty_host();
+    let build = found::Instance {
+        name: "ryo-build-0a1b2c3d".to_owned(),
+        config: map([(found::BUILD, "ryo-hello-hello-1"), (found::OWNER, "ryo-hello")]),
+        ..found::Instance::default()
+    };
+    found.instances.insert(build.name.clone(), build);
+    assert_eq!(
+        lines(&plan("", &units(), &found))[0],
+        "ryo-hello: remove the left-over build instance ryo-build-0a1b2c3d"
+    );
+}
+
+#[test]
+fn a_plan_for_programs_names_keys_and_not_their_values() {
+    let text = plan("t", &units(), &empty_host()).json().to_string();
+    assert!(text.contains("set service/acl/hello/host"), "{text}");
+    assert!(!text.contains("hello.example.org") && !text.contains("cloud-config"), "{text}");
+}
