@@ -1,9 +1,31 @@
 //! One file per Ansible module: typed arguments, look, pure plan, act. This part runs on the target, in the agent.
+//!
+//! [`parse`] makes a [`Task`] of what a playbook says; [`run`] carries one out. A module reads what it needs to know
+//! (`look`), computes the actions and the diff from that alone (`plan`, pure), and acts; check mode leaves out the last.
+//! What Ansible does is taken from ansible-core 2.15.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use thiserror::Error;
+
+pub mod arguments;
+pub mod attributes;
+
+pub mod apt;
+pub mod blockinfile;
+pub mod command;
+pub mod copy;
+pub mod cron;
+pub mod file;
+pub mod lineinfile;
+pub mod stat;
+pub mod systemd;
+pub mod template;
+pub mod user;
+
+pub use arguments::Parameter;
 
 /// Whether to act or only to say what would be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,16 +53,233 @@ pub struct Diff {
 pub struct Outcome {
     /// Whether something was changed (in check mode: would be).
     pub changed: bool,
+    /// Whether nothing was done because the task does not apply, e.g. a command in check mode.
+    #[serde(default)]
+    pub skipped: bool,
     /// Why it failed, if it did: a sentence for a person, as Ansible's `msg`.
     pub failed: Option<String>,
     /// What would change, or did.
     pub diffs: Vec<Diff>,
     /// Things a person should know.
     pub warnings: Vec<String>,
-    /// The keys of the registered result beside `changed`, `failed` and `msg`, named as Ansible names them,
-    /// e.g. `stdout`, `rc`, `stat`, `path`, `mode`, `uid`.
+    /// The keys of the registered result beside `changed`, `failed` and `skipped`, named as Ansible names them,
+    /// e.g. `stdout`, `rc`, `stat`, `path`, `mode`, `uid`. `msg` is here when Ansible gives one without failing.
     pub values: Map<String, Value>,
 }
 
 /// Bytes of the control node that a task needs on the target, by the lower-case hexadecimal SHA-256 of their content.
 pub type Blobs = BTreeMap<String, Vec<u8>>;
+
+/// Variables set for the programs that a task starts (the task's `environment`).
+pub type Environment = BTreeMap<String, String>;
+
+/// One task: a module with its typed arguments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "module", content = "arguments", rename_all = "snake_case")]
+pub enum Task {
+    /// `apt`
+    Apt(apt::Arguments),
+    /// `blockinfile`
+    Blockinfile(blockinfile::Arguments),
+    /// `command` and `shell`
+    Command(command::Arguments),
+    /// `copy`
+    Copy(copy::Arguments),
+    /// `cron`
+    Cron(cron::Arguments),
+    /// `file`
+    File(file::Arguments),
+    /// `lineinfile`
+    Lineinfile(lineinfile::Arguments),
+    /// `stat`
+    Stat(stat::Arguments),
+    /// `systemd` and `service`
+    Systemd(systemd::Arguments),
+    /// `template`, already rendered
+    Template(template::Arguments),
+    /// `user`
+    User(user::Arguments),
+}
+
+impl Task {
+    /// The contents of the control node that it refers to.
+    pub fn contents(&self) -> Vec<&copy::Content> {
+        match self {
+            Self::Copy(copy::Arguments { source: Some(source), .. })
+            | Self::Template(template::Arguments { source: Some(source), .. }) => source.contents(),
+            _ => vec![],
+        }
+    }
+}
+
+/// A task does not say what its module can do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Error {
+    /// There is no such module here.
+    #[error("there is no module `{name}`{}", meant(nearest.as_deref()))]
+    Unknown {
+        /// As written.
+        name: String,
+        /// The module most like it.
+        nearest: Option<String>,
+    },
+    /// The module has no such parameter.
+    #[error("`{module}` has no parameter `{name}`{}", meant(nearest.as_deref()))]
+    Parameter {
+        /// The module.
+        module: String,
+        /// As written.
+        name: String,
+        /// The parameter most like it.
+        nearest: Option<String>,
+    },
+    /// The same parameter is given under two names.
+    #[error("`{module}` is given `{name}` twice, under two names")]
+    Twice {
+        /// The module.
+        module: String,
+        /// The parameter's first name.
+        name: String,
+    },
+    /// A parameter is missing.
+    #[error("`{module}` needs `{name}`")]
+    Missing {
+        /// The module.
+        module: String,
+        /// What is missing, e.g. `path` or `src or content`.
+        name: String,
+    },
+    /// Parameters that shut each other out are given together.
+    #[error("`{module}` cannot have `{first}` and `{second}` together")]
+    Together {
+        /// The module.
+        module: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A value is not what the parameter can be.
+    #[error("`{module}`: `{name}` is `{value}`, must be {wanted}")]
+    Value {
+        /// The module.
+        module: String,
+        /// As written.
+        name: String,
+        /// As written, shortened.
+        value: String,
+        /// What it may be.
+        wanted: String,
+    },
+    /// Text stands where a module takes none.
+    #[error("`{module}` takes parameters, not a line of text")]
+    FreeForm {
+        /// The module.
+        module: String,
+    },
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|word| format!(", did you mean `{word}`?")).unwrap_or_default()
+}
+
+/// The modules that [`parse`] knows, by their short names.
+pub const NAMES: &[&str] = &[
+    "apt",
+    "blockinfile",
+    "command",
+    "copy",
+    "cron",
+    "file",
+    "lineinfile",
+    "service",
+    "shell",
+    "stat",
+    "systemd",
+    "systemd_service",
+    "template",
+    "user",
+];
+
+/// Returns a module's name without `ansible.builtin.` or `ansible.legacy.`.
+pub fn short(name: &str) -> &str {
+    name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name)
+}
+
+/// Returns the parameters of a module, or nothing if there is no such module here.
+///
+/// `shell` and `command` take a line of text beside them.
+pub fn parameters(name: &str) -> Option<&'static [Parameter]> {
+    Some(match short(name) {
+        "apt" => apt::PARAMETERS,
+        "blockinfile" => blockinfile::PARAMETERS,
+        "command" | "shell" => command::PARAMETERS,
+        "copy" => copy::PARAMETERS,
+        "cron" => cron::PARAMETERS,
+        "file" => file::PARAMETERS,
+        "lineinfile" => lineinfile::PARAMETERS,
+        "stat" => stat::PARAMETERS,
+        "service" => systemd::SERVICE_PARAMETERS,
+        "systemd" | "systemd_service" => systemd::PARAMETERS,
+        "template" => template::PARAMETERS,
+        "user" => user::PARAMETERS,
+        _ => return None,
+    })
+}
+
+/// Makes a task of what a playbook says, templates already rendered.
+///
+/// - `free_form`: the line of text of `shell` and `command`.
+/// - The sources of `copy` (unless `remote_src` or `content`) and `template` are on the control node: the caller reads
+///   them and puts a [`copy::Source`] into the task's `source`.
+///
+/// # Errors
+///
+/// [`Error`]: what is written cannot be meant.
+pub fn parse(name: &str, free_form: Option<&str>, arguments: &Map<String, Value>) -> Result<Task, Error> {
+    let module = short(name);
+    let Some(parameters) = parameters(module) else {
+        let nearest = arguments::nearest(module, NAMES.iter().copied());
+        return Err(Error::Unknown { name: name.to_owned(), nearest });
+    };
+    let arguments = arguments::normalise(module, parameters, arguments)?;
+    if let "command" | "shell" = module {
+        return command::parse(module, free_form, arguments).map(Task::Command);
+    }
+    if free_form.is_some_and(|text| !text.trim().is_empty()) {
+        return Err(Error::FreeForm { module: module.to_owned() });
+    }
+    match module {
+        "apt" => apt::parse(arguments).map(Task::Apt),
+        "blockinfile" => blockinfile::parse(arguments).map(Task::Blockinfile),
+        "copy" => copy::parse(arguments).map(Task::Copy),
+        "cron" => cron::parse(arguments).map(Task::Cron),
+        "file" => file::parse(arguments).map(Task::File),
+        "lineinfile" => lineinfile::parse(arguments).map(Task::Lineinfile),
+        "stat" => stat::parse(arguments).map(Task::Stat),
+        "template" => template::parse(arguments).map(Task::Template),
+        "user" => user::parse(arguments).map(Task::User),
+        _ => systemd::parse(module, arguments).map(Task::Systemd),
+    }
+}
+
+/// Makes typed arguments of normalised ones.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(module: &str, arguments: Map<String, Value>) -> Result<T, Error> {
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| Error::Value {
+        module: module.to_owned(),
+        name: "arguments".to_owned(),
+        value: error.to_string(),
+        wanted: "what the module takes".to_owned(),
+    })
+}
+
+/// Refuses two parameters together.
+pub(crate) fn apart(module: &str, given: &Map<String, Value>, names: &[&str]) -> Result<(), Error> {
+    let mut found = names.iter().filter(|name| given.contains_key(**name));
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => {
+            Err(Error::Together { module: module.to_owned(), first: (*first).to_owned(), second: (*second).to_owned() })
+        }
+        _ => Ok(()),
+    }
+}

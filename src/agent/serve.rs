@@ -1,0 +1,1 @@
+//! The agent's side: requests from standard input, answers to standard output.
