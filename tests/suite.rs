@@ -1,4 +1,6 @@
 //! Everything that needs no server: tables, recordings, fakes, a temporary root.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
+
 #[path = "suite/plan.rs"]
 mod plan;
