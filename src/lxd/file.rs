@@ -1,0 +1,88 @@
+//! Single files in an instance.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Client, Error, late, line, optional, request};
+use crate::http::{Body, Request, Response};
+
+/// How long one file may take.
+const TRANSFER: Duration = Duration::from_mins(10);
+
+/// Owner and permissions of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id inside the instance.
+    pub uid: u32,
+    /// Group id inside the instance.
+    pub gid: u32,
+    /// Permission bits, e.g. `0o755`.
+    pub mode: u32,
+}
+
+impl Owner {
+    /// Root's, with `mode`.
+    pub fn root(mode: u32) -> Self {
+        Self { uid: 0, gid: 0, mode }
+    }
+}
+
+/// A file of an instance, read as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Owner and permissions.
+    pub owner: Owner,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Client {
+    /// Writes a file, over what is there. Running or stopped, the instance need not be ready.
+    pub async fn push_file(&self, instance: &str, path: &str, owner: Owner, body: Body) -> Result<(), Error> {
+        let request = request::push_file(instance, path, owner, body);
+        self.transferred(request).await
+    }
+
+    /// Makes a directory; the one above it must be there.
+    pub async fn make_directory(&self, instance: &str, path: &str, owner: Owner) -> Result<(), Error> {
+        self.transferred(request::make_directory(instance, path, owner)).await
+    }
+
+    /// Deletes a file; one that is not there is deleted already.
+    pub async fn delete_file(&self, instance: &str, path: &str) -> Result<(), Error> {
+        optional(self.transferred(request::delete_file(instance, path)).await).map(drop)
+    }
+
+    /// Reads a file of at most `limit` bytes; `None` if it (or the instance) is not there.
+    pub async fn pull_file(&self, instance: &str, path: &str, limit: u64) -> Result<Option<Pulled>, Error> {
+        let request = request::pull_file(instance, path);
+        let line = line(&request);
+        let read = async {
+            let Some(response) = optional(self.send(request, &line).await)? else { return Ok(None) };
+            if named(&response, "type") != Some("file") {
+                return Err(self.malformed(&line, "it is not a file"));
+            }
+            let number = |name, radix| named(&response, name).and_then(|text| u32::from_str_radix(text, radix).ok());
+            let owner = Owner {
+                uid: number("uid", 10).unwrap_or(0),
+                gid: number("gid", 10).unwrap_or(0),
+                mode: number("mode", 8).unwrap_or(0),
+            };
+            let content = response.bytes(limit).await.map_err(|source| self.cut(&line, source))?;
+            Ok(Some(Pulled { owner, content }))
+        };
+        timeout(TRANSFER, read).await.unwrap_or_else(|_| Err(late(&line, TRANSFER)))
+    }
+
+    async fn transferred(&self, request: Request) -> Result<(), Error> {
+        let line = line(&request);
+        let sent = async { self.envelope(self.send(request, &line).await?, &line).await };
+        timeout(TRANSFER, sent).await.unwrap_or_else(|_| Err(late(&line, TRANSFER))).map(drop)
+    }
+}
+
+/// Reads a header that LXD and Incus call differently.
+fn named<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.header(&format!("x-lxd-{name}")).or_else(|| response.header(&format!("x-incus-{name}")))
+}
