@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::iter;
+
+use serde_json::{Value, json};
 
 /// Who can mend it. Decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +70,27 @@ impl Failure {
         self
     }
 
+    /// Returns what a program reads: `event` (`failed`), `error`, `because` (each cause), `hints` and `code`.
+    pub fn json(&self) -> Value {
+        json!({
+            "event": "failed",
+            "error": self.error.to_string(),
+            "because": self.causes(),
+            "hints": self.hints,
+            "code": self.kind.code(),
+        })
+    }
+
+    fn causes(&self) -> Vec<String> {
+        let first: Option<&dyn Error> = self.error.source();
+        iter::successors(first, |error| (*error).source()).map(ToString::to_string).collect()
+    }
+
     /// Returns what a person reads: `error:`, then each cause, then each hint.
     pub fn text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            let _ = writeln!(text, "  because: {error}");
-            cause = error.source();
+        for cause in self.causes() {
+            let _ = writeln!(text, "  because: {cause}");
         }
         for hint in &self.hints {
             let _ = writeln!(text, "hint: {hint}");
