@@ -1,1 +1,86 @@
-//! A checked-out repository, typed.
+//! A checked-out repository, typed: where its parts are, what its configuration says, what only its scripts know.
+//!
+//! Repositories stand side by side in one working directory and refer to each other as `../<repository>`.
+
+pub mod deployed;
+pub mod load;
+pub mod script;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use self::load::load;
+
+/// Which of the two shapes a repository has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A service of one's own: `project-deployment/`, configured per host.
+    Project,
+    /// Something that projects share: `module-deployment/`, configured once.
+    Module,
+}
+
+impl Kind {
+    /// Returns `project` or `module`: names of keys, folders and scripts are made of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Module => "module",
+        }
+    }
+}
+
+/// A checked-out repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Name of its directory, which other repositories and scripts call it by. What it calls itself (`project_id`,
+    /// `module_id`) stands in its configuration.
+    pub name: String,
+    /// Its shape.
+    pub kind: Kind,
+    /// Where it is; absolute.
+    pub directory: PathBuf,
+    /// Where the repositories stand side by side; absolute.
+    pub working_directory: PathBuf,
+    /// Modules that it needs, in the order of `MODULES=`, then those that only Terraform files mention.
+    pub modules: Vec<String>,
+    /// Software versions from the build scripts, by name, e.g. `gitea_version`.
+    pub versions: BTreeMap<String, String>,
+    /// Packer templates, in the order in which the build scripts use them.
+    pub templates: Vec<PathBuf>,
+    /// The playbook that prepares the host, if there is one.
+    pub host_setup: Option<PathBuf>,
+    /// The directory of the Terraform files.
+    pub deployment: PathBuf,
+}
+
+impl Repository {
+    /// Returns its configuration for `host`: projects have one per host, modules one for all.
+    pub fn configuration(&self, host: &str) -> PathBuf {
+        let directory = self.directory.join("configuration");
+        match self.kind {
+            Kind::Project => directory.join(format!("configuration_{host}.yml")),
+            Kind::Module => directory.join("configuration.yml"),
+        }
+    }
+
+    /// Returns the directory of the repository called `name` in the same working directory.
+    pub fn sibling(&self, name: &str) -> PathBuf {
+        self.working_directory.join(name)
+    }
+}
+
+/// Returns the configuration of `host`.
+pub fn host_configuration(working_directory: &Path, host: &str) -> PathBuf {
+    working_directory.join("ryo-host/configuration").join(format!("configuration_{host}.yml"))
+}
+
+/// Returns the inventory of `host`.
+pub fn host_inventory(working_directory: &Path, host: &str) -> PathBuf {
+    working_directory.join("ryo-host/configuration").join(format!("inventory_{host}"))
+}
+
+/// Returns the configuration of the control node.
+pub fn control_configuration(working_directory: &Path) -> PathBuf {
+    working_directory.join("ryo-control-node/configuration/configuration.yml")
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::place::Place;
+use crate::secret::Secret;
 
 /// Everything that the files of one root module want, evaluated.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub struct ConsulProvider {
     pub scheme: String,
     /// Datacenter, if one is named.
     pub datacenter: Option<String>,
+    /// Token of the access control lists, if there are any.
+    pub token: Option<Secret>,
     /// Where it is configured.
     pub place: Place,
 }
@@ -45,10 +48,11 @@ pub enum Kind {
     /// `lxd_container`, `lxd_instance`, `incus_instance`.
     Instance(Instance),
     /// `consul_keys`.
-    ConsulKeys(Vec<ConsulKey>),
+    ConsulKeys(ConsulKeys),
 }
 
 /// A container or virtual machine, as wanted.
+#[expect(clippy::struct_excessive_bools, reason = "each is an attribute of the provider")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Instance {
     /// Name on the server.
@@ -67,8 +71,25 @@ pub struct Instance {
     pub ephemeral: bool,
     /// Whether it is to run (`running`, `start_container`).
     pub running: bool,
+    /// Whether to wait for an address before what depends on it is made (`wait_for_network`, `wait_for`).
+    pub wait_for_network: bool,
     /// Description shown by the server.
     pub description: String,
+    /// Server that it is meant for, as the provider calls it; in the field the host.
+    pub remote: Option<String>,
+    /// Project of the server, if one is named.
+    pub project: Option<String>,
+}
+
+/// Consul keys that are made together, as wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsulKeys {
+    /// Datacenter, if it is not the provider's.
+    pub datacenter: Option<String>,
+    /// Token, if it is not the provider's.
+    pub token: Option<Secret>,
+    /// The keys, in the order of the file.
+    pub keys: Vec<ConsulKey>,
 }
 
 /// One Consul key, as wanted.

@@ -1,7 +1,9 @@
 //! YAML with positions, in the two dialects that the repositories are read in.
 //!
-//! Ansible reads YAML 1.1 (`yes` is true, `0644` is octal), Terraform's `yamldecode` something like 1.2. Sources:
-//! `PyYAML`'s resolver, go-cty-yaml's resolver.
+//! Ansible reads YAML 1.1 (`yes` is true, `0644` is octal), Terraform's `yamldecode` a mixture (`yes` is true, `0644` is
+//! 644). Sources: `PyYAML`'s resolver, go-cty-yaml's resolver.
+
+mod scalar;
 
 use std::collections::HashMap;
 
@@ -283,99 +285,7 @@ fn tagged(text: String, tag: Option<&str>, dialect: Dialect) -> Kind {
 
 fn scalar(text: &str, dialect: Dialect) -> Kind {
     match dialect {
-        Dialect::Ansible => scalar_1_1(text),
-        Dialect::Terraform => scalar_1_2(text),
-    }
-}
-
-fn null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null" | "Null" | "NULL")
-}
-
-fn scalar_1_1(text: &str) -> Kind {
-    match text {
-        _ if null(text) => return Kind::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Kind::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Kind::Bool(false),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | ".nan" | ".NaN" | ".NAN" => return Kind::Str(text.to_owned()),
-        _ => {}
-    }
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let plain = digits.replace('_', "");
-    let whole = if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        None
-    } else if let Some(hex) = plain.strip_prefix("0x") {
-        i64::from_str_radix(hex, 16).ok()
-    } else if let Some(binary) = plain.strip_prefix("0b") {
-        i64::from_str_radix(binary, 2).ok()
-    } else if plain.len() > 1 && plain.starts_with('0') {
-        i64::from_str_radix(&plain[1..], 8).ok()
-    } else if plain.contains(':') {
-        sexagesimal(&plain)
-    } else {
-        plain.parse().ok()
-    };
-    if let Some(whole) = whole {
-        return Kind::Int(sign * whole);
-    }
-    // PyYAML's floats need a point; an exponent needs a sign.
-    let exponent_signed = !plain.contains(['e', 'E'])
-        || plain.contains("e+")
-        || plain.contains("e-")
-        || plain.contains("E+")
-        || plain.contains("E-");
-    let shape = plain.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
-    if plain.contains('.')
-        && shape
-        && exponent_signed
-        && plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && let Ok(float) = plain.parse::<f64>()
-    {
-        return Kind::Float(if sign < 0 { -float } else { float });
-    }
-    Kind::Str(text.to_owned())
-}
-
-/// `12:30:45` → seconds, as YAML 1.1 has it: every part but the first is below 60.
-fn sexagesimal(text: &str) -> Option<i64> {
-    let mut parts = text.split(':');
-    let first: i64 = parts.next()?.parse().ok()?;
-    parts.try_fold(first, |total, part| {
-        let part: i64 = part.parse().ok().filter(|part| (0..60).contains(part))?;
-        total.checked_mul(60)?.checked_add(part)
-    })
-}
-
-fn scalar_1_2(text: &str) -> Kind {
-    match text {
-        _ if null(text) => return Kind::Null,
-        "true" | "True" | "TRUE" => return Kind::Bool(true),
-        "false" | "False" | "FALSE" => return Kind::Bool(false),
-        _ => {}
-    }
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let whole = if let Some(hex) = digits.strip_prefix("0x") {
-        i64::from_str_radix(hex, 16).ok()
-    } else if let Some(octal) = digits.strip_prefix("0o") {
-        i64::from_str_radix(octal, 8).ok()
-    } else if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        digits.parse().ok()
-    } else {
-        None
-    };
-    if let Some(whole) = whole {
-        return Kind::Int(sign * whole);
-    }
-    let shape = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
-    match digits.parse::<f64>() {
-        Ok(float) if shape && float.is_finite() => Kind::Float(if sign < 0 { -float } else { float }),
-        _ => Kind::Str(text.to_owned()),
+        Dialect::Ansible => scalar::ansible(text),
+        Dialect::Terraform => scalar::terraform(text),
     }
 }

@@ -1,0 +1,117 @@
+//! Files and paths.
+
+use std::path::{Component, Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::hcl::function::argument::text;
+use crate::hcl::function::{Function, Takes};
+use crate::hcl::value::Value;
+
+/// The functions of this file.
+pub const FUNCTIONS: &[Function] = &[
+    Function { name: "file", least: 1, most: Some(1), takes: Takes::Present, body: contents },
+    Function { name: "filebase64", least: 1, most: Some(1), takes: Takes::Present, body: contents_base64 },
+    Function { name: "filesha256", least: 1, most: Some(1), takes: Takes::Present, body: contents_sha256 },
+    Function { name: "fileexists", least: 1, most: Some(1), takes: Takes::Present, body: exists },
+    Function { name: "abspath", least: 1, most: Some(1), takes: Takes::Present, body: absolute },
+    Function { name: "basename", least: 1, most: Some(1), takes: Takes::Present, body: base_name },
+    Function { name: "dirname", least: 1, most: Some(1), takes: Takes::Present, body: directory_name },
+    Function { name: "pathexpand", least: 1, most: Some(1), takes: Takes::Present, body: expand },
+];
+
+/// Returns the file that `name` means in `directory`, without `.` and `..` where that changes nothing to read.
+pub fn path(directory: &Path, name: &str) -> PathBuf {
+    clean(&directory.join(home(name)))
+}
+
+/// Reads text.
+///
+/// # Errors
+///
+/// A fragment of a message.
+pub fn read(file: &Path) -> Result<String, String> {
+    String::from_utf8(bytes(file)?).map_err(|_| format!("`{}` is not UTF-8", file.display()))
+}
+
+fn bytes(file: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no file `{}`", file.display()),
+        _ => format!("`{}` cannot be read: {error}", file.display()),
+    })
+}
+
+fn contents(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    read(&path(directory, &text(&mut arguments.into_iter())?)).map(Value::String)
+}
+
+fn contents_base64(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let bytes = bytes(&path(directory, &text(&mut arguments.into_iter())?))?;
+    Ok(Value::String(STANDARD.encode(bytes)))
+}
+
+fn contents_sha256(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let bytes = bytes(&path(directory, &text(&mut arguments.into_iter())?))?;
+    Ok(Value::String(hex::encode(Sha256::digest(bytes))))
+}
+
+fn exists(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let file = path(directory, &text(&mut arguments.into_iter())?);
+    if file.is_dir() {
+        return Err(format!("`{}` is a directory", file.display()));
+    }
+    Ok(Value::Bool(file.is_file()))
+}
+
+fn absolute(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let name = text(&mut arguments.into_iter())?;
+    let from = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    Ok(Value::String(clean(&from.join(name)).to_string_lossy().into_owned()))
+}
+
+fn base_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let name = text(&mut arguments.into_iter())?;
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    Ok(match (name.as_str(), last) {
+        ("", _) => ".".into(),
+        (_, "") => "/".into(),
+        (_, last) => last.into(),
+    })
+}
+
+fn directory_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    let name = text(&mut arguments.into_iter())?;
+    Ok(match name.rfind('/') {
+        None => ".".into(),
+        Some(0) => "/".into(),
+        Some(at) => clean(Path::new(&name[..at])).to_string_lossy().into_owned().into(),
+    })
+}
+
+fn expand(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+    Ok(Value::String(home(&text(&mut arguments.into_iter())?)))
+}
+
+fn home(name: &str) -> String {
+    match (name.strip_prefix('~'), std::env::home_dir()) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", home.display()),
+        _ => name.to_owned(),
+    }
+}
+
+/// Takes `.` and `x/..` out by the letters alone, as Go's `filepath.Clean` does.
+fn clean(path: &Path) -> PathBuf {
+    let mut parts: Vec<Component<'_>> = vec![];
+    for part in path.components() {
+        match (part, parts.last()) {
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    if parts.is_empty() { PathBuf::from(".") } else { parts.into_iter().collect() }
+}

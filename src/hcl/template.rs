@@ -1,0 +1,213 @@
+//! Templates: quoted strings, heredocs and `templatefile`.
+
+use std::collections::BTreeMap;
+
+use hcl_edit::expr::{Expression, FuncCall};
+use hcl_edit::template::{
+    Directive, Element, ForDirective, HeredocTemplate, IfDirective, StringTemplate, Strip, Template,
+};
+
+use crate::hcl::convert::convert;
+use crate::hcl::eval::{Bound, Scope, pairs};
+use crate::hcl::function;
+use crate::hcl::reference::Reference;
+use crate::hcl::source::parse_template;
+use crate::hcl::types::Type;
+use crate::hcl::value::{Mark, Value};
+use crate::place::{Problem, nearest};
+
+/// Evaluates a quoted string. One that is nothing but one interpolation keeps the value's kind.
+pub fn string(scope: &Scope<'_>, template: &StringTemplate) -> Result<Value, Problem> {
+    match template.as_single_element() {
+        Some(Element::Interpolation(only)) => scope.value(&only.expr),
+        _ => whole(scope, template),
+    }
+}
+
+/// Evaluates a heredoc, which ends with the line break before its delimiter.
+pub fn heredoc(scope: &Scope<'_>, heredoc: &HeredocTemplate) -> Result<Value, Problem> {
+    whole(scope, &heredoc.template)
+}
+
+/// Evaluates `templatefile(path, variables)`.
+pub fn file(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
+    let mut arguments = call.args.iter();
+    let (Some(path), Some(variables), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err(scope.problem(call, "`templatefile` takes a path and a map of variables"));
+    };
+    let (path_value, path_mark) = scope.typed(path, &Type::String)?.unmark();
+    let (variables, mark) = scope.value(variables)?.unmark();
+    let mark = mark.and(path_mark);
+    let (Some(name), Value::Map(variables)) = (path_value.as_str(), variables) else {
+        return Ok(Value::Unknown.marked(mark));
+    };
+    let file = function::path(scope.directory, name);
+    let text = function::read(&file).map_err(|message| scope.problem(path, format!("`templatefile`: {message}")))?;
+    let (lines, template) = parse_template(&file, text)?;
+    let names = |reference: &Reference| variable(&variables, reference);
+    let inner = Scope { lines: &lines, directory: scope.directory, names: &names, bound: None };
+    Ok(whole(&inner, &template)?.marked(mark))
+}
+
+fn variable(variables: &BTreeMap<String, Value>, reference: &Reference) -> Result<Value, Problem> {
+    let root = &reference.root;
+    match (variables.get(root), &reference.name) {
+        (Some(value), None) => Ok(value.clone()),
+        (Some(value), Some(name)) => attribute(value, name, reference),
+        (None, _) => {
+            let problem = Problem::new(reference.place.clone(), format!("there is no variable `{root}`"));
+            Err(match nearest(root, variables.keys().map(String::as_str)) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            })
+        }
+    }
+}
+
+fn attribute(value: &Value, name: &str, reference: &Reference) -> Result<Value, Problem> {
+    let (value, mark) = value.clone().unmark();
+    match value {
+        Value::Map(mut entries) if entries.contains_key(name) => {
+            Ok(entries.remove(name).unwrap_or_default().marked(mark))
+        }
+        Value::Unknown => Ok(Value::Unknown),
+        _ => Err(Problem::new(reference.place.clone(), format!("`{}` has no attribute `{name}`", reference.root))),
+    }
+}
+
+fn whole(scope: &Scope<'_>, template: &Template) -> Result<Value, Problem> {
+    let mut output = Output { text: String::new(), mark: Mark::Clear, known: true };
+    render(scope, template, Edges { start: false, end: false }, &mut output)?;
+    let value = if output.known { Value::String(output.text) } else { Value::Unknown };
+    Ok(value.marked(output.mark))
+}
+
+struct Output {
+    text: String,
+    mark: Mark,
+    known: bool,
+}
+
+impl Output {
+    fn push(&mut self, scope: &Scope<'_>, expression: &Expression) -> Result<(), Problem> {
+        let (value, mark) = scope.value(expression)?.unmark_deep();
+        self.mark = self.mark.and(mark);
+        match convert(value, &Type::String) {
+            Ok(Value::String(text)) => self.text.push_str(&text),
+            Ok(Value::Unknown) => self.known = false,
+            Ok(other) => {
+                return Err(scope.problem(expression, format!("{} cannot stand in a text", other.describe())));
+            }
+            Err(message) => return Err(scope.problem(expression, message)),
+        }
+        Ok(())
+    }
+}
+
+/// Whether white space at the two ends of a template goes (`~`).
+#[derive(Clone, Copy)]
+struct Edges {
+    start: bool,
+    end: bool,
+}
+
+fn render(scope: &Scope<'_>, template: &Template, edges: Edges, output: &mut Output) -> Result<(), Problem> {
+    let elements: Vec<&Element> = template.iter().collect();
+    for (at, element) in elements.iter().enumerate() {
+        match element {
+            Element::Literal(literal) => {
+                let before = at.checked_sub(1).map_or(edges.start, |at| strips(elements[at]).end);
+                let after = elements.get(at + 1).map_or(edges.end, |next| strips(next).start);
+                output.text.push_str(trim(literal, before, after));
+            }
+            Element::Interpolation(interpolation) => output.push(scope, &interpolation.expr)?,
+            Element::Directive(directive) => match &**directive {
+                Directive::If(directive) => choose(scope, directive, output)?,
+                Directive::For(directive) => repeat(scope, directive, output)?,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn choose(scope: &Scope<'_>, directive: &IfDirective, output: &mut Output) -> Result<(), Problem> {
+    let intro = &directive.if_expr;
+    let (condition, mark) = scope.typed(&intro.cond_expr, &Type::Bool)?.unmark();
+    output.mark = output.mark.and(mark);
+    let end = sides(directive.endif_expr.strip).start;
+    match (condition, &directive.else_expr) {
+        (Value::Bool(true), other) => {
+            let end = other.as_ref().map_or(end, |other| sides(other.strip).start);
+            render(scope, &intro.template, Edges { start: sides(intro.strip).end, end }, output)
+        }
+        (Value::Bool(false), Some(other)) => {
+            render(scope, &other.template, Edges { start: sides(other.strip).end, end }, output)
+        }
+        (Value::Bool(false), None) => Ok(()),
+        (Value::Unknown, _) => {
+            output.known = false;
+            Ok(())
+        }
+        (other, _) => {
+            Err(scope.problem(&intro.cond_expr, format!("`if` needs true or false, not {}", other.describe())))
+        }
+    }
+}
+
+fn repeat(scope: &Scope<'_>, directive: &ForDirective, output: &mut Output) -> Result<(), Problem> {
+    let intro = &directive.for_expr;
+    let (collection, mark) = scope.value(&intro.collection_expr)?.unmark();
+    output.mark = output.mark.and(mark);
+    if collection == Value::Unknown {
+        output.known = false;
+        return Ok(());
+    }
+    let Some(pairs) = pairs(collection) else {
+        return Err(scope.problem(&intro.collection_expr, "`for` needs a list, a set or a map"));
+    };
+    let edges = Edges { start: sides(intro.strip).end, end: sides(directive.endfor_expr.strip).start };
+    for (key, value) in pairs {
+        let outer = Bound::new(intro.key_var.as_ref().map_or("", |name| name.as_str()), key, scope.bound);
+        let inner = Bound::new(intro.value_var.as_str(), value, Some(&outer));
+        render(&Scope { bound: Some(&inner), ..*scope }, &intro.template, edges, output)?;
+    }
+    Ok(())
+}
+
+fn sides(strip: Strip) -> Edges {
+    Edges { start: matches!(strip, Strip::Start | Strip::Both), end: matches!(strip, Strip::End | Strip::Both) }
+}
+
+/// What an element takes of its neighbours.
+fn strips(element: &Element) -> Edges {
+    match element {
+        Element::Literal(_) => Edges { start: false, end: false },
+        Element::Interpolation(interpolation) => sides(interpolation.strip),
+        Element::Directive(directive) => match &**directive {
+            Directive::If(directive) => {
+                Edges { start: sides(directive.if_expr.strip).start, end: sides(directive.endif_expr.strip).end }
+            }
+            Directive::For(directive) => {
+                Edges { start: sides(directive.for_expr.strip).start, end: sides(directive.endfor_expr.strip).end }
+            }
+        },
+    }
+}
+
+/// `~` takes white space up to and with one line break: what stands on further lines stays, as in Terraform, whose
+/// scanner ends a literal at each line break.
+fn trim(literal: &str, before: bool, after: bool) -> &str {
+    let mut text = literal;
+    if before {
+        let (line, rest) = text.split_at(text.find('\n').map_or(text.len(), |at| at + 1));
+        let kept = line.trim_start();
+        text = if kept.is_empty() { rest } else { &text[line.len() - kept.len()..] };
+    }
+    if after {
+        let start = text.strip_suffix('\n').unwrap_or(text).rfind('\n').map_or(0, |at| at + 1);
+        let (rest, line) = text.split_at(start);
+        let kept = line.trim_end();
+        text = if kept.is_empty() { rest } else { &text[..start + kept.len()] };
+    }
+    text
+}
