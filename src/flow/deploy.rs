@@ -160,7 +160,7 @@ impl<'a> Planning<'a> {
         for resource in &unit.deployment.resources {
             match &resource.kind {
                 Kind::ConsulKeys(wanted) => {
-                    keys.extend(wanted.iter().map(|key| (key.path.clone(), key.value.clone())));
+                    keys.extend(wanted.keys.iter().map(|key| (key.path.clone(), key.value.clone())));
                 }
                 Kind::Instance(_) => {
                     let spec = spec(unit, &resource.kind);
@@ -268,7 +268,7 @@ fn put_back(instance: &found::Instance, name: &str) -> found::Instance {
 /// Returns every Consul key that `deployment` wants.
 pub fn wanted_keys(deployment: &Deployment) -> BTreeSet<String> {
     let keys = deployment.resources.iter().filter_map(|resource| match &resource.kind {
-        Kind::ConsulKeys(keys) => Some(keys.iter().map(|key| key.path.clone())),
+        Kind::ConsulKeys(keys) => Some(keys.keys.iter().map(|key| key.path.clone())),
         Kind::Instance(_) => None,
     });
     keys.flatten().collect()

@@ -8,7 +8,7 @@ use ryo::flow::found::{self, Found, HostSetup, Pending};
 use ryo::packer::Build;
 use ryo::place::Place;
 use ryo::plan::{Action, ImageSpec, List, Plan};
-use ryo::terraform::{ConsulKey, ConsulProvider, Deployment, Instance, Kind, Resource};
+use ryo::terraform::{ConsulKey, ConsulKeys, ConsulProvider, Deployment, Instance, Kind, Resource};
 
 const BASE: &str = "ba5e000000000000";
 
@@ -63,7 +63,7 @@ fn keys<const N: usize>(name: &str, entries: [(&str, &str); N]) -> Resource {
         address: format!("consul_keys.{name}"),
         place: Place::file("main.tf"),
         depends_on: vec![],
-        kind: Kind::ConsulKeys(keys.collect()),
+        kind: Kind::ConsulKeys(ConsulKeys { keys: keys.collect(), ..ConsulKeys::default() }),
     }
 }
 
@@ -71,6 +71,7 @@ fn consul() -> ConsulProvider {
     ConsulProvider {
         address: "[fd10:10:10:1::1:1]:8500".to_owned(),
         scheme: "http".to_owned(),
+        token: None,
         datacenter: Some("local".to_owned()),
         place: Place::file("main.tf"),
     }
