@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
 
+#[path = "suite/lxd.rs"]
+mod lxd;
 #[path = "suite/plan.rs"]
 mod plan;
+#[path = "support/mod.rs"]
+mod support;

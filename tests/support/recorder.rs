@@ -1,0 +1,1 @@
+//! A wire that writes down.
