@@ -86,6 +86,9 @@ stop_engine() {
     done
 }
 
+# A ledger of what was made on a host, so that exactly this can be taken away again.
+made() { echo "$*" >>"$RYO_BED/made-$HOST"; }
+
 # --- what the daemon holds --------------------------------------------------------------------------------------------
 
 # RYO_POOL says which storage: btrfs in a file of 20 GB, or dir. Without it btrfs where the kernel and a loop device
@@ -114,32 +117,38 @@ make_pool() {
     btrfs) engine storage create default btrfs size=20GiB >&2 ;;
     dir) engine storage create default dir >&2 ;;
     esac
+    made storage default
 }
 
 make_bridge() { # NAME SETTING...
     local name=$1
     shift
     engine network show "$name" >/dev/null 2>&1 && return
-    [ ! -e "/sys/class/net/$name" ] || die "there is an interface named '$name' already, and it is not ours"
+    [ ! -e "/sys/class/net/$name" ] ||
+        die "there is an interface named '$name' already, made by somebody else (tests/bed/down ends the testbed)"
     say "$HOST: bridge '$name'"
     engine network create "$name" "$@" >&2
+    made network "$name"
 }
 
 make_profile_device() { # PROFILE DEVICE SETTING...
     local profile=$1 device=$2
     shift 2
-    engine profile device list "$profile" | grep -qx "$device" ||
-        engine profile device add "$profile" "$device" "$@" >&2
+    ! engine profile device list "$profile" | grep -qx "$device" || return 0
+    engine profile device add "$profile" "$device" "$@" >&2
+    made profile-device "$profile" "$device"
 }
 
 import_image() { # FILE ALIAS
     local fingerprint current
-    fingerprint=$(cat "$1.fingerprint" 2>/dev/null) || { fingerprint=$(sha256sum "$1" | cut -d ' ' -f 1); echo "$fingerprint" >"$1.fingerprint"; }
+    [ "$1.fingerprint" -nt "$1" ] || sha256sum "$1" | cut -d ' ' -f 1 >"$1.fingerprint"
+    fingerprint=$(cat "$1.fingerprint")
     current=$(engine image list -f csv -c lF "$2" | sed -n "s|^$2,||p")
     [ "$current" != "$fingerprint" ] || return 0
     say "$HOST: image '$2'"
     [ -z "$current" ] || engine image delete "$2" >&2
     engine image import --quiet "$1" --alias "$2" >&2
+    made image "$2"
 }
 
 # Bridges take the packet size of the way out: behind a tunnel, larger packets of a container would be lost.
@@ -158,7 +167,10 @@ furnish_host() {
         ipv6.dhcp.ranges="$V6::$SUBNET:1000-$V6::$SUBNET:ffff" dns.domain="$HOST" bridge.mtu="$mtu"
     make_bridge "$BUILD_BRIDGE" ipv4.address="$BUILD_V4.1/24" ipv4.nat=true ipv6.address=none \
         bridge.mtu="$mtu"
-    engine profile show build >/dev/null 2>&1 || engine profile create build >&2
+    if ! engine profile show build >/dev/null 2>&1; then
+        engine profile create build >&2
+        made profile build
+    fi
     make_profile_device default root disk path=/ pool=default
     make_profile_device build root disk path=/ pool=default
     make_profile_device build eth0 nic name=eth0 network="$BUILD_BRIDGE"

@@ -35,6 +35,20 @@ wait_for() { # SECONDS WHAT COMMAND...
     done
 }
 
+# --- Rust -------------------------------------------------------------------------------------------------------------
+
+require_cargo() {
+    have cargo || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    have cargo || die "Rust is needed and is not here: cargo (see https://rustup.rs), then run this again"
+    # For what the crates compile in C.
+    install_packages build-essential pkg-config
+}
+
+# Where a release of ryo is built; .cargo/config.toml names the target.
+release_binary() { # ROOT; prints the path
+    echo "$1/target/$(rustc -vV | sed -n 's/^host: //p')/release/ryo"
+}
+
 # --- packages ---------------------------------------------------------------------------------------------------------
 
 packages_missing() {
@@ -129,6 +143,15 @@ start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 process_runs() { # PIDFILE
     local pid started
     [ -e "$1" ] && read -r pid started <"$1" && [ "$(start_time "$pid")" = "$started" ]
+}
+
+# Whether anything runs that was started with this state directory.
+processes_run() {
+    local pidfile
+    for pidfile in "$RYO_BED"/*.pid; do
+        ! process_runs "$pidfile" || return 0
+    done
+    return 1
 }
 
 start_process() { # PIDFILE LOG COMMAND...
