@@ -48,7 +48,7 @@ idmap_help() { # prints a path or nothing
 start_engine() {
     engine_answers >/dev/null 2>&1 && return
     say "starting $ENGINE ($ENGINE_DIR)"
-    own_directory "$ENGINE_DIR" 711
+    [ -d "$ENGINE_DIR" ] || own_directory "$ENGINE_DIR" 711
     case $ENGINE in
     lxd)
         LD_PRELOAD=$(idmap_help) LXD_DIR=$ENGINE_DIR start_process "$RYO_BED/$ENGINE.pid" "$RYO_BED/$ENGINE.log" \
@@ -74,6 +74,8 @@ stop_engine() {
         esac
     fi
     stop_process "$RYO_BED/$ENGINE.pid"
+    # Somebody else's daemon, then: it needs what it has.
+    ! engine_answers >/dev/null 2>&1 || return 0
     for name in "$HOST" "$BUILD_BRIDGE"; do
         # The daemon's own record says that the bridge is its own.
         [ -d "$ENGINE_DIR/networks/$name" ] || continue
@@ -145,6 +147,10 @@ import_image() { # FILE ALIAS
     fingerprint=$(cat "$1.fingerprint")
     current=$(engine image list -f csv -c lF "$2" | sed -n "s|^$2,||p")
     [ "$current" != "$fingerprint" ] || return 0
+    if [ -n "$current" ] && ! grep -qx "image $2" "$RYO_BED/made-$HOST" 2>/dev/null; then
+        say "$HOST: takes the image '$2' that is there already"
+        return
+    fi
     say "$HOST: image '$2'"
     [ -z "$current" ] || engine image delete "$2" >&2
     engine image import --quiet "$1" --alias "$2" >&2
