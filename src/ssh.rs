@@ -26,7 +26,7 @@ mod channel;
 mod connect;
 mod host_key;
 mod keys;
-mod known_hosts;
+pub mod known_hosts;
 mod login;
 mod quote;
 pub mod resolve;

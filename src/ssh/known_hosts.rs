@@ -12,19 +12,19 @@ const STANDARD_PORT: u16 = 22;
 
 /// A line that names a host and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     revoked: bool,
     patterns: String,
     key: PublicKey,
     /// The file.
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// Line in it, from 1.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 /// What the files say about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict<'a> {
+pub enum Verdict<'a> {
     /// It is the host's.
     Known,
     /// They know nothing of the host.
@@ -37,7 +37,7 @@ pub(super) enum Verdict<'a> {
 
 /// Reads the lines of `text`. What is no entry, or names an authority, says nothing about a host's key and is passed
 /// over, as `OpenSSH` does.
-pub(super) fn parse(file: &Path, text: &str) -> Vec<Entry> {
+pub fn parse(file: &Path, text: &str) -> Vec<Entry> {
     (1..).zip(text.lines()).filter_map(|(line, content)| entry(file, line, content)).collect()
 }
 
@@ -56,7 +56,7 @@ fn entry(file: &Path, line: usize, content: &str) -> Option<Entry> {
 ///
 /// A host that is known by a key of another kind only is judged changed: who can choose the kind of key must not be able
 /// to pass for a new host. A key that is known for the host without a port counts for each of its ports.
-pub(super) fn judge<'a>(entries: &'a [Entry], host: &str, port: u16, key: &PublicKey) -> Verdict<'a> {
+pub fn judge<'a>(entries: &'a [Entry], host: &str, port: u16, key: &PublicKey) -> Verdict<'a> {
     let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
     let (revoked, known): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().filter(|entry| names(entry, host, port)).partition(|entry| entry.revoked);
@@ -78,18 +78,18 @@ pub(super) fn judge<'a>(entries: &'a [Entry], host: &str, port: u16, key: &Publi
 }
 
 /// Returns the kinds of the keys by which `host` is known: a server is asked for these first.
-pub(super) fn kinds(entries: &[Entry], host: &str, port: u16) -> Vec<Algorithm> {
+pub fn kinds(entries: &[Entry], host: &str, port: u16) -> Vec<Algorithm> {
     entries.iter().filter(|entry| !entry.revoked && names(entry, host, port)).map(|it| it.key.algorithm()).collect()
 }
 
 /// Returns `host` as it is written in front of its key.
-pub(super) fn written(host: &str, port: u16) -> String {
+pub fn written(host: &str, port: u16) -> String {
     let host = host.to_lowercase();
     if port == STANDARD_PORT { host } else { format!("[{host}]:{port}") }
 }
 
 /// Returns the line that remembers `key`, with its newline.
-pub(super) fn line(host: &str, port: u16, key: &PublicKey) -> Option<String> {
+pub fn line(host: &str, port: u16, key: &PublicKey) -> Option<String> {
     let key = PublicKey::new(key.key_data().clone(), "").to_openssh().ok()?;
     Some(format!("{} {}\n", written(host, port), key.trim_end()))
 }
