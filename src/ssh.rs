@@ -105,12 +105,15 @@ pub struct Settings {
     pub passphrase: Option<Passphrase>,
     /// Longest time that may pass until the server has said who it is.
     pub timeout: Duration,
+    /// How long a server may be silent before it is asked whether it is still there; the fourth question without an
+    /// answer ends the connection.
+    pub patience: Duration,
 }
 
 impl Settings {
     /// Returns what holds for an account: OpenSSH's files are read, new keys are remembered in `remember_in`.
     ///
-    /// New hosts are refused, nothing is pinned, nobody is asked, 20 seconds.
+    /// New hosts are refused, nothing is pinned, nobody is asked; 20 seconds, and 15.
     pub fn new(home: &Path, remember_in: impl Into<PathBuf>) -> Self {
         let ssh = home.join(".ssh");
         Self {
@@ -122,6 +125,7 @@ impl Settings {
             keys: ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| ssh.join(name)).to_vec(),
             passphrase: None,
             timeout: Duration::from_secs(20),
+            patience: Duration::from_secs(15),
         }
     }
 }

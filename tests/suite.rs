@@ -8,3 +8,5 @@ mod lxd;
 mod plan;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "suite/ssh.rs"]
+mod ssh;

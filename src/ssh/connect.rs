@@ -120,7 +120,7 @@ async fn shake_hands(
     let stream = resolve::dial(host, *port, settings.timeout).await.map_err(unreachable)?;
     let guard = Guard::new(host, *port, known, settings.pinned.clone());
     let ended = guard.ended();
-    let greeting = client::connect_stream(Arc::new(config(kinds)), stream, guard);
+    let greeting = client::connect_stream(Arc::new(config(kinds, settings.patience)), stream, guard);
     let handle = tokio::time::timeout(settings.timeout, greeting).await.map_err(|_| {
         let source = format!("no answer within {} s", settings.timeout.as_secs());
         Stop::Identity(Error::Handshake { host: host.clone(), port: *port, source: source.into() })
@@ -128,7 +128,7 @@ async fn shake_hands(
     Ok(Line { handle, ended })
 }
 
-fn config(kinds: Vec<Algorithm>) -> client::Config {
+fn config(kinds: Vec<Algorithm>, patience: Duration) -> client::Config {
     let ciphers = &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR];
     client::Config {
         preferred: Preferred {
@@ -140,7 +140,7 @@ fn config(kinds: Vec<Algorithm>) -> client::Config {
         window_size: WINDOW,
         maximum_packet_size: 65535,
         nodelay: true,
-        keepalive_interval: Some(Duration::from_secs(15)),
+        keepalive_interval: Some(patience),
         keepalive_max: 3,
         ..client::Config::default()
     }

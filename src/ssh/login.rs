@@ -25,7 +25,15 @@ const MOST_QUESTIONS: usize = 8;
 
 /// Logs in to `target`.
 pub(super) async fn login(line: &mut Line, target: &Target, settings: &Settings) -> Result<(), Error> {
-    let mut login = Login { line, target, tried: vec![], offered: vec![], allowed: MethodSet::empty(), inside: false };
+    let mut login = Login {
+        line,
+        target,
+        tried: vec![],
+        offered: vec![],
+        allowed: MethodSet::empty(),
+        accepts: vec![],
+        inside: false,
+    };
     let first = login.line.handle.authenticate_none(&target.user).await;
     login.note(first)?;
     login.keys(settings).await?;
@@ -41,7 +49,10 @@ struct Login<'a> {
     target: &'a Target,
     tried: Vec<String>,
     offered: Vec<PublicKey>,
+    /// What may be tried now.
     allowed: MethodSet,
+    /// What the server would take for the next step of a login.
+    accepts: Vec<String>,
     inside: bool,
 }
 
@@ -186,7 +197,12 @@ impl Login<'_> {
             Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() => {
                 return Err(self.gone("the server closed the connection".to_owned()));
             }
-            Ok(AuthResult::Failure { remaining_methods, .. }) => self.allowed = remaining_methods,
+            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
+                if partial_success || self.accepts.is_empty() {
+                    self.accepts = remaining_methods.iter().map(String::from).collect();
+                }
+                self.allowed = remaining_methods;
+            }
             Err(error) => return Err(self.gone(host_key::text(&error))),
         }
         Ok(())
@@ -208,7 +224,7 @@ impl Login<'_> {
             host: self.target.host.clone(),
             user: self.target.user.clone(),
             tried: self.tried.clone(),
-            allowed: self.allowed.iter().map(String::from).collect(),
+            allowed: self.accepts.clone(),
         }
     }
 }

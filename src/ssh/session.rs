@@ -79,7 +79,7 @@ impl Session {
         let line = quote::line(&command.words).ok_or_else(|| lost("no command, or a NUL byte in one".to_owned()))?;
         let turn = self.turn().await.map_err(lost)?;
         let broken = |error: russh::Error| lost(self.reason(&error));
-        let channel = self.handle.channel_open_session().await.map_err(broken)?;
+        let channel = self.channel().await.map_err(broken)?;
         channel.exec(true, line).await.map_err(broken)?;
         let streams = channel::start(channel, Some(turn), self.ended.clone());
         let name = self.name.clone();
@@ -93,6 +93,17 @@ impl Session {
             stderr: Box::new(streams.errors),
             end: end.boxed(),
         })
+    }
+
+    /// A server may count a command that has just ended for a moment longer.
+    async fn channel(&self) -> Result<Channel<Msg>, russh::Error> {
+        for pause in [10, 50, 200, 1000] {
+            match self.handle.channel_open_session().await {
+                Err(russh::Error::ChannelOpenFailure(_)) => tokio::time::sleep(Duration::from_millis(pause)).await,
+                outcome => return outcome,
+            }
+        }
+        self.handle.channel_open_session().await
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, String> {

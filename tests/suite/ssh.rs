@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
 use ryo::event::{Event, Events};
@@ -89,13 +90,8 @@ impl Bed {
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn digest(key: &PublicKey) -> String {
@@ -142,7 +138,8 @@ async fn any_words_arrive_as_they_are() {
         let words = words.new_tree(&mut runner).unwrap().current();
         let given = ["printf", "%s\\0", "first"].into_iter().chain(words.iter().map(String::as_str));
         let finished = machine::run(&session, &Command::new(given), b"").await.unwrap();
-        let expected: String = ["first"].into_iter().chain(words.iter().map(String::as_str)).map(|it| format!("{it}\0")).collect();
+        let mut expected = ["first"].into_iter().chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join("\0");
+        expected.push('\0');
         assert_eq!(String::from_utf8(finished.stdout).unwrap(), expected);
     }
 }
@@ -177,7 +174,8 @@ async fn output_that_nobody_reads_stops_no_other_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn output_that_was_given_up_holds_nothing_up() {
     let (_bed, session) = Bed::open().await;
-    let Process { stdout, end, .. } = session.open(&Command::new(["head", "-c", "60000000", "/dev/zero"])).await.unwrap();
+    let Process { stdout, end, .. } =
+        session.open(&Command::new(["head", "-c", "60000000", "/dev/zero"])).await.unwrap();
     drop(stdout);
     assert_eq!(end.await.unwrap(), 0);
 }
@@ -209,12 +207,16 @@ async fn a_broken_connection_is_no_end_of_output() {
     let target = Target { port: wire.address.port(), ..bed.target.clone() };
     bed.know(&format!("127.0.0.1 {}", bed.sshd.host_key.to_openssh().unwrap()));
     let session = ssh::connect(&target, &bed.settings, &Events::nowhere()).await.unwrap();
-    let Process { mut stdout, end, stdin, .. } = session.open(&Command::new(["sh", "-c", "echo so far; cat"])).await.unwrap();
+    let Process { mut stdout, end, stdin, .. } =
+        session.open(&Command::new(["sh", "-c", "echo so far; cat"])).await.unwrap();
     let mut first = [0; 7];
     stdout.read_exact(&mut first).await.unwrap();
     wire.cut();
     let error = stdout.read_to_end(&mut vec![]).await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::ConnectionReset, "the server closed the connection".to_owned()));
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::ConnectionReset, "the server closed the connection".to_owned())
+    );
     assert_eq!(chain(&end.await.unwrap_err()), "lost the connection to host-1: the server closed the connection");
     drop(stdin);
     let lost = session.open(&Command::new(["true"])).await.err().unwrap();
@@ -223,7 +225,8 @@ async fn a_broken_connection_is_no_end_of_output() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_noticed() {
-    let bed = Bed::new(Lets { anybody: true, ..Lets::default() }).await;
+    let mut bed = Bed::new(Lets { anybody: true, ..Lets::default() }).await;
+    bed.settings.patience = Duration::from_millis(100);
     let wire = Wire::to(bed.sshd.address).await;
     let target = Target { port: wire.address.port(), ..bed.target.clone() };
     bed.know(&format!("127.0.0.1 {}", bed.sshd.host_key.to_openssh().unwrap()));
@@ -232,8 +235,10 @@ async fn a_server_that_falls_silent_is_noticed() {
     process.stdin.write_all(b"x").await.unwrap();
     process.stdout.read_exact(&mut [0]).await.unwrap();
     wire.freeze();
-    tokio::time::pause();
-    assert_eq!(chain(&process.end.await.unwrap_err()), "lost the connection to host-1: the server does not answer any more");
+    assert_eq!(
+        chain(&process.end.await.unwrap_err()),
+        "lost the connection to host-1: the server does not answer any more"
+    );
 }
 
 #[tokio::test]
@@ -329,10 +334,7 @@ async fn being_refused_names_what_was_tried_and_no_secret() {
 async fn a_key_file_that_cannot_be_used_is_named() {
     let mut bed = Bed::new(Lets::default()).await;
     bed.target.key = Some(bed.home.path().join("missing"));
-    assert_eq!(
-        bed.error().await,
-        "cannot use the private key `~/missing`: No such file or directory (os error 2)"
-    );
+    assert_eq!(bed.error().await, "cannot use the private key `~/missing`: No such file or directory (os error 2)");
     fs::write(bed.home.path().join("text"), "no key").unwrap();
     bed.target.key = Some(bed.home.path().join("text"));
     assert_eq!(bed.error().await, "cannot use the private key `~/text`: Could not read key");
@@ -390,8 +392,11 @@ async fn a_changed_or_revoked_key_is_refused_whatever_the_settings() {
     let mut bed = Bed::new(Lets { anybody: true, ..Lets::default() }).await;
     let digest = digest(&bed.sshd.host_key);
     bed.settings.on_new = OnNew::Accept;
-    let changed =
-        |line: usize| format!("the host key of `[127.0.0.1]:2222` has changed: it is ssh-ed25519 {digest}, not the one in ~/known_hosts:{line}");
+    let changed = |line: usize| {
+        format!(
+            "the host key of `[127.0.0.1]:2222` has changed: it is ssh-ed25519 {digest}, not the one in ~/known_hosts:{line}"
+        )
+    };
     bed.know(&format!("# comment\n\n{}", bed.entry(new_key().public_key())));
     assert_eq!(bed.error().await, changed(3));
 
@@ -449,10 +454,7 @@ async fn a_server_that_is_not_there_or_speaks_something_else_is_told_apart() {
     assert_eq!(bed.error().await, "cannot reach `127.0.0.1` on port 2222: Connection refused (os error 111)");
     bed.settings.timeout = Duration::from_secs(1);
     bed.target.port = silent.local_addr().unwrap().port();
-    assert_eq!(
-        bed.error().await,
-        "`127.0.0.1` on port 2222 does not complete the SSH handshake: no answer within 1 s"
-    );
+    assert_eq!(bed.error().await, "`127.0.0.1` on port 2222 does not complete the SSH handshake: no answer within 1 s");
     let answers = |text: &'static [u8]| async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

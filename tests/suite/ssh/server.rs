@@ -1,6 +1,5 @@
 //! An SSH server in this process: runs commands with `sh -c`, as a real one does.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use russh::server::{self, Auth, ChannelOpenHandle, Handler, Msg, Response, Session};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure, MethodKind, MethodSet};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, MethodKind, MethodSet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
@@ -65,7 +64,7 @@ impl Sshd {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let login = Login { lets: lets.clone(), count: count.clone(), open: BTreeSet::new() };
+                let login = Login { lets: lets.clone(), count: count.clone() };
                 let config = config.clone();
                 tokio::spawn(async move {
                     if let Ok(session) = server::run_stream(config, stream, login).await {
@@ -81,7 +80,6 @@ impl Sshd {
 struct Login {
     lets: Lets,
     count: Arc<watch::Sender<usize>>,
-    open: BTreeSet<ChannelId>,
 }
 
 fn verdict(right: bool) -> Auth {
@@ -127,18 +125,13 @@ impl Handler for Login {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         // As `MaxSessions` of OpenSSH.
-        if self.open.len() == 10 {
+        if *self.count.borrow() == 10 {
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
             return Ok(());
         }
-        self.open.insert(channel.id());
+        self.count.send_modify(|count| *count += 1);
         reply.accept().await;
         tokio::spawn(serve(channel, self.count.clone()));
-        Ok(())
-    }
-
-    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), Self::Error> {
-        self.open.remove(&channel);
         Ok(())
     }
 
@@ -202,7 +195,6 @@ async fn serve(channel: Channel<Msg>, count: Arc<watch::Sender<usize>>) {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    count.send_modify(|count| *count += 1);
     let (mut stdin, mut stdout, mut stderr) =
         (child.stdin.take(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let input = async {
@@ -222,10 +214,8 @@ async fn serve(channel: Channel<Msg>, count: Arc<watch::Sender<usize>>) {
     };
     let output = async {
         let (mut to_stdout, mut to_stderr) = (writer.make_writer(), writer.make_writer_ext(Some(1)));
-        let _ = tokio::join!(
-            tokio::io::copy(&mut stdout, &mut to_stdout),
-            tokio::io::copy(&mut stderr, &mut to_stderr)
-        );
+        let _ =
+            tokio::join!(tokio::io::copy(&mut stdout, &mut to_stdout), tokio::io::copy(&mut stderr, &mut to_stderr));
         let status = child.wait().await.unwrap();
         writer.exit_status(u32::try_from(status.code().unwrap_or(255)).unwrap()).await.unwrap();
         let _ = writer.eof().await;
@@ -234,8 +224,8 @@ async fn serve(channel: Channel<Msg>, count: Arc<watch::Sender<usize>>) {
         () = input => {}
         () = output => {}
     }
-    let _ = writer.close().await;
     count.send_modify(|count| *count -= 1);
+    let _ = writer.close().await;
 }
 
 /// Stands between a client and a server, and can stop doing so.
@@ -279,7 +269,7 @@ async fn carry(
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|frozen| *frozen) => std::future::pending::<()>().await,
+            () = async { drop(stop.wait_for(|frozen| *frozen).await) } => std::future::pending::<()>().await,
             read = from.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
                 Ok(count) if to.write_all(&buffer[..count]).await.is_err() => return,
