@@ -2,11 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
 
+#[path = "suite/architecture.rs"]
+mod architecture;
+#[path = "suite/git.rs"]
+mod git;
 #[path = "suite/lxd.rs"]
 mod lxd;
 #[path = "suite/plan.rs"]
 mod plan;
-#[path = "support/mod.rs"]
-mod support;
 #[path = "suite/ssh.rs"]
 mod ssh;
+#[path = "support/mod.rs"]
+mod support;
+#[path = "suite/ui.rs"]
+mod ui;
