@@ -17,6 +17,7 @@ use crate::place::Problem;
 use crate::secret::Secret;
 
 pub mod connection;
+pub mod jinja;
 
 use connection::Connection;
 

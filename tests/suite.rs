@@ -6,6 +6,8 @@
 mod architecture;
 #[path = "suite/git.rs"]
 mod git;
+#[path = "suite/jinja.rs"]
+mod jinja;
 #[path = "suite/lxd.rs"]
 mod lxd;
 #[path = "suite/plan.rs"]

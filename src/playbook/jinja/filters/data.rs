@@ -1,0 +1,125 @@
+//! Filters between values and text: JSON, YAML, base64, digests.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::Digest as _;
+
+use crate::playbook::jinja::arguments::{self, Arguments, Truth, truth};
+use crate::playbook::jinja::filters::Trouble;
+use crate::playbook::jinja::python::{self, Layout, Order};
+use crate::playbook::jinja::value::Value;
+use crate::playbook::jinja::yamldump::{self, Style};
+use crate::yaml::{self, Dialect};
+
+/// Their names.
+pub const NAMES: &[&str] = &[
+    "b64decode",
+    "b64encode",
+    "checksum",
+    "from_json",
+    "from_yaml",
+    "from_yaml_all",
+    "hash",
+    "pprint",
+    "sha1",
+    "to_json",
+    "to_nice_json",
+    "to_nice_yaml",
+    "to_yaml",
+    "tojson",
+];
+
+/// Applies one.
+pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let text = || input.to_string();
+    Ok(match name {
+        "b64encode" => Value::text(STANDARD.encode(text())),
+        "b64decode" => {
+            let bytes = STANDARD.decode(text().trim()).map_err(|_| "needs base64")?;
+            Value::text(String::from_utf8(bytes).map_err(|_| "holds no text")?)
+        }
+        "checksum" | "sha1" => Value::text(digest("sha1", &text())?),
+        "hash" => {
+            let [kind] = args.bind(["hashtype"])?;
+            Value::text(digest(&arguments::text(kind, "sha1"), &text())?)
+        }
+        "to_json" | "to_nice_json" => to_json(name, input, args)?,
+        "tojson" => tojson(input, args)?,
+        "pprint" => Value::text(python::repr(input)),
+        "from_json" => {
+            let read: serde_json::Value =
+                serde_json::from_str(&text()).map_err(|error| format!("cannot read JSON: {error}"))?;
+            Value::from(&read)
+        }
+        "from_yaml" | "from_yaml_all" => from_yaml(name, input)?,
+        _ => to_yaml(name, input, args)?,
+    })
+}
+
+fn to_json(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let [indent, sort, ascii, vault] = args.bind(["indent", "sort_keys", "ensure_ascii", "vault_to_text"])?;
+    if ascii.is_some() || vault.is_some() {
+        return Err("knows `indent` and `sort_keys` only".into());
+    }
+    let nice = name == "to_nice_json";
+    let sorted = truth(sort.as_ref(), if nice { Truth::Yes } else { Truth::No });
+    let layout = match indent {
+        None | Some(Value::None) if nice => Layout::Indented(4),
+        None | Some(Value::None) => Layout::Line,
+        indent => Layout::Indented(arguments::size(indent, 4)?.min(64)),
+    };
+    Ok(Value::text(python::json(input, layout, if sorted { Order::Sorted } else { Order::Kept })?))
+}
+
+fn tojson(input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let [indent] = args.bind(["indent"])?;
+    let layout = match indent {
+        None | Some(Value::None) => Layout::Line,
+        indent => Layout::Indented(arguments::size(indent, 4)?.min(64)),
+    };
+    let text = python::json(input, layout, Order::Sorted)?;
+    let escaped = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
+    Ok(Value::text(escaped))
+}
+
+fn from_yaml(name: &str, input: &Value) -> Result<Value, Trouble> {
+    let Value::Str(text) = input else { return Ok(input.clone()) };
+    let documents = yaml::load(text, Dialect::Ansible).map_err(|error| format!("cannot read YAML: {error}"))?;
+    let mut values: Vec<_> = documents.iter().map(|node| Value::from(&node.value())).collect();
+    if name == "from_yaml_all" {
+        return Ok(Value::list(values));
+    }
+    match values.len() {
+        0 => Ok(Value::None),
+        1 => Ok(values.remove(0)),
+        count => Err(format!("needs one document, got {count}").into()),
+    }
+}
+
+fn to_yaml(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let [indent, sort, width, flow] = args.bind(["indent", "sort_keys", "width", "default_flow_style"])?;
+    let nice = name == "to_nice_yaml";
+    let flow = match flow {
+        None | Some(Value::None) if nice => Some(false),
+        None | Some(Value::None) => None,
+        Some(value) => Some(value.truth()),
+    };
+    let style = Style {
+        indent: arguments::size(indent, if nice { 4 } else { 2 })?.clamp(2, 9),
+        width: arguments::size(width, 80)?,
+        sorted: truth(sort.as_ref(), Truth::Yes),
+        flow,
+    };
+    Ok(Value::text(yamldump::dump(input, style)?))
+}
+
+fn digest(kind: &str, text: &str) -> Result<String, String> {
+    Ok(match kind {
+        "sha1" => hex::encode(sha1::Sha1::digest(text)),
+        "sha224" => hex::encode(sha2::Sha224::digest(text)),
+        "sha256" => hex::encode(sha2::Sha256::digest(text)),
+        "sha384" => hex::encode(sha2::Sha384::digest(text)),
+        "sha512" => hex::encode(sha2::Sha512::digest(text)),
+        _ => return Err(format!("knows no digest `{kind}`")),
+    })
+}
