@@ -16,6 +16,7 @@ pub mod template;
 pub mod traversal;
 pub mod types;
 pub mod value;
+pub mod variable;
 
 pub use self::eval::{LookUp, Scope};
 pub use self::number::Number;

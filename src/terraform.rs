@@ -1,7 +1,30 @@
 //! `*.tf` files → resources, in the order in which they are made.
+//!
+//! [`evaluate`] reads a root module and every module that it calls ([`load`]), lays out what they declare ([`tree`]),
+//! sorts it ([`order`]), and works out values when they are asked for ([`evaluate`](mod@evaluate)). What a resource takes
+//! stands in [`schema`]; anything else is a problem with its position. Sources: Terraform's language reference and the
+//! documentation of the providers.
+
+pub mod address;
+pub mod awaited;
+pub mod body;
+pub mod consul;
+pub mod evaluate;
+pub mod expand;
+pub mod instance;
+pub mod lint;
+pub mod load;
+pub mod order;
+pub mod read;
+pub mod run;
+pub mod schema;
+pub mod tree;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+pub use self::read::PENDING;
+pub use self::run::evaluate;
 use crate::place::Place;
 use crate::secret::Secret;
 
@@ -12,6 +35,9 @@ pub struct Deployment {
     pub resources: Vec<Resource>,
     /// The `consul` provider, if one is configured.
     pub consul: Option<ConsulProvider>,
+    /// Files that were asked for, are not there, and will be written while images are built (secrets of the host).
+    /// Values that depend on them are [`PENDING`]; once the images are built, evaluate again.
+    pub awaited: Vec<PathBuf>,
 }
 
 /// Where the Consul server is.

@@ -1,13 +1,12 @@
 //! Expressions → values.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use hcl_edit::Span;
 use hcl_edit::expr::{Array, Conditional, Expression, ForExpr, FuncCall, Object, ObjectKey};
 
 use crate::hcl::convert::{common, convert, kind};
-use crate::hcl::function;
+use crate::hcl::function::{self, Files};
 use crate::hcl::number::Number;
 use crate::hcl::operator;
 use crate::hcl::reference::Reference;
@@ -26,8 +25,8 @@ pub type LookUp<'a> = dyn Fn(&Reference) -> Result<Value, Problem> + 'a;
 pub struct Scope<'a> {
     /// The file that the expression stands in.
     pub lines: &'a Lines,
-    /// Where relative paths start.
-    pub directory: &'a Path,
+    /// The files that it may read.
+    pub files: Files<'a>,
     /// What names are worth.
     pub names: &'a LookUp<'a>,
     /// Variables of `for` and of templates, innermost first.

@@ -32,7 +32,16 @@ pub struct Function {
 }
 
 /// Computes a result of arguments that are not marked sensitive. `Err` is a fragment of a message.
-pub type Body = fn(&Path, Vec<Value>) -> Result<Value, String>;
+pub type Body = fn(&Files<'_>, Vec<Value>) -> Result<Value, String>;
+
+/// The files that expressions read.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// Where relative paths start.
+    pub directory: &'a Path,
+    /// Whether a file that is not there will be written by a later step, e.g. a secret that the image build makes.
+    pub comes_later: &'a dyn Fn(&Path) -> bool,
+}
 
 /// Which arguments reach the body of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +115,7 @@ pub fn call(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
     {
         return Err(scope.problem(call, format!("`{name}`: argument {} is null", at + 1)));
     }
-    let result = (function.body)(scope.directory, arguments);
+    let result = (function.body)(&scope.files, arguments);
     let result = result.map_err(|message| scope.problem(call, format!("`{name}`: {message}")))?;
     Ok(match name {
         "sensitive" => result.sensitive(),

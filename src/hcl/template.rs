@@ -41,11 +41,11 @@ pub fn file(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
     let (Some(name), Value::Map(variables)) = (path_value.as_str(), variables) else {
         return Ok(Value::Unknown.marked(mark));
     };
-    let file = function::path(scope.directory, name);
+    let file = function::path(scope.files.directory, name);
     let text = function::read(&file).map_err(|message| scope.problem(path, format!("`templatefile`: {message}")))?;
     let (lines, template) = parse_template(&file, text)?;
     let names = |reference: &Reference| variable(&variables, reference);
-    let inner = Scope { lines: &lines, directory: scope.directory, names: &names, bound: None };
+    let inner = Scope { lines: &lines, files: scope.files, names: &names, bound: None };
     Ok(whole(&inner, &template)?.marked(mark))
 }
 

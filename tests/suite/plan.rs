@@ -87,6 +87,7 @@ fn proxy(version: &str) -> Unit {
         deployment: Deployment {
             resources: vec![instance("web-proxy", &format!("ryo-web-proxy-web-proxy-{version}"))],
             consul: None,
+            awaited: vec![],
         },
     }
 }
@@ -106,6 +107,7 @@ fn hello(version: &str) -> Unit {
                 keys("acl", [("service/acl/hello/host", "hello.example.org")]),
             ],
             consul: Some(consul()),
+            awaited: vec![],
         },
     }
 }

@@ -1,13 +1,11 @@
 //! Lists, sets and maps.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
 use crate::hcl::convert::{common, convert, kind};
 use crate::hcl::function::argument::{integer, list, map, text};
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::types::Type;
 use crate::hcl::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The functions of this file.
 pub const FUNCTIONS: &[Function] = &[
@@ -39,7 +37,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "transpose", least: 1, most: Some(1), takes: Takes::Present, body: transpose },
 ];
 
-fn length(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn length(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     match arguments.into_iter().next().unwrap_or_default() {
         Value::List(items) | Value::Set(items) => Ok(items.len().into()),
         Value::Map(entries) => Ok(entries.len().into()),
@@ -48,7 +46,7 @@ fn length(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     }
 }
 
-fn concat(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn concat(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut all = vec![];
     for argument in arguments {
         all.extend(list(&mut std::iter::once(argument))?);
@@ -56,7 +54,7 @@ fn concat(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(all))
 }
 
-fn merge(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn merge(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut all = BTreeMap::new();
     for argument in arguments.into_iter().filter(|argument| *argument != Value::Null) {
         all.extend(map(&mut std::iter::once(argument))?);
@@ -64,21 +62,21 @@ fn merge(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::Map(all))
 }
 
-fn lookup(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn lookup(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (mut entries, key) = (map(&mut arguments)?, text(&mut arguments)?);
     entries.remove(&key).or_else(|| arguments.next()).ok_or_else(|| format!("there is no key `{key}`"))
 }
 
-fn keys(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn keys(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(map(&mut arguments.into_iter())?.into_keys().map(Value::String).collect()))
 }
 
-fn values(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn values(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(map(&mut arguments.into_iter())?.into_values().collect()))
 }
 
-fn zipmap(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn zipmap(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (keys, values) = (list(&mut arguments)?, list(&mut arguments)?);
     if keys.len() != values.len() {
@@ -88,7 +86,7 @@ fn zipmap(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     keys.into_iter().zip(values).map(pair).collect::<Result<_, String>>().map(Value::Map)
 }
 
-fn element(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn element(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (mut items, at) = (list(&mut arguments)?, integer(&mut arguments)?);
     let length = i128::try_from(items.len()).unwrap_or(i128::MAX);
@@ -98,14 +96,14 @@ fn element(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(items.swap_remove(usize::try_from(at.rem_euclid(length)).unwrap_or(0)))
 }
 
-fn index(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn index(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (items, wanted) = (list(&mut arguments)?, arguments.next().unwrap_or_default());
     let found = items.iter().position(|item| *item == wanted);
     found.map(Value::from).ok_or_else(|| "the list does not contain the value".to_owned())
 }
 
-fn slice(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn slice(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (items, start, end) = (list(&mut arguments)?, integer(&mut arguments)?, integer(&mut arguments)?);
     let bounds = usize::try_from(start).ok().zip(usize::try_from(end).ok());
@@ -113,13 +111,13 @@ fn slice(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     part.map(Value::List).ok_or_else(|| format!("a list of {} has no part {start} to {end}", items.len()))
 }
 
-fn reverse(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn reverse(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut items = list(&mut arguments.into_iter())?;
     items.reverse();
     Ok(Value::List(items))
 }
 
-fn sort(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn sort(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut items = texts(arguments)?;
     items.sort();
     Ok(Value::List(items.into_iter().map(Value::String).collect()))
@@ -129,13 +127,13 @@ fn texts(arguments: Vec<Value>) -> Result<Vec<String>, String> {
     crate::hcl::function::argument::texts(&mut arguments.into_iter())
 }
 
-fn contains(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn contains(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (items, wanted) = (list(&mut arguments)?, arguments.next().unwrap_or_default());
     Ok(Value::Bool(items.contains(&wanted)))
 }
 
-fn distinct(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn distinct(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut kept: Vec<Value> = vec![];
     for item in list(&mut arguments.into_iter())? {
         if !kept.contains(&item) {
@@ -145,7 +143,7 @@ fn distinct(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(kept))
 }
 
-fn flatten(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn flatten(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(flat(list(&mut arguments.into_iter())?)))
 }
 
@@ -160,7 +158,7 @@ fn flat(items: Vec<Value>) -> Vec<Value> {
     all
 }
 
-fn compact(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn compact(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let items = list(&mut arguments.into_iter())?;
     let present = items.into_iter().filter(|item| *item != Value::Null);
     let texts = present.map(|item| text(&mut std::iter::once(item))).collect::<Result<Vec<_>, _>>()?;
@@ -168,19 +166,19 @@ fn compact(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
 }
 
 /// The first that is neither null nor empty text, in the type that suits all.
-fn coalesce(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn coalesce(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let shared = common(&arguments.iter().map(kind).collect::<Vec<_>>());
     let shared = shared.ok_or_else(|| "all arguments must have the same type".to_owned())?;
     let found = arguments.into_iter().find(|argument| *argument != Value::Null && *argument != Value::from(""));
     convert(found.ok_or_else(|| "all arguments are null or empty".to_owned())?, &shared)
 }
 
-fn coalesce_list(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn coalesce_list(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let full = |argument: &Value| matches!(argument, Value::List(items) | Value::Set(items) if !items.is_empty());
     arguments.into_iter().find(full).ok_or_else(|| "all lists are empty".to_owned())
 }
 
-fn one(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn one(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut items = match arguments.into_iter().next().unwrap_or_default() {
         Value::List(items) | Value::Set(items) => items,
         Value::Null => vec![],
@@ -197,11 +195,11 @@ fn truths(arguments: Vec<Value>) -> Result<Vec<Value>, String> {
     list(&mut arguments.into_iter())?.into_iter().map(|item| convert(item, &Type::Bool)).collect()
 }
 
-fn all_true(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn all_true(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::Bool(truths(arguments)?.iter().all(|item| *item == Value::Bool(true))))
 }
 
-fn any_true(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn any_true(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::Bool(truths(arguments)?.contains(&Value::Bool(true))))
 }
 
@@ -209,23 +207,23 @@ fn sets(arguments: Vec<Value>) -> Result<Vec<Vec<Value>>, String> {
     arguments.into_iter().map(|argument| list(&mut std::iter::once(argument))).collect()
 }
 
-fn set_union(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn set_union(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::set(sets(arguments)?.into_iter().flatten()))
 }
 
-fn set_intersection(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn set_intersection(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let sets = sets(arguments)?;
     let (first, others) = sets.split_first().ok_or_else(|| "a set is required".to_owned())?;
     Ok(Value::set(first.iter().filter(|item| others.iter().all(|other| other.contains(item))).cloned()))
 }
 
-fn set_subtract(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn set_subtract(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (kept, gone) = (list(&mut arguments)?, list(&mut arguments)?);
     Ok(Value::set(kept.into_iter().filter(|item| !gone.contains(item))))
 }
 
-fn chunk_list(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn chunk_list(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (items, size) = (list(&mut arguments)?, integer(&mut arguments)?);
     let size = usize::try_from(size).map_err(|_| "the size is negative".to_owned())?;
@@ -233,7 +231,7 @@ fn chunk_list(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(items.chunks(size).map(|part| Value::List(part.to_vec())).collect()))
 }
 
-fn transpose(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn transpose(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut turned = BTreeMap::<String, BTreeSet<String>>::new();
     for (key, values) in map(&mut arguments.into_iter())? {
         for value in texts(vec![values])? {

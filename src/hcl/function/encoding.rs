@@ -1,15 +1,13 @@
 //! JSON, YAML, base64, URLs and digests.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+use std::fmt::Write as _;
 
 use crate::hcl::function::argument::text;
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::number::Number;
 use crate::hcl::value::Value;
 use crate::yaml::{self, Dialect};
@@ -87,11 +85,11 @@ fn write_json_text(text: &str, output: &mut String) {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the functions of the table have one shape")]
-fn json_encode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn json_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(json(&arguments.into_iter().next().unwrap_or_default()).into())
 }
 
-fn json_decode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn json_decode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let text = text(&mut arguments.into_iter())?;
     let parsed: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?;
     from_json(parsed)
@@ -114,7 +112,7 @@ fn from_json(value: serde_json::Value) -> Result<Value, String> {
     })
 }
 
-fn yaml_decode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn yaml_decode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let text = text(&mut arguments.into_iter())?;
     let at =
         |error: yaml::Error| format!("{} (line {}, column {} of the text)", error.message, error.line, error.column);
@@ -154,7 +152,7 @@ pub fn from_yaml(node: &yaml::Node) -> Result<Value, String> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the functions of the table have one shape")]
-fn yaml_encode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn yaml_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let value = arguments.into_iter().next().unwrap_or_default();
     let mut output = String::new();
     write_yaml(&value, 0, &mut output);
@@ -221,17 +219,17 @@ fn write_block(text: &str, depth: usize, output: &mut String) {
     }
 }
 
-fn base64_encode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn base64_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(STANDARD.encode(text(&mut arguments.into_iter())?).into())
 }
 
-fn base64_decode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn base64_decode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let encoded = text(&mut arguments.into_iter())?;
     let bytes = STANDARD.decode(encoded).map_err(|_| "the text is not base64".to_owned())?;
     String::from_utf8(bytes).map(Value::String).map_err(|_| "the decoded bytes are not UTF-8".to_owned())
 }
 
-fn url_encode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn url_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut output = String::new();
     for byte in text(&mut arguments.into_iter())?.bytes() {
         match byte {
@@ -245,18 +243,18 @@ fn url_encode(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(output.into())
 }
 
-fn sha1(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn sha1(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(hex::encode(Sha1::digest(text(&mut arguments.into_iter())?)).into())
 }
 
-fn sha256(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn sha256(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(hex::encode(Sha256::digest(text(&mut arguments.into_iter())?)).into())
 }
 
-fn sha512(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn sha512(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(hex::encode(Sha512::digest(text(&mut arguments.into_iter())?)).into())
 }
 
-fn base64_sha256(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn base64_sha256(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(STANDARD.encode(Sha256::digest(text(&mut arguments.into_iter())?)).into())
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::hcl::function::argument::text;
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::value::Value;
 
 /// The functions of this file.
@@ -43,35 +43,40 @@ fn bytes(file: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-fn contents(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
-    read(&path(directory, &text(&mut arguments.into_iter())?)).map(Value::String)
+/// A file that is still to be written has contents, but nobody knows them yet.
+fn contents(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let file = path(files.directory, &text(&mut arguments.into_iter())?);
+    if !file.exists() && (files.comes_later)(&file) {
+        return Ok(Value::Unknown);
+    }
+    read(&file).map(Value::String)
 }
 
-fn contents_base64(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
-    let bytes = bytes(&path(directory, &text(&mut arguments.into_iter())?))?;
+fn contents_base64(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let bytes = bytes(&path(files.directory, &text(&mut arguments.into_iter())?))?;
     Ok(Value::String(STANDARD.encode(bytes)))
 }
 
-fn contents_sha256(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
-    let bytes = bytes(&path(directory, &text(&mut arguments.into_iter())?))?;
+fn contents_sha256(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let bytes = bytes(&path(files.directory, &text(&mut arguments.into_iter())?))?;
     Ok(Value::String(hex::encode(Sha256::digest(bytes))))
 }
 
-fn exists(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
-    let file = path(directory, &text(&mut arguments.into_iter())?);
+fn exists(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let file = path(files.directory, &text(&mut arguments.into_iter())?);
     if file.is_dir() {
         return Err(format!("`{}` is a directory", file.display()));
     }
     Ok(Value::Bool(file.is_file()))
 }
 
-fn absolute(directory: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn absolute(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let name = text(&mut arguments.into_iter())?;
-    let from = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let from = std::path::absolute(files.directory).unwrap_or_else(|_| files.directory.to_owned());
     Ok(Value::String(clean(&from.join(name)).to_string_lossy().into_owned()))
 }
 
-fn base_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn base_name(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let name = text(&mut arguments.into_iter())?;
     let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     Ok(match (name.as_str(), last) {
@@ -81,7 +86,7 @@ fn base_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     })
 }
 
-fn directory_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn directory_name(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let name = text(&mut arguments.into_iter())?;
     Ok(match name.rfind('/') {
         None => ".".into(),
@@ -90,7 +95,7 @@ fn directory_name(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     })
 }
 
-fn expand(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn expand(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::String(home(&text(&mut arguments.into_iter())?)))
 }
 

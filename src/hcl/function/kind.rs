@@ -1,9 +1,7 @@
 //! Conversions and marks.
 
-use std::path::Path;
-
 use crate::hcl::convert::convert;
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::types::Type;
 use crate::hcl::value::Value;
 
@@ -25,31 +23,31 @@ fn first(arguments: Vec<Value>) -> Value {
     arguments.into_iter().next().unwrap_or_default()
 }
 
-fn to_string(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_string(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::String)
 }
 
-fn to_number(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_number(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::Number)
 }
 
-fn to_bool(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_bool(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::Bool)
 }
 
-fn to_list(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_list(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::List(Box::new(Type::Any)))
 }
 
-fn to_set(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_set(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::Set(Box::new(Type::Any)))
 }
 
-fn to_map(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn to_map(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     convert(first(arguments), &Type::Map(Box::new(Type::Any)))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the functions of the table have one shape")]
-fn same(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn same(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(first(arguments))
 }

@@ -1,11 +1,9 @@
 //! Addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
-
 use crate::hcl::function::argument::{integer, text};
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::value::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The functions of this file.
 pub const FUNCTIONS: &[Function] = &[
@@ -50,7 +48,7 @@ impl Network {
     }
 }
 
-fn host(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn host(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let network = Network::read(&text(&mut arguments)?)?;
     let number = integer(&mut arguments)?;
@@ -64,7 +62,7 @@ fn host(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(network.address(network.base | offset).to_string().into())
 }
 
-fn netmask(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn netmask(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let network = Network::read(&text(&mut arguments.into_iter())?)?;
     if network.bits == 128 {
         return Err("IPv6 networks have no mask".to_owned());
@@ -72,7 +70,7 @@ fn netmask(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(network.address(u128::from(u32::MAX) & !network.last()).to_string().into())
 }
 
-fn subnet(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn subnet(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let network = Network::read(&text(&mut arguments)?)?;
     let (more, number) = (integer(&mut arguments)?, integer(&mut arguments)?);

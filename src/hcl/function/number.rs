@@ -1,9 +1,7 @@
 //! Numbers.
 
-use std::path::Path;
-
 use crate::hcl::function::argument::{integer, list, number, text};
-use crate::hcl::function::{Function, Takes};
+use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::number::Number;
 use crate::hcl::value::Value;
 
@@ -28,19 +26,19 @@ fn result(number: Option<Number>) -> Result<Value, String> {
     number.map(Value::Number).ok_or_else(|| "the result is no number".to_owned())
 }
 
-fn min(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn min(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     result(numbers(arguments)?.into_iter().min_by(|a, b| a.order(*b)))
 }
 
-fn max(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn max(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     result(numbers(arguments)?.into_iter().max_by(|a, b| a.order(*b)))
 }
 
-fn floor(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn floor(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     rounded(arguments, f64::floor)
 }
 
-fn ceil(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn ceil(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     rounded(arguments, f64::ceil)
 }
 
@@ -52,7 +50,7 @@ fn rounded(arguments: Vec<Value>, round: fn(f64) -> f64) -> Result<Value, String
     }
 }
 
-fn abs(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn abs(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let number = number(&mut arguments.into_iter())?;
     match number.as_integer().and_then(i128::checked_abs) {
         Some(whole) => Ok(whole.into()),
@@ -60,14 +58,14 @@ fn abs(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     }
 }
 
-fn pow(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn pow(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (base, exponent) = (number(&mut arguments)?, number(&mut arguments)?);
     let exact = |base: i128, exponent: i128| base.checked_pow(u32::try_from(exponent).ok()?);
     result(base.combine(exponent, exact, f64::powf))
 }
 
-fn sum(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn sum(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let items = numbers(list(&mut arguments.into_iter())?)?;
     if items.is_empty() {
         return Err("the list is empty".to_owned());
@@ -76,7 +74,7 @@ fn sum(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     result(items.into_iter().try_fold(zero, |total, item| total.combine(item, i128::checked_add, |a, b| a + b)))
 }
 
-fn parse_int(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn parse_int(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (digits, base) = (text(&mut arguments)?, integer(&mut arguments)?);
     let base = u32::try_from(base).ok().filter(|base| (2..=36).contains(base));
@@ -85,7 +83,7 @@ fn parse_int(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(whole.into())
 }
 
-fn range(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn range(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let bounds = numbers(arguments)?;
     let (zero, one) = (Number::from(0_i128), Number::from(1_i128));
     let (start, end) = if bounds.len() == 1 { (zero, bounds[0]) } else { (bounds[0], bounds[1]) };

@@ -1,12 +1,10 @@
 //! Text.
 
-use std::path::Path;
-
 use regex::Regex;
 
 use crate::hcl::convert::convert;
 use crate::hcl::function::argument::{integer, number, text, texts};
-use crate::hcl::function::{Function, Takes, encoding};
+use crate::hcl::function::{Files, Function, Takes, encoding};
 use crate::hcl::types::Type;
 use crate::hcl::value::Value;
 
@@ -34,7 +32,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "formatlist", least: 1, most: None, takes: Takes::Known, body: format_list },
 ];
 
-fn join(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn join(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let separator = text(&mut arguments)?;
     let mut parts = vec![];
@@ -44,7 +42,7 @@ fn join(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::String(parts.join(&separator)))
 }
 
-fn split(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn split(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (separator, whole) = (text(&mut arguments)?, text(&mut arguments)?);
     if whole.is_empty() {
@@ -56,15 +54,15 @@ fn split(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(Value::List(whole.split(separator.as_str()).map(Value::from).collect()))
 }
 
-fn lower(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn lower(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(text(&mut arguments.into_iter())?.to_lowercase().into())
 }
 
-fn upper(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn upper(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(text(&mut arguments.into_iter())?.to_uppercase().into())
 }
 
-fn title(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn title(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut before = ' ';
     let capital = |c: char| {
         let first = !(before.is_alphanumeric() || before == '_' || before == '\'');
@@ -74,33 +72,33 @@ fn title(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(text(&mut arguments.into_iter())?.chars().map(capital).collect::<String>().into())
 }
 
-fn trim(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn trim(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (whole, cut) = (text(&mut arguments)?, text(&mut arguments)?);
     Ok(whole.trim_matches(|c| cut.contains(c)).into())
 }
 
-fn trim_space(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn trim_space(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(text(&mut arguments.into_iter())?.trim().into())
 }
 
-fn trim_prefix(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn trim_prefix(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (whole, cut) = (text(&mut arguments)?, text(&mut arguments)?);
     Ok(whole.strip_prefix(cut.as_str()).unwrap_or(&whole).into())
 }
 
-fn trim_suffix(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn trim_suffix(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (whole, cut) = (text(&mut arguments)?, text(&mut arguments)?);
     Ok(whole.strip_suffix(cut.as_str()).unwrap_or(&whole).into())
 }
 
-fn chomp(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn chomp(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(text(&mut arguments.into_iter())?.trim_end_matches(['\r', '\n']).into())
 }
 
-fn indent(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn indent(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (count, whole) = (integer(&mut arguments)?, text(&mut arguments)?);
     let count = usize::try_from(count).map_err(|_| "the number of spaces is negative".to_owned())?;
@@ -108,7 +106,7 @@ fn indent(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(whole.replace('\n', &format!("\n{spaces}")).into())
 }
 
-fn replace(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn replace(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (whole, wanted, other) = (text(&mut arguments)?, text(&mut arguments)?, text(&mut arguments)?);
     match wanted.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
@@ -121,7 +119,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|_| format!("`{pattern}` is no regular expression"))
 }
 
-fn regex(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn regex(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (pattern, whole) = (text(&mut arguments)?, text(&mut arguments)?);
     let pattern = compile(&pattern)?;
@@ -129,7 +127,7 @@ fn regex(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     found.ok_or_else(|| "the pattern does not match".to_owned())
 }
 
-fn regex_all(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn regex_all(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (pattern, whole) = (text(&mut arguments)?, text(&mut arguments)?);
     let pattern = compile(&pattern)?;
@@ -151,7 +149,7 @@ fn captured(pattern: &Regex, found: &regex::Captures<'_>) -> Value {
     Value::List((1..names.len()).map(group).collect())
 }
 
-fn substring(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn substring(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let (whole, offset, length) = (text(&mut arguments)?, integer(&mut arguments)?, integer(&mut arguments)?);
     let characters: Vec<char> = whole.chars().collect();
@@ -162,29 +160,29 @@ fn substring(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(characters[start..end].iter().collect::<String>().into())
 }
 
-fn starts_with(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn starts_with(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     Ok(Value::Bool(text(&mut arguments)?.starts_with(&text(&mut arguments)?)))
 }
 
-fn ends_with(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn ends_with(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     Ok(Value::Bool(text(&mut arguments)?.ends_with(&text(&mut arguments)?)))
 }
 
-fn contains(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn contains(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     Ok(Value::Bool(text(&mut arguments)?.contains(&text(&mut arguments)?)))
 }
 
-fn format(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn format(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let pattern = text(&mut arguments)?;
     formatted(&pattern, &arguments.collect::<Vec<_>>()).map(Value::String)
 }
 
 /// Lists are walked side by side, everything else is repeated.
-fn format_list(_: &Path, arguments: Vec<Value>) -> Result<Value, String> {
+fn format_list(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut arguments = arguments.into_iter();
     let pattern = text(&mut arguments)?;
     let arguments: Vec<Value> = arguments.collect();

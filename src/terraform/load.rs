@@ -1,0 +1,95 @@
+//! Reading the files of a root module and of every module that it calls.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hcl_edit::structure::Block;
+
+use crate::hcl::function::path;
+use crate::hcl::{Source, source::Lines};
+use crate::place::{Place, Problem};
+
+/// The files of each module directory, by directory.
+pub type Sources = BTreeMap<PathBuf, Vec<Source>>;
+
+/// Reads the `*.tf` files of `root` and of all modules below it, each directory once.
+pub fn read(root: &Path, problems: &mut Vec<Problem>) -> Sources {
+    let mut sources = Sources::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        if sources.contains_key(&directory) {
+            continue;
+        }
+        let files = directory_files(&directory, problems);
+        for source in &files {
+            for block in source.body.get_blocks("module") {
+                waiting.extend(target(&directory, block, &source.lines, problems));
+            }
+        }
+        sources.insert(directory, files);
+    }
+    sources
+}
+
+fn directory_files(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Source> {
+    let mut names: Vec<PathBuf> = match std::fs::read_dir(directory) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
+        Err(error) => {
+            problems.push(Problem::new(Place::file(directory), format!("cannot be read: {error}")));
+            return vec![];
+        }
+    };
+    names.sort();
+    let mut sources = vec![];
+    for file in names {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".tf.json") {
+            problems.push(Problem::new(Place::file(&file), "Terraform files in JSON are not supported"));
+        } else if file.extension().is_some_and(|extension| extension == "tf") && !name.starts_with('.') {
+            match Source::read(&file) {
+                Ok(source) => sources.push(source),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    if sources.is_empty() && problems.is_empty() {
+        problems.push(Problem::new(Place::file(directory), "there are no Terraform files here"));
+    }
+    sources
+}
+
+/// Returns the directory that a module call leads to, if it can be entered.
+pub fn target(directory: &Path, block: &Block, lines: &Lines, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let Some(attribute) = block.body.get_attribute("source") else {
+        problems.push(Problem::new(lines.place(block), "this module call has no `source`"));
+        return None;
+    };
+    let place = lines.place(&attribute.value);
+    let Some(source) = attribute.value.as_str() else {
+        problems.push(Problem::new(place, "`source` must be a plain text"));
+        return None;
+    };
+    if !source.starts_with("./") && !source.starts_with("../") {
+        let problem = Problem::new(place, format!("the module `{source}` is not in a local directory"));
+        problems.push(problem.hint("only sources that start with `./` or `../` are supported"));
+        return None;
+    }
+    let target = path(directory, source);
+    if target.is_dir() {
+        return Some(target);
+    }
+    problems.push(missing(&target, place));
+    None
+}
+
+/// Names the repository if it is the repository that is missing.
+fn missing(target: &Path, place: Place) -> Problem {
+    let gone = target.ancestors().take_while(|ancestor| !ancestor.exists()).last().unwrap_or(target);
+    let name = gone.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("ryo-") {
+        let place_of = gone.parent().unwrap_or(gone).display();
+        return Problem::new(place, format!("the repository `{name}` is missing"))
+            .hint(format!("clone it into `{place_of}`"));
+    }
+    Problem::new(place, format!("there is no directory `{}`", target.display()))
+}

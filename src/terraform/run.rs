@@ -1,0 +1,237 @@
+//! The whole evaluation, and everything that is wrong on the way.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::hcl::Value;
+use crate::place::{Place, Problem};
+use crate::terraform::body::Filled;
+use crate::terraform::evaluate::{Evaluation, Instance};
+use crate::terraform::expand::{Each, expand};
+use crate::terraform::order::Order;
+use crate::terraform::read::{Awaits, Read};
+use crate::terraform::tree::{Declaration, Tree};
+use crate::terraform::{Deployment, Kind, Resource, consul, instance, lint, load, schema};
+
+/// Evaluates the root module in `root_directory` with the values that its variables are given.
+///
+/// Touches nothing: it reads the files of the module, of the modules that it calls, and those that its expressions
+/// name. Paths are relative to `root_directory`, as with `terraform -chdir`.
+///
+/// # Errors
+///
+/// All [`Problem`]s, sorted by place.
+pub fn evaluate(root_directory: &Path, variables: &BTreeMap<String, Value>) -> Result<Deployment, Vec<Problem>> {
+    let mut problems = vec![];
+    let root = std::path::absolute(root_directory).unwrap_or_else(|_| root_directory.to_owned());
+    let sources = load::read(&root, &mut problems);
+    let tree = Tree::build(&sources, &root, &mut problems);
+    lint::check(&tree, &mut problems);
+    let given = given(&tree, variables, &root, &mut problems);
+    let deployment = match Order::of(&tree) {
+        Ok(order) => {
+            Run { evaluation: Evaluation::new(&tree, &given), order, made: BTreeMap::new() }.all(&mut problems)
+        }
+        // In a circle nothing has a value.
+        Err(problem) => {
+            problems.push(problem);
+            Deployment::default()
+        }
+    };
+    problems.sort();
+    problems.dedup();
+    if problems.is_empty() { Ok(deployment) } else { Err(problems) }
+}
+
+/// Variables that nobody declares are told.
+fn given(
+    tree: &Tree<'_>,
+    variables: &BTreeMap<String, Value>,
+    root: &Path,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Value> {
+    let declared = &tree.modules[0].variables;
+    for name in variables.keys().filter(|name| !declared.contains_key(name.as_str())) {
+        let place = Place::file(root);
+        problems.push(Problem::new(place, format!("the variable `{name}` is given but not declared")));
+    }
+    variables.clone()
+}
+
+/// What a module call takes beside the variables of the module.
+const META: [&str; 6] = ["source", "version", "providers", "count", "for_each", "depends_on"];
+
+struct Run<'a> {
+    evaluation: Evaluation<'a>,
+    order: Order<'a>,
+    /// Addresses of what each resource block makes.
+    made: BTreeMap<(usize, usize), Vec<String>>,
+}
+
+impl Run<'_> {
+    fn all(mut self, problems: &mut Vec<Problem>) -> Deployment {
+        let instances = self.instances(problems);
+        self.names(&instances, problems);
+        let mut resources = vec![];
+        for (module, index) in self.order.resources.clone() {
+            let owners: Vec<Rc<Instance>> =
+                instances.iter().filter(|instance| instance.module == module).cloned().collect();
+            let mut addresses = vec![];
+            for owner in owners {
+                let made = self.make(&owner, index, problems);
+                addresses.extend(made.iter().map(|resource| resource.address.clone()));
+                resources.extend(made);
+            }
+            self.made.insert((module, index), addresses);
+        }
+        twice(&resources, problems);
+        let consul = self.provider(problems);
+        Deployment { resources, consul, awaited: self.evaluation.awaited() }
+    }
+
+    /// All module instances, callers first.
+    fn instances(&self, problems: &mut Vec<Problem>) -> Vec<Rc<Instance>> {
+        let mut all = vec![Rc::clone(&self.evaluation.root)];
+        let mut at = 0;
+        while let Some(instance) = all.get(at).cloned() {
+            for called in self.evaluation.module(&instance).calls.values() {
+                match self.evaluation.children(&instance, *called) {
+                    Ok(children) => all.extend(children.instances.iter().cloned()),
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            at += 1;
+        }
+        all
+    }
+
+    /// Works out every variable, local and output, also those that no resource asks for.
+    fn names(&self, instances: &[Rc<Instance>], problems: &mut Vec<Problem>) {
+        for instance in instances {
+            let module = self.evaluation.module(instance);
+            self.arguments(instance, problems);
+            for (name, variable) in &module.variables {
+                problems.extend(self.evaluation.declared_variable(instance, name, variable).err());
+            }
+            for (name, local) in &module.locals {
+                problems.extend(self.evaluation.declared_local(instance, name, local).err());
+            }
+            for (name, output) in &module.outputs {
+                problems.extend(self.evaluation.output(instance, name, output).err());
+            }
+        }
+    }
+
+    /// What a call gives must be a variable of the module.
+    fn arguments(&self, instance: &Instance, problems: &mut Vec<Problem>) {
+        let module = self.evaluation.module(instance);
+        let Some((_, call)) = &module.call else {
+            return;
+        };
+        for attribute in call.block.body.attributes() {
+            let name = attribute.key.as_str();
+            if META.contains(&name) || module.variables.contains_key(name) {
+                continue;
+            }
+            let message = format!("the module `{}` has no variable `{name}`", call.label(0));
+            let problem = Problem::new(call.lines.place(&attribute.key), message);
+            problems.push(match crate::place::nearest(name, module.variables.keys().copied()) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            });
+        }
+    }
+
+    fn make(&self, owner: &Rc<Instance>, index: usize, problems: &mut Vec<Problem>) -> Vec<Resource> {
+        let declaration = &self.evaluation.module(owner).resources[index];
+        let kind = declaration.label(0);
+        let Some(schema) = schema::find(kind) else {
+            problems.push(unknown(kind, declaration));
+            return vec![];
+        };
+        let expansion = match expand(&self.evaluation, owner, declaration) {
+            Ok(expansion) => expansion,
+            Err(problem) => {
+                problems.push(problem);
+                return vec![];
+            }
+        };
+        let depends_on = self.depends_on(owner.module, index);
+        let one = |each: Each| {
+            let filled = self.evaluation.scoped(owner, &each, declaration.lines, |scope| {
+                Filled::read(&declaration.block.body, declaration.block, &schema.block, scope, problems)
+            });
+            let mut read = Read { problems, awaits: self.awaits() };
+            Resource {
+                address: owner.inside(&format!("{kind}.{}{}", declaration.label(1), each.suffix())),
+                place: declaration.place(),
+                depends_on: depends_on.clone(),
+                kind: match kind {
+                    "consul_keys" => Kind::ConsulKeys(consul::keys(&filled, &mut read)),
+                    _ => Kind::Instance(instance::build(&filled, &mut read)),
+                },
+            }
+        };
+        expansion.each().into_iter().map(one).collect()
+    }
+
+    fn awaits(&self) -> Awaits {
+        if self.evaluation.awaited().is_empty() { Awaits::Nothing } else { Awaits::Files }
+    }
+
+    /// What a block that makes nothing waits for is waited for in its place.
+    fn depends_on(&self, module: usize, index: usize) -> Vec<String> {
+        let mut addresses = vec![];
+        let mut waiting: Vec<(usize, usize)> = self.order.waits_for(module, index).into_iter().collect();
+        let mut at = 0;
+        while let Some(block) = waiting.get(at).copied() {
+            match self.made.get(&block) {
+                Some(made) if !made.is_empty() => addresses.extend(made.iter().cloned()),
+                _ => {
+                    for next in self.order.waits_for(block.0, block.1) {
+                        if !waiting.contains(&next) {
+                            waiting.push(next);
+                        }
+                    }
+                }
+            }
+            at += 1;
+        }
+        addresses.sort();
+        addresses
+    }
+
+    fn provider(&self, problems: &mut Vec<Problem>) -> Option<crate::terraform::ConsulProvider> {
+        let root = Rc::clone(&self.evaluation.root);
+        let providers = &self.evaluation.module(&root).providers;
+        let declaration = providers.iter().find(|provider| provider.label(0) == "consul")?;
+        let filled = self.evaluation.scoped(&root, &Each::Single, declaration.lines, |scope| {
+            Filled::read(&declaration.block.body, declaration.block, &consul::PROVIDER, scope, problems)
+        });
+        let mut read = Read { problems, awaits: self.awaits() };
+        Some(consul::provider(&filled, &mut read))
+    }
+}
+
+fn unknown(kind: &str, declaration: &Declaration<'_>) -> Problem {
+    let problem = Problem::new(declaration.place(), format!("the resource `{kind}` is not supported"));
+    match crate::place::nearest(kind, schema::SCHEMAS.iter().map(|schema| schema.name)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}
+
+/// One server has one instance of a name.
+fn twice(resources: &[Resource], problems: &mut Vec<Problem>) {
+    let mut known = BTreeMap::new();
+    for resource in resources {
+        if let Kind::Instance(instance) = &resource.kind
+            && !instance.name.is_empty()
+            && let Some(other) = known.insert((&instance.remote, &instance.project, &instance.name), &resource.address)
+        {
+            let message = format!("the instance `{}` is already made by `{other}`", instance.name);
+            problems.push(Problem::new(resource.place.clone(), message));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which attributes and blocks the resources have, as their providers declare them.
+//!
+//! Sources: documentation of terraform-provider-lxd 1.5 to 1.10 (`lxd_container`) and 2.x (`lxd_instance`), of
+//! terraform-provider-incus (`incus_instance`), of terraform-provider-consul (`consul_keys`).
+
+use crate::hcl::Type;
+
+/// A kind of resource.
+pub struct Schema {
+    /// Its type, e.g. `lxd_container`.
+    pub name: &'static str,
+    /// What its block takes.
+    pub block: Block,
+    /// Attributes that only its server knows.
+    pub computed: &'static [&'static str],
+}
+
+/// What a block takes.
+pub struct Block {
+    /// Its attributes.
+    pub attributes: &'static [Attribute],
+    /// Its blocks.
+    pub blocks: &'static [(&'static str, Block)],
+    /// Attributes and blocks that the provider knows, but that are not carried out.
+    pub unsupported: &'static [&'static str],
+}
+
+/// An attribute.
+pub struct Attribute {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// Whether it can be left out.
+    pub need: Need,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A truth value.
+    Truth,
+    /// A number.
+    Number,
+    /// Text in order.
+    Texts,
+    /// Text by name.
+    TextMap,
+}
+
+impl Kind {
+    /// Returns the type to convert to.
+    pub fn wanted(self) -> Type {
+        match self {
+            Self::Text => Type::String,
+            Self::Truth => Type::Bool,
+            Self::Number => Type::Number,
+            Self::Texts => Type::List(Box::new(Type::String)),
+            Self::TextMap => Type::Map(Box::new(Type::String)),
+        }
+    }
+}
+
+/// Whether an attribute can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It cannot.
+    Required,
+    /// It can.
+    Optional,
+}
+
+const fn required(name: &'static str, kind: Kind) -> Attribute {
+    Attribute { name, kind, need: Need::Required }
+}
+
+const fn optional(name: &'static str, kind: Kind) -> Attribute {
+    Attribute { name, kind, need: Need::Optional }
+}
+
+const DEVICE: Block = Block {
+    attributes: &[required("name", Kind::Text), required("type", Kind::Text), required("properties", Kind::TextMap)],
+    blocks: &[],
+    unsupported: &[],
+};
+
+const WAIT_FOR: Block = Block {
+    attributes: &[required("type", Kind::Text), optional("delay", Kind::Text), optional("nic", Kind::Text)],
+    blocks: &[],
+    unsupported: &[],
+};
+
+const ADDRESSES: &[&str] =
+    &["ip_address", "ipv4_address", "ipv6_address", "mac_address", "status", "id", "interfaces", "location"];
+
+const CONTAINER: Schema = Schema {
+    name: "lxd_container",
+    block: Block {
+        attributes: &[
+            required("name", Kind::Text),
+            required("image", Kind::Text),
+            optional("type", Kind::Text),
+            optional("profiles", Kind::Texts),
+            optional("ephemeral", Kind::Truth),
+            optional("privileged", Kind::Truth),
+            optional("config", Kind::TextMap),
+            optional("limits", Kind::TextMap),
+            optional("remote", Kind::Text),
+            optional("wait_for_network", Kind::Truth),
+            optional("start_container", Kind::Truth),
+            optional("start_on_create", Kind::Truth),
+        ],
+        blocks: &[("device", DEVICE)],
+        unsupported: &["file", "target", "timeouts"],
+    },
+    computed: ADDRESSES,
+};
+
+const INSTANCE_ATTRIBUTES: &[Attribute] = &[
+    required("name", Kind::Text),
+    required("image", Kind::Text),
+    optional("description", Kind::Text),
+    optional("type", Kind::Text),
+    optional("profiles", Kind::Texts),
+    optional("ephemeral", Kind::Truth),
+    optional("running", Kind::Truth),
+    optional("wait_for_network", Kind::Truth),
+    optional("config", Kind::TextMap),
+    optional("limits", Kind::TextMap),
+    optional("project", Kind::Text),
+    optional("remote", Kind::Text),
+];
+
+const INSTANCE_UNSUPPORTED: &[&str] =
+    &["file", "exec", "execs", "target", "timeouts", "allow_restart", "architecture", "source_instance", "source_file"];
+
+const fn instance(name: &'static str) -> Schema {
+    Schema {
+        name,
+        block: Block {
+            attributes: INSTANCE_ATTRIBUTES,
+            blocks: &[("device", DEVICE), ("wait_for", WAIT_FOR)],
+            unsupported: INSTANCE_UNSUPPORTED,
+        },
+        computed: ADDRESSES,
+    }
+}
+
+const CONSUL_KEYS: Schema = Schema {
+    name: "consul_keys",
+    block: Block {
+        attributes: &[optional("datacenter", Kind::Text), optional("token", Kind::Text)],
+        blocks: &[(
+            "key",
+            Block {
+                attributes: &[
+                    required("path", Kind::Text),
+                    optional("value", Kind::Text),
+                    optional("delete", Kind::Truth),
+                ],
+                blocks: &[],
+                unsupported: &["name", "default", "flags"],
+            },
+        )],
+        unsupported: &["namespace", "partition"],
+    },
+    computed: &["id", "var"],
+};
+
+/// The kinds of resources that are carried out.
+pub static SCHEMAS: [Schema; 4] = [CONTAINER, instance("lxd_instance"), instance("incus_instance"), CONSUL_KEYS];
+
+/// Returns the kind of resource called `name`.
+pub fn find(name: &str) -> Option<&'static Schema> {
+    SCHEMAS.iter().find(|schema| schema.name == name)
+}
