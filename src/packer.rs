@@ -1,8 +1,17 @@
 //! `*.pkr.hcl` → image builds.
+//!
+//! [`variables`] says what a template wants to be told, [`evaluate`] what it builds. Sources: Packer's HCL reference, the
+//! documentation of packer-plugin-lxd, packer-plugin-incus and packer-plugin-ansible.
+
+pub mod block;
+pub mod provision;
+pub mod run;
+pub mod template;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use self::run::{evaluate, variables};
 use crate::place::Place;
 
 /// One image to be built.
