@@ -161,6 +161,8 @@ struct Envelope {
     #[serde(default)]
     error: String,
     #[serde(default)]
+    error_code: u16,
+    #[serde(default)]
     metadata: Value,
 }
 
@@ -265,6 +267,13 @@ impl Client {
         let envelope: Envelope = serde_json::from_slice(&bytes).map_err(|source| self.malformed(line, source))?;
         match envelope.kind.as_str() {
             "sync" | "async" => Ok(envelope),
+            // Where the answer began before its end was known, the status says nothing.
+            "error" => Err(Error::Refused {
+                host: self.name().to_owned(),
+                request: line.to_owned(),
+                status: envelope.error_code,
+                message: envelope.error,
+            }),
             other => Err(self.malformed(line, format!("unknown kind of answer `{other}`"))),
         }
     }

@@ -1,3 +1,14 @@
 //! Against real servers on this machine; `tests/run` starts them and says where they are.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
+
+#[path = "real/consul.rs"]
+mod consul;
+#[path = "real/incus.rs"]
+mod incus;
+#[path = "real/lxd.rs"]
+mod lxd;
+#[path = "real/lxd_scenarios.rs"]
+mod lxd_scenarios;
+#[path = "support/mod.rs"]
+mod support;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::model::Operation;
 use super::{Client, Error, events, late, line, request};
@@ -83,16 +83,36 @@ impl Client {
     }
 
     /// Waits for the end of operation `id`, good or bad.
+    ///
+    /// LXD 5.0 answers with the operation, ended or still running; Incus and later versions of LXD answer with it only if
+    /// it ended well, and otherwise with an error that leaves out the operation's results.
     pub(super) async fn ended(&self, id: &str) -> Result<Operation, Error> {
         loop {
             let request = request::wait_operation(id, ROUND.as_secs());
-            let line = line(&request);
+            let (line, began) = (line(&request), Instant::now());
             let asked = timeout(ROUND + GRACE, self.call::<Operation>(request)).await;
-            let operation = asked.unwrap_or_else(|_| Err(late(&line, ROUND + GRACE)))?;
-            if operation.has_ended() {
-                return Ok(operation);
+            match asked.unwrap_or_else(|_| Err(late(&line, ROUND + GRACE))) {
+                Ok(operation) if operation.has_ended() => return Ok(operation),
+                Ok(_) => {}
+                Err(refused @ Error::Refused { .. }) => match self.call::<Operation>(request::operation(id)).await {
+                    Ok(operation) if operation.has_ended() => return Ok(operation),
+                    Ok(_) if began.elapsed() >= ROUND => {}
+                    Err(error) if !error.is_missing() => return Err(error),
+                    _ => return forgotten(id, refused),
+                },
+                Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// What can be said of an operation that the server has forgotten meanwhile.
+fn forgotten(id: &str, refused: Error) -> Result<Operation, Error> {
+    match refused {
+        Error::Refused { status: 400 | 500, message, .. } => {
+            Ok(Operation { id: id.to_owned(), status_code: 400, err: message, ..Operation::default() })
+        }
+        other => Err(other),
     }
 }
 

@@ -148,6 +148,11 @@ pub fn events(kind: &str) -> String {
     format!("/1.0/events?type={}", segment(kind))
 }
 
+/// One operation, as it is.
+pub fn operation(id: &str) -> Request {
+    get(format!("/1.0/operations/{}", segment(id)))
+}
+
 /// Waits for an operation's end, at most `seconds`.
 pub fn wait_operation(id: &str, seconds: u64) -> Request {
     get(format!("/1.0/operations/{}/wait?timeout={seconds}", segment(id)))
@@ -235,15 +240,20 @@ pub fn pull_image(server: &str, protocol: &str, alias: &str) -> Request {
 }
 
 /// Sends an image; `body` and `kind` (its content type) are its files.
-pub fn upload_image(filename: &str, properties: &Config, kind: &str, body: Body) -> Request {
+///
+/// Properties are set afterwards ([`update_image`]): given with the upload, they crash LXD 5.0 and Incus 6.0 when the
+/// image's own metadata has none.
+pub fn upload_image(filename: &str, kind: &str, body: Body) -> Request {
     let mut request = Request::new(Method::POST, "/1.0/images", body);
     request.headers.push(("Content-Type".to_owned(), kind.to_owned()));
     named(&mut request, "filename", filename);
-    if !properties.is_empty() {
-        let pairs = properties.iter().map(|(key, value)| format!("{}={}", segment(key), segment(value)));
-        named(&mut request, "properties", &pairs.collect::<Vec<_>>().join("&"));
-    }
     request
+}
+
+/// Adds properties to an image.
+pub fn update_image(fingerprint: &str, properties: &Config) -> Request {
+    let path = format!("/1.0/images/{}", segment(fingerprint));
+    Request::new(Method::PATCH, path, Body::Json(json!({ "properties": properties })))
 }
 
 /// One alias.

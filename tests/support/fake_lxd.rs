@@ -146,6 +146,7 @@ impl FakeLxd {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let answer = match (asked.method.as_str(), segments.as_slice()) {
             ("GET", ["1.0", "operations", id, "wait"]) => self.operations.wait(id, asked.query("timeout")).await,
+            ("GET", ["1.0", "operations", id]) => self.operations.wait(id, Some("0")).await,
             ("POST", ["1.0", "instances", name, "exec"]) => self.prepare_exec(name, asked),
             (method, ["1.0", rest @ ..]) => self.store().answer(method, rest, asked),
             _ => Answer::missing("not found"),

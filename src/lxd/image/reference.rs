@@ -1,6 +1,7 @@
 //! Images as people write them: `alias`, a fingerprint or its beginning, `remote:alias`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Error;
 use crate::lxd::instance::ImageSource;
@@ -87,6 +88,15 @@ impl Reference {
         }
     }
 
+    /// Like [`Self::find`], for an image that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoImage`] with the name as it was asked for.
+    pub fn resolve<'a>(&self, images: &'a [Image]) -> Result<&'a Image, Error> {
+        self.find(images).ok_or_else(|| Error::NoImage { name: self.to_string() })
+    }
+
     /// Returns it as the source of a new instance.
     pub fn source(&self) -> ImageSource {
         match self {
@@ -96,6 +106,15 @@ impl Reference {
                 let (server, protocol, alias) = (server.clone(), protocol.clone(), alias.clone());
                 ImageSource::Remote { server, protocol, alias }
             }
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(name) => f.write_str(name),
+            Self::Remote { server, alias, .. } => write!(f, "{alias} of {server}"),
         }
     }
 }

@@ -59,14 +59,17 @@ impl Client {
         let what = format!("upload of image `{filename}`");
         let digest = Digesting::default();
         let (kind, body) = body(files, &digest);
-        let request = request::upload_image(&filename, &properties, &kind, body);
+        let request = request::upload_image(&filename, &kind, body);
         let ended = self.run_long(request, &what, IMAGE).await?;
         let (sent, received) = (digest.finish(), self.fingerprint(&ended)?);
-        if received == sent {
-            return Ok(received);
+        if received != sent {
+            self.delete_image(&received).await?;
+            return Err(Error::Digest { sent, received });
         }
-        self.delete_image(&received).await?;
-        Err(Error::Digest { sent, received })
+        if !properties.is_empty() {
+            self.tell(request::update_image(&received, &properties)).await?;
+        }
+        Ok(received)
     }
 
     /// Writes the file of a unified image to `target`; returns the number of bytes.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Store;
 use super::answer::{Answer, TIME};
 use super::instances::FakeFile;
-use crate::support::exchange::{Asked, decoded};
+use crate::support::exchange::Asked;
 
 /// An image.
 #[derive(Clone, Default)]
@@ -58,6 +58,14 @@ impl Store {
             (_, ["aliases", name]) => self.alias(method, name, &asked.json()),
             (_, [fingerprint]) if !self.images.contains_key(*fingerprint) => Answer::missing("Image not found"),
             ("GET", [fingerprint]) => Answer::Sync(self.image_json(fingerprint)),
+            ("PATCH", [fingerprint]) => {
+                let more: BTreeMap<String, String> =
+                    serde_json::from_value(asked.json()["properties"].clone()).unwrap_or_default();
+                if let Some(image) = self.images.get_mut(*fingerprint) {
+                    image.properties.extend(more);
+                }
+                Answer::Sync(Value::Null)
+            }
             ("DELETE", [fingerprint]) => {
                 self.images.remove(*fingerprint);
                 self.aliases.retain(|_, (target, _)| target != fingerprint);
@@ -108,11 +116,8 @@ impl Store {
     }
 
     fn uploaded(&mut self, asked: &Asked) -> Answer {
-        let properties = asked.header("x-lxd-properties").unwrap_or_default();
-        let pairs = properties.split('&').filter_map(|pair| pair.split_once('='));
-        let properties = pairs.map(|(key, value)| (decoded(key), decoded(value))).collect();
         let content = digest(&asked.body);
-        let image = FakeImage { properties, content: content.clone(), size: asked.body.len(), ..FakeImage::default() };
+        let image = FakeImage { content: content.clone(), size: asked.body.len(), ..FakeImage::default() };
         if self.images.contains_key(&content) {
             return Answer::Ended("Downloading image", Err("Image with same fingerprint already exists".to_owned()));
         }

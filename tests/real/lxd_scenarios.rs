@@ -1,0 +1,269 @@
+//! What LXD and Incus have to do alike.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ryo::container::Container;
+use ryo::http::{Body, Http};
+use ryo::lxd::file::Owner;
+use ryo::lxd::image::{Files, Part, Publish, Upload};
+use ryo::lxd::instance::{ImageSource, NewInstance};
+use ryo::lxd::wait::{self, CloudInit};
+use ryo::lxd::{Client, Error};
+use ryo::machine::{Command, Machine, run};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::bed::unique;
+use crate::support::recorder::Recorder;
+
+fn tiny(name: &str) -> NewInstance {
+    NewInstance {
+        name: name.to_owned(),
+        source: ImageSource::Alias("tiny".to_owned()),
+        virtual_machine: false,
+        profiles: vec!["default".to_owned()],
+        config: [("user.ryo.project".to_owned(), "test".to_owned())].into(),
+        devices: [].into(),
+        ephemeral: false,
+        description: "a test".to_owned(),
+    }
+}
+
+async fn running(client: &Client, stem: &str) -> String {
+    let name = unique(stem);
+    client.create(&tiny(&name)).await.unwrap();
+    client.start(&name).await.unwrap();
+    name
+}
+
+async fn gone(client: &Client, name: &str) {
+    client.kill(name).await.unwrap();
+    client.delete(name).await.unwrap();
+}
+
+/// Everything that a deployment does with an instance and its image, once, recorded.
+pub async fn life(http: Arc<dyn Http>, recordings: &str) {
+    let (name, renamed, alias) = (unique("life"), unique("moved"), unique("image"));
+    let recorder = Arc::new(Recorder::new(http, &[(&name, "web"), (&renamed, "web-old"), (&alias, "web-image-1")]));
+    let client = Client::new(recorder.clone());
+    assert!(client.server().await.unwrap().can("image_compression_algorithm"));
+
+    client.create(&tiny(&name)).await.unwrap();
+    let made = client.instance(&name).await.unwrap().unwrap();
+    assert_eq!((made.value.status.as_str(), made.value.description.as_str()), ("Stopped", "a test"));
+    assert_eq!(made.value.config["image.os"], "tiny");
+    client.start(&name).await.unwrap();
+    let addresses = wait::address(&client, &name, Duration::from_secs(20)).await.unwrap();
+    assert!(addresses[0].is_ipv4(), "{addresses:?}");
+
+    let listed = client.instances().await.unwrap();
+    let listed = listed.iter().find(|instance| instance.name == name).unwrap();
+    assert!(listed.is_running());
+    assert_eq!(listed.state.as_ref().unwrap().addresses(), addresses);
+    assert_eq!(listed.base_image(), client.alias("tiny").await.unwrap().map(|alias| alias.target).as_deref());
+    assert!(client.profiles().await.unwrap().iter().any(|profile| profile.name == "default"));
+
+    client.make_directory(&name, "/root/dir", Owner::root(0o750)).await.unwrap();
+    let owner = Owner { uid: 3, gid: 4, mode: 0o640 };
+    let content = Body::Bytes(Bytes::from_static(b"hello\n"));
+    client.push_file(&name, "/root/dir/a file", owner, content).await.unwrap();
+    let pulled = client.pull_file(&name, "/root/dir/a file", 100).await.unwrap().unwrap();
+    assert_eq!((pulled.owner, pulled.content.as_slice()), (owner, b"hello\n".as_slice()));
+    client.delete_file(&name, "/root/dir/a file").await.unwrap();
+    assert_eq!(client.pull_file(&name, "/root/dir/a file", 100).await.unwrap(), None);
+
+    let machine = Container::new(client.clone(), &name, "container web");
+    assert_eq!(run(&machine, &Command::new(["true"]), b"").await.unwrap().status, 0);
+
+    let before = client.instance(&name).await.unwrap().unwrap();
+    let mut settings = before.value.settings();
+    settings.config.insert("user.ryo.version".to_owned(), "2".to_owned());
+    settings.devices.insert(
+        "web".to_owned(),
+        [("type", "disk"), ("source", "/etc/ssl"), ("path", "/mnt/ssl"), ("readonly", "true")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    );
+    client.update(&name, &settings, &before.etag).await.unwrap();
+    let after = client.instance(&name).await.unwrap().unwrap();
+    assert_eq!((&after.value.config, &after.value.devices), (&settings.config, &settings.devices));
+    assert!(client.update(&name, &settings, "stale").await.unwrap_err().is_stale());
+    let files = run(&machine, &Command::new(["ls", "/mnt/ssl"]), b"").await.unwrap();
+    assert_eq!(String::from_utf8(files.stdout).unwrap(), "certs\nopenssl.cnf\nprivate\n");
+
+    client.console_tail(&name, 10).await.unwrap();
+    client.stop(&name, Duration::from_secs(10)).await.unwrap();
+    client.rename(&name, &renamed).await.unwrap();
+    assert_eq!(client.instance(&name).await.unwrap(), None);
+
+    let properties = [("description".to_owned(), "made by a test".to_owned())].into();
+    let publish = Publish { instance: renamed.clone(), properties };
+    let first = client.publish(&publish).await.unwrap();
+    client.set_alias(&alias, &first, "one").await.unwrap();
+    let tiny_print = client.alias("tiny").await.unwrap().unwrap().target;
+    client.set_alias(&alias, &tiny_print, "two").await.unwrap();
+    client.set_alias(&alias, &first, "three").await.unwrap();
+    assert_eq!(client.alias(&alias).await.unwrap().unwrap().target, first);
+    let image = client.image(&first).await.unwrap().unwrap();
+    assert_eq!(image.properties["description"], "made by a test");
+    assert!(client.images().await.unwrap().contains(&image));
+
+    client.delete_alias(&alias).await.unwrap();
+    assert_eq!(client.alias(&alias).await.unwrap(), None);
+    client.delete_alias(&alias).await.unwrap();
+    client.delete_image(&first).await.unwrap();
+    assert_eq!(client.image(&first).await.unwrap(), None);
+    client.delete_image(&first).await.unwrap();
+    client.delete(&renamed).await.unwrap();
+    recorder.save(recordings, "life");
+}
+
+/// What the server does not do, recorded.
+pub async fn refusals(http: Arc<dyn Http>, recordings: &str) {
+    let (name, other) = (unique("refused"), unique("other"));
+    let recorder = Arc::new(Recorder::new(http, &[(&name, "web"), (&other, "other")]));
+    let client = Client::new(recorder.clone());
+    assert_eq!(client.instance(&name).await.unwrap(), None);
+    assert!(client.start(&name).await.unwrap_err().is_missing());
+    let missing = NewInstance { source: ImageSource::Alias("no-such-image".to_owned()), ..tiny(&name) };
+    assert!(matches!(client.create(&missing).await, Err(Error::Refused { .. } | Error::Failed { .. })));
+    let missing = NewInstance { source: ImageSource::Fingerprint("00".repeat(32)), ..tiny(&name) };
+    assert!(matches!(client.create(&missing).await, Err(Error::Refused { .. } | Error::Failed { .. })));
+
+    client.create(&tiny(&name)).await.unwrap();
+    assert!(matches!(client.create(&tiny(&name)).await, Err(Error::Refused { .. } | Error::Failed { .. })));
+    let refused = client.exec(&name, &["true".to_owned()], &[].into()).await;
+    assert!(matches!(refused, Err(Error::Refused { status: 400, .. })));
+    let down = wait::address(&client, &name, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(down.to_string(), format!("instance `{name}` is stopped instead of running"));
+    client.stop(&name, Duration::from_secs(1)).await.unwrap();
+    client.start(&name).await.unwrap();
+    assert!(matches!(client.start(&name).await, Err(Error::Failed { .. } | Error::Refused { .. })));
+    assert!(matches!(client.delete(&name).await, Err(Error::Failed { .. } | Error::Refused { .. })));
+    let publish = Publish { instance: name.clone(), ..Publish::default() };
+    assert!(matches!(client.publish(&publish).await, Err(Error::Failed { .. } | Error::Refused { .. })));
+    assert!(matches!(client.rename(&name, &other).await, Err(Error::Failed { .. } | Error::Refused { .. })));
+    let alias = client.set_alias(&other, &"00".repeat(32), "").await;
+    assert!(matches!(alias, Err(Error::Refused { .. })));
+    client.kill(&name).await.unwrap();
+    client.delete(&name).await.unwrap();
+    recorder.save(recordings, "refusals");
+}
+
+/// An instance keeps the contract of [`Machine`].
+pub async fn machine(http: Arc<dyn Http>) {
+    let client = Client::new(http);
+    let name = running(&client, "machine").await;
+    let machine = Container::new(client.clone(), &name, "container web on host-1");
+
+    let input: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let done = run(&machine, &Command::new(["cat"]), &input).await.unwrap();
+    assert_eq!((done.status, done.stdout == input, done.stderr), (0, true, vec![]));
+
+    let words = ["printf", "%s|", "it's", "$HOME", "a b", "\"q\"", "*", ""];
+    let done = run(&machine, &Command::new(words), b"").await.unwrap();
+    assert_eq!(String::from_utf8(done.stdout).unwrap(), "it's|$HOME|a b|\"q\"|*||");
+
+    let done = run(&machine, &Command::new(["sh", "-c", "echo out; echo err >&2; exit 3"]), b"").await.unwrap();
+    assert_eq!((done.status, done.stdout.as_slice(), done.stderr.as_slice()), (3, &b"out\n"[..], &b"err\n"[..]));
+
+    // It does not read its input.
+    assert_eq!(run(&machine, &Command::new(["true"]), &input).await.unwrap().status, 0);
+    assert_eq!(run(&machine, &Command::new(["no-such-program"]), b"").await.unwrap().status, 127);
+    let killed = run(&machine, &Command::new(["sh", "-c", "kill -9 $$"]), b"").await.unwrap();
+    assert_eq!(killed.status, 137);
+    let lots = Command::new(["sh", "-c", "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2"]);
+    let done = run(&machine, &lots, b"").await.unwrap();
+    assert_eq!((done.stdout.len(), done.stderr.len()), (3_000_000, 3_000_000));
+
+    conversation(&machine).await;
+    abandoned(&machine).await;
+    assert_eq!(wait::cloud_init(&client, &name, Duration::from_secs(5)).await.unwrap(), CloudInit::Absent);
+    gone(&client, &name).await;
+    let lost = machine.open(&Command::new(["true"])).await.err().unwrap();
+    assert_eq!(lost.to_string(), "lost the connection to container web on host-1");
+}
+
+/// Question and answer in turn, as with the agent: nothing waits for a full buffer.
+async fn conversation(machine: &dyn Machine) {
+    let mut process = machine.open(&Command::new(["cat"])).await.unwrap();
+    for round in 0..50_u8 {
+        process.stdin.write_all(&[round; 10]).await.unwrap();
+        process.stdin.flush().await.unwrap();
+        let mut answer = [0; 10];
+        process.stdout.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, [round; 10]);
+    }
+    process.stdin.shutdown().await.unwrap();
+    assert_eq!(process.stdout.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(process.end.await.unwrap(), 0);
+}
+
+/// A process that is dropped is killed.
+async fn abandoned(machine: &dyn Machine) {
+    let mut process = machine.open(&Command::new(["sh", "-c", "echo $$; exec sleep 1000"])).await.unwrap();
+    let mut pid = String::new();
+    while !pid.ends_with('\n') {
+        pid.push(char::from(process.stdout.read_u8().await.unwrap()));
+    }
+    drop(process);
+    let alive = Command::new(["kill", "-0", pid.trim()]);
+    let began = Instant::now();
+    while run(machine, &alive, b"").await.unwrap().status == 0 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the command outlived its process");
+    }
+}
+
+/// Makes a unified image that is unlike any other.
+fn archive() -> Vec<u8> {
+    let mut tar = tar::Builder::new(vec![]);
+    let mut add = |path: &str, content: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, content.as_bytes()).unwrap();
+    };
+    add("metadata.yaml", "architecture: x86_64\ncreation_date: 1704067200\n");
+    add("rootfs/name", &unique("upload"));
+    tar.into_inner().unwrap()
+}
+
+/// An image is sent, and read again.
+pub async fn upload(http: Arc<dyn Http>) {
+    let client = Client::new(http);
+    let bytes = archive();
+    let part = |length| Part { reader: Box::new(std::io::Cursor::new(bytes.clone())), length };
+    let upload = |files| {
+        let properties = [("description".to_owned(), "100% & more".to_owned())].into();
+        Upload { filename: "test.tar".to_owned(), properties, files }
+    };
+    let unified = upload(Files::Unified(part(Some(bytes.len() as u64))));
+    let fingerprint = client.upload(unified).await.unwrap();
+    let image = client.image(&fingerprint).await.unwrap().unwrap();
+    assert_eq!(image.properties["description"], "100% & more");
+    let mut copy = vec![];
+    assert_eq!(client.export(&fingerprint, &mut copy).await.unwrap(), bytes.len() as u64);
+    assert!(copy == bytes);
+    client.delete_image(&fingerprint).await.unwrap();
+
+    let rootfs = Part { reader: Box::new(&b"no file system at all"[..]), length: None };
+    let fingerprint = client.upload(upload(Files::Split { metadata: part(None), rootfs })).await.unwrap();
+    let split = client.export(&fingerprint, &mut tokio::io::sink()).await.unwrap_err();
+    assert!(matches!(split, Error::Malformed { .. }), "{split}");
+    client.delete_image(&fingerprint).await.unwrap();
+}
+
+/// Publishing says how far it has got.
+pub async fn progress(http: Arc<dyn Http>) {
+    let told = Arc::new(Mutex::new(vec![]));
+    let sink = told.clone();
+    let client = Client::new(http).with_progress(move |progress| sink.lock().unwrap().push(progress));
+    let name = unique("progress");
+    client.create(&tiny(&name)).await.unwrap();
+    let publish = Publish { instance: name.clone(), ..Publish::default() };
+    let fingerprint = client.publish(&publish).await.unwrap();
+    client.delete_image(&fingerprint).await.unwrap();
+    client.delete(&name).await.unwrap();
+    assert!(!told.lock().unwrap().is_empty());
+}
