@@ -135,6 +135,23 @@ consul_binary() { # prints its path
     echo "$dir/usr/bin/consul"
 }
 
+# The reference for playbooks, as the architecture's own tools were used with: Ansible 8.
+ansible_reference() { # prints its directory
+    local dir=$RYO_CACHE/ansible-2.15
+    if [ ! -x "$dir/bin/ansible-playbook" ]; then
+        install_packages python3 python3-venv
+        say "installing ansible-core 2.15"
+        rm -rf "$dir" "$dir.new"
+        mkdir -p "$RYO_CACHE"
+        /usr/bin/python3 -m venv "$dir.new"
+        "$dir.new/bin/pip" install --quiet --disable-pip-version-check 'ansible-core==2.15.*' 'ansible==8.*' >&2
+        # Its scripts name the directory that they were installed into.
+        sed -i "s|$dir.new|$dir|g" "$dir.new"/bin/ansible*
+        mv "$dir.new" "$dir"
+    fi
+    echo "$dir"
+}
+
 # --- processes --------------------------------------------------------------------------------------------------------
 
 # A pid file holds "PID STARTTIME", so that a number that the kernel gave to somebody else is never taken for ours.
