@@ -153,7 +153,11 @@ import_image() { # FILE ALIAS
     fi
     say "$HOST: image '$2'"
     [ -z "$current" ] || engine image delete "$2" >&2
-    engine image import --quiet "$1" --alias "$2" >&2
+    if engine image info "$fingerprint" >/dev/null 2>&1; then
+        engine image alias create "$2" "$fingerprint" >&2
+    else
+        engine image import --quiet "$1" --alias "$2" >&2
+    fi
     made image "$2"
 }
 
