@@ -12,3 +12,5 @@ mod lxd;
 mod lxd_scenarios;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "real/ssh.rs"]
+mod ssh;
