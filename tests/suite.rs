@@ -12,6 +12,8 @@ mod jinja;
 mod lxd;
 #[path = "suite/plan.rs"]
 mod plan;
+#[path = "suite/recordings.rs"]
+mod recordings;
 #[path = "suite/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]
