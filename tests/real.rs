@@ -4,6 +4,8 @@
 
 #[path = "real/consul.rs"]
 mod consul;
+#[path = "real/deploy.rs"]
+mod deploy;
 #[path = "real/incus.rs"]
 mod incus;
 #[path = "real/lxd.rs"]
