@@ -156,8 +156,9 @@ impl Client {
             listen(stdout, &listening).await;
             let _ = errors.await;
             lock(&listening.waiting).take();
-            drop(end);
         });
+        // The agent ends by itself when its input does, and takes its programs along: it is not to be killed before.
+        tokio::spawn(end);
         let shared = Shared { machine: machine.to_owned(), frames, pending, next: AtomicU64::new(1), reader };
         Ok(Self { shared: Arc::new(shared), hello })
     }

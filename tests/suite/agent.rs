@@ -70,10 +70,7 @@ async fn files_are_written_and_read() {
     assert_eq!(client.stat(&path).await.unwrap()["mode"], json!("0600"));
     let missing = folder.path().join("none/file").display().to_string();
     let error = client.write(&missing, b"x", &attributes).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("localhost: cannot write {missing}: No such file or directory (os error 2)")
-    );
+    assert_eq!(error.to_string(), format!("localhost: cannot write {missing}: No such file or directory (os error 2)"));
 }
 
 #[tokio::test]
