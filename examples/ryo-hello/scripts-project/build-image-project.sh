@@ -4,4 +4,4 @@
 # Read by ryo: the versions stand here and nowhere else.
 hello_version='1.0.0'
 
-exec ryo image build "$(dirname "$0")/../image-build" "$@"
+exec ryo image build "$(dirname "$0")/../image-build/hello.pkr.hcl" "$@"

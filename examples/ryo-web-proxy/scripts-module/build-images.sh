@@ -4,4 +4,4 @@
 # Read by ryo: the versions stand here and nowhere else.
 haproxy_version='2.6'
 
-exec ryo image build "$(dirname "$0")/../image-build" "$@"
+exec ryo image build "$(dirname "$0")/../image-build/web-proxy.pkr.hcl" "$@"
