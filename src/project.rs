@@ -2,13 +2,21 @@
 //!
 //! Repositories stand side by side in one working directory and refer to each other as `../<repository>`.
 
+pub mod check;
+pub mod control;
 pub mod deployed;
+pub mod host;
+pub mod identity;
 pub mod load;
 pub mod script;
+pub mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use self::control::Control;
+pub use self::host::Host;
+pub use self::identity::Identity;
 pub use self::load::load;
 
 /// Which of the two shapes a repository has.
@@ -44,7 +52,7 @@ pub struct Repository {
     pub working_directory: PathBuf,
     /// Modules that it needs, in the order of `MODULES=`, then those that only Terraform files mention.
     pub modules: Vec<String>,
-    /// Software versions from the build scripts, by name, e.g. `gitea_version`.
+    /// Values of the build scripts that templates have variables for, by name, e.g. `gitea_version`.
     pub versions: BTreeMap<String, String>,
     /// Packer templates, in the order in which the build scripts use them.
     pub templates: Vec<PathBuf>,

@@ -4,8 +4,6 @@
 
 #[path = "real/consul.rs"]
 mod consul;
-#[path = "real/deploy.rs"]
-mod deploy;
 #[path = "real/incus.rs"]
 mod incus;
 #[path = "real/lxd.rs"]
@@ -14,5 +12,3 @@ mod lxd;
 mod lxd_scenarios;
 #[path = "support/mod.rs"]
 mod support;
-#[path = "real/ssh.rs"]
-mod ssh;

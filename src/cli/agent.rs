@@ -2,18 +2,12 @@
 
 use std::process::ExitCode;
 
-use crate::agent::{account, serve};
 use crate::cli::Common;
-use crate::failure::{Failure, Kind};
-use crate::module::System;
+use crate::failure::Failure;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// Work as this account; only root can
-    #[arg(long, value_name = "NAME")]
-    account: Option<String>,
-}
+pub struct Arguments {}
 
 /// Runs it.
 ///
@@ -21,10 +15,6 @@ pub struct Arguments {
 ///
 /// A [`Failure`] with what a person should read.
 #[expect(clippy::unused_async, reason = "the commands have one shape")]
-pub async fn run(arguments: Arguments, _common: &Common) -> Result<ExitCode, Failure> {
-    if let Some(name) = arguments.account {
-        return Err(Failure::new(Kind::World, account::take_on(&name)));
-    }
-    serve::serve(System::whole(), std::io::stdin(), std::io::stdout());
+pub async fn run(_arguments: Arguments, _common: &Common) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }

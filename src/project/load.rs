@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::hcl::Source;
+use crate::packer;
 use crate::place::{Place, Problem};
 use crate::project::{Kind, Repository, script};
 
@@ -24,7 +25,7 @@ pub fn load(directory: &Path) -> Result<Repository, Vec<Problem>> {
     let templates = templates(&directory, &scripts);
     Ok(Repository {
         modules: modules(&directory, &deployment, &name),
-        versions: versions(&scripts),
+        versions: versions(&scripts, &templates),
         templates,
         name,
         kind,
@@ -69,9 +70,16 @@ pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn versions(scripts: &[String]) -> BTreeMap<String, String> {
+/// Variables that the build itself gives; scripts may use the same names for their own arguments.
+const GIVEN: [&str; 3] = ["host_id", "version", "remote"];
+
+fn versions(scripts: &[String], templates: &[PathBuf]) -> BTreeMap<String, String> {
+    let variables: Vec<String> =
+        templates.iter().filter_map(|template| packer::variables(template).ok()).flatten().collect();
     let constants = scripts.iter().flat_map(|text| script::constants(text));
-    let version = |constant: &script::Constant| constant.name.ends_with("_version") && !constant.value.is_empty();
+    let version = |constant: &script::Constant| {
+        variables.contains(&constant.name) && !GIVEN.contains(&constant.name.as_str()) && !constant.value.is_empty()
+    };
     constants.filter(version).map(|constant| (constant.name, constant.value)).collect()
 }
 

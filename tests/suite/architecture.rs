@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // them here, the agent acts with them there.
     ("module", &["place", "secret"]),
     ("hcl", &["place", "yaml"]),
-    ("project", &["hcl", "packer", "place", "playbook", "terraform", "yaml"]),
+    ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),
     ("terraform", &["hcl", "place", "secret", "yaml"]),
     ("playbook", &["agent", "event", "machine", "module", "place", "secret", "yaml"]),

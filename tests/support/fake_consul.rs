@@ -40,9 +40,7 @@ impl FakeConsul {
 
     /// Writes a key from outside.
     pub fn put(&self, key: &str, value: &str) {
-        let mut store = self.store();
-        store.index += 1;
-        store.set(key, value.as_bytes().to_vec());
+        self.store().set(key, value.as_bytes().to_vec());
     }
 
     /// Removes a key from outside.
@@ -77,6 +75,7 @@ impl FakeConsul {
 
 impl Store {
     fn set(&mut self, name: &str, value: Vec<u8>) -> Value {
+        self.index += 1;
         let index = self.index;
         let created = self.keys.get(name).map_or(index, |key| key.created);
         self.keys.insert(name.to_owned(), Key { value, created, index });
@@ -98,8 +97,6 @@ impl Store {
             return plain(413, &format!("Transaction contains too many operations ({} > 64)", changes.len()));
         }
         let before = (self.index, self.keys.clone());
-        // One number for everything that is changed at once.
-        self.index += 1;
         let (mut results, mut errors) = (vec![], vec![]);
         for (number, change) in changes.iter().enumerate() {
             match self.change(&change["KV"]) {
@@ -111,19 +108,7 @@ impl Store {
             return json_answer(200, &json!({ "Results": results, "Errors": null }));
         }
         (self.index, self.keys) = before;
-        let mut answer = json!({ "Results": null, "Errors": errors });
-        if changes.iter().all(|change| change["KV"]["Verb"] == "check-index") {
-            // A transaction that only reads is answered like a read.
-            for (key, value) in [
-                ("Index", json!(0)),
-                ("LastContact", json!(0)),
-                ("KnownLeader", json!(true)),
-                ("ConsistencyLevel", json!("")),
-            ] {
-                answer[key] = value;
-            }
-        }
-        json_answer(409, &answer)
+        json_answer(409, &json!({ "Results": null, "Errors": errors }))
     }
 
     fn change(&mut self, change: &Value) -> Result<Option<Value>, String> {
@@ -146,12 +131,8 @@ impl Store {
             }
             "delete-cas" => stale("delete"),
             "check-index" => match current {
-                None => Err(format!("failed to check index, key \"{key}\" doesn't exist")),
-                Some(now) if now == index => Ok(self.keys.get(key).map(|found| {
-                    let mut entry = entry(key, found);
-                    entry["Value"] = Value::Null;
-                    json!({ "KV": entry })
-                })),
+                None => Err(format!("key \"{key}\" doesn't exist")),
+                Some(now) if now == index => Ok(self.keys.get(key).map(|found| json!({ "KV": entry(key, found) }))),
                 Some(now) => Err(format!("current modify index {now} for key \"{key}\" does not match {index}")),
             },
             verb => Err(format!("unknown KV verb \"{verb}\"")),

@@ -1,0 +1,216 @@
+//! Everything that is wrong with a repository, with the modules that it needs and with the configuration around it,
+//! found without touching anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use crate::hcl::Value;
+use crate::packer;
+use crate::place::{Place, Problem, nearest};
+use crate::playbook;
+use crate::project::{Identity, Repository, control, host, load, script};
+use crate::terraform::{self, Deployment};
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What cannot be carried out, sorted by place, each once.
+    pub problems: Vec<Problem>,
+    /// What can, but perhaps not as it looks.
+    pub warnings: Vec<Problem>,
+}
+
+/// Stands for the version where none is chosen yet: whatever it is, the same things are wrong.
+const ANY_VERSION: &str = "1";
+
+/// Returns every problem of the repository in `directory`, for `host`.
+pub fn problems(directory: &Path, host: &str) -> Vec<Problem> {
+    report(directory, None, host).problems
+}
+
+/// Looks through the repository in `directory`, the modules that it needs, and the configuration of `host` and of the
+/// control node, which stand in `working_directory` or else beside the repository.
+pub fn report(directory: &Path, working_directory: Option<&Path>, host: &str) -> Report {
+    let mut report = Report::default();
+    let mut repository = match load(directory) {
+        Ok(repository) => repository,
+        Err(problems) => return Report { problems, warnings: vec![] },
+    };
+    if let Some(directory) = working_directory {
+        directory.clone_into(&mut repository.working_directory);
+    }
+    around(&repository, host, &mut report);
+    if host::name_problem(host).is_none() {
+        for repository in with_modules(repository, &mut report) {
+            inside(&repository, host, &mut report);
+        }
+    }
+    for list in [&mut report.problems, &mut report.warnings] {
+        list.sort();
+        list.dedup();
+    }
+    report
+}
+
+fn around(repository: &Repository, host: &str, report: &mut Report) {
+    let (_, problems, warnings) = host::inspect(&repository.working_directory, host);
+    report.problems.extend(problems);
+    report.warnings.extend(warnings);
+    let (_, problems, warnings) = control::inspect(&repository.working_directory);
+    report.problems.extend(problems);
+    report.warnings.extend(warnings);
+}
+
+/// The modules that a repository needs, also those that these need, then itself.
+fn with_modules(repository: Repository, report: &mut Report) -> Vec<Repository> {
+    let mut all = vec![repository];
+    let mut at = 0;
+    while at < all.len() {
+        for name in all[at].modules.clone() {
+            if all.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let directory = all[at].sibling(&name);
+            if directory.is_dir() {
+                match load(&directory) {
+                    Ok(module) => {
+                        let working_directory = all[0].working_directory.clone();
+                        all.push(Repository { working_directory, ..module });
+                    }
+                    Err(problems) => report.problems.extend(problems),
+                }
+            } else {
+                report.problems.extend(missing(&all[at], &name));
+            }
+        }
+        at += 1;
+    }
+    all.reverse();
+    all
+}
+
+/// A module that only Terraform files mention is missed there.
+fn missing(repository: &Repository, module: &str) -> Option<Problem> {
+    let file = repository.directory.join("deploy.sh");
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let constant = script::constants(&text).into_iter().find(|constant| constant.name == "MODULES")?;
+    let named = constant.value.split_whitespace().any(|word| word == module);
+    let siblings = std::fs::read_dir(&repository.working_directory).into_iter().flatten().flatten();
+    let siblings: Vec<String> = siblings.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let hint = match nearest(module, siblings.iter().map(String::as_str)) {
+        Some(near) => format!("there is `{near}`"),
+        None => format!("clone it into `{}`", repository.working_directory.display()),
+    };
+    let problem = Problem::new(Place::new(&file, constant.line, 1), format!("the module `{module}` is missing"));
+    named.then(|| problem.hint(hint))
+}
+
+fn inside(repository: &Repository, host: &str, report: &mut Report) {
+    let (identity, broken, warnings) = repository.inspect(host);
+    report.warnings.extend(warnings);
+    playbook_of_host(repository, host, report);
+    let aliases = templates(repository, host, identity.as_ref(), report);
+    let variables = [("host_id", host), ("image_version", ANY_VERSION)];
+    let variables = variables.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
+    match terraform::evaluate(&repository.deployment, &variables) {
+        Ok(deployment) => report.problems.extend(images(&deployment, identity.as_ref(), &aliases)),
+        Err(problems) => report.problems.extend(problems),
+    }
+    // A file that is not there, or not readable, is missed by every expression that needs it: that is told once.
+    let unreadable: Vec<String> = unreadable(&broken).chain(unreadable(&report.problems)).collect();
+    report.problems.retain(|problem| !unreadable.contains(&problem.message));
+    report.problems.extend(broken);
+}
+
+/// Returns what expressions say when they read the configuration files that `problems` say are missing or broken.
+fn unreadable(problems: &[Problem]) -> impl Iterator<Item = String> {
+    let symptom = |problem: &Problem| {
+        let place = &problem.place;
+        if problem.message == "this configuration file is missing" {
+            return Some(format!("`file`: there is no file `{}`", place.file.display()));
+        }
+        let wrong = problem.message.strip_prefix("not YAML: ")?;
+        Some(format!("`yamldecode`: {wrong} (line {}, column {} of the text)", place.line, place.column))
+    };
+    problems.iter().filter_map(symptom).collect::<Vec<_>>().into_iter()
+}
+
+fn playbook_of_host(repository: &Repository, host: &str, report: &mut Report) {
+    if let Some(playbook) = &repository.host_setup {
+        let extra_vars = Map::from_iter([("host_id".to_owned(), Json::from(host))]);
+        let known = playbook::Known { extra_vars, ..playbook::Known::default() };
+        report.problems.extend(playbook::check(playbook, &known));
+    }
+}
+
+/// Evaluates the templates and their playbooks; returns the aliases that they make.
+fn templates(repository: &Repository, host: &str, identity: Option<&Identity>, report: &mut Report) -> Vec<String> {
+    let mut aliases = vec![];
+    for template in &repository.templates {
+        let declared = match packer::variables(template) {
+            Ok(declared) => declared,
+            Err(problem) => {
+                report.problems.push(problem);
+                continue;
+            }
+        };
+        let remote = identity.and_then(|identity| identity.remote_build).unwrap_or(true);
+        let mut variables: BTreeMap<String, Value> = [
+            ("host_id".to_owned(), Value::from(host)),
+            ("version".to_owned(), Value::from(ANY_VERSION)),
+            ("remote".to_owned(), Value::Bool(remote)),
+        ]
+        .into();
+        variables.extend(repository.versions.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        variables.retain(|name, _| declared.contains(name));
+        match packer::evaluate(template, &variables) {
+            Ok(builds) => {
+                aliases.extend(builds.iter().map(|build| build.alias.clone()));
+                for provisioner in builds.iter().flat_map(|build| &build.provisioners) {
+                    report.problems.extend(playbook::check(&provisioner.playbook, &known(provisioner)));
+                }
+            }
+            Err(problems) => report.problems.extend(problems),
+        }
+    }
+    aliases
+}
+
+/// The extra variables that a template gives, which are words `k=v` or JSON.
+fn known(provisioner: &packer::Provisioner) -> playbook::Known {
+    let mut extra_vars = Map::new();
+    for text in &provisioner.extra_vars {
+        if let Ok(Json::Object(object)) = serde_json::from_str(text) {
+            extra_vars.extend(object);
+            continue;
+        }
+        let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+        extra_vars.extend(pairs.map(|(name, value)| (name.to_owned(), Json::from(value.trim_matches(['"', '\''])))));
+    }
+    playbook::Known { extra_vars, inventory: vec![playbook::Source::File(provisioner.inventory.clone())] }
+}
+
+/// An image that has the name of the repository is built by it.
+fn images(deployment: &Deployment, identity: Option<&Identity>, aliases: &[String]) -> Vec<Problem> {
+    let Some(identity) = identity else {
+        return vec![];
+    };
+    let mut problems = vec![];
+    for resource in &deployment.resources {
+        let terraform::Kind::Instance(instance) = &resource.kind else {
+            continue;
+        };
+        let own = instance.image.starts_with(&format!("{}-", identity.id));
+        if own && !aliases.contains(&instance.image) {
+            let message = format!("no template builds the image `{}`", instance.image);
+            let problem = Problem::new(resource.place.clone(), message);
+            problems.push(match nearest(&instance.image, aliases.iter().map(String::as_str)) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            });
+        }
+    }
+    problems
+}

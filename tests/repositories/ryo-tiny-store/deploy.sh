@@ -1,2 +1,0 @@
-#!/bin/bash
-exec ryo deploy "$(dirname "$0")" "$@"

@@ -1,3 +1,0 @@
-#!/bin/bash
-MODULES="ryo-tiny-store"
-exec ryo deploy "$(dirname "$0")" "$@"
