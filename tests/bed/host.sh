@@ -46,7 +46,7 @@ idmap_help() { # prints a path or nothing
 }
 
 start_engine() {
-    engine_answers >/dev/null 2>&1 && return
+    ! engine_answers >/dev/null 2>&1 || return 0
     say "starting $ENGINE ($ENGINE_DIR)"
     [ -d "$ENGINE_DIR" ] || own_directory "$ENGINE_DIR" 711
     case $ENGINE in
@@ -112,7 +112,7 @@ pool_driver() {
 
 make_pool() {
     local driver
-    engine storage show default >/dev/null 2>&1 && return
+    ! engine storage show default >/dev/null 2>&1 || return 0
     driver=$(pool_driver)
     say "$HOST: storage pool 'default' on $driver"
     case $driver in
@@ -125,7 +125,8 @@ make_pool() {
 make_bridge() { # NAME SETTING...
     local name=$1
     shift
-    engine network show "$name" >/dev/null 2>&1 && return
+    # The daemon also lists interfaces that it did not make.
+    ! engine query "/1.0/networks/$name" 2>/dev/null | grep -q '"managed": true' || return 0
     [ ! -e "/sys/class/net/$name" ] ||
         die "there is an interface named '$name' already, made by somebody else (tests/bed/down ends the testbed)"
     say "$HOST: bridge '$name'"
@@ -212,7 +213,7 @@ consul_leads() { curl -gsf "$(consul_address)/v1/status/leader" | grep -q '[0-9]
     curl -gsf "$(consul_address)/v1/kv/?keys" -o /dev/null -w '%{http_code}' | grep -qE '200|404'; }
 
 start_consul() { # BINARY
-    consul_leads >/dev/null 2>&1 && return
+    ! consul_leads >/dev/null 2>&1 || return 0
     say "starting consul for $HOST ($(consul_address))"
     own_directory "$CONSUL_DIR" 700
     mkdir -p "$CONSUL_DIR/data"
