@@ -8,7 +8,11 @@ use thiserror::Error;
 
 use crate::machine;
 
+pub mod account;
 pub mod client;
+pub mod facts;
+mod files;
+mod locks;
 pub mod place;
 pub mod serve;
 pub mod wire;

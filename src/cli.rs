@@ -1,21 +1,27 @@
 //! What was typed: one file per command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::place::Problem;
+use crate::project::{self, Repository};
+use crate::rig::settings::Settings;
+use crate::ui::Format;
 
 pub mod agent;
 pub mod check;
 pub mod deploy;
 pub mod image;
+pub mod interrupt;
 pub mod play;
+pub mod shown;
 
 /// Hosts your own services on a server you control.
 #[derive(Debug, Parser)]
-#[command(name = "ryo", version, propagate_version = true)]
+#[command(name = "ryo", version)]
 pub struct Arguments {
     /// What stands for every command.
     #[command(flatten)]
@@ -44,6 +50,9 @@ pub struct Common {
 pub enum Command {
     /// Deploy a project with its modules, or a module
     Deploy(deploy::Arguments),
+    /// Say what a command would do; touches nothing
+    #[command(subcommand)]
+    Plan(Plan),
     /// Report every problem of a repository; touches nothing
     Check(check::Arguments),
     /// Run a playbook
@@ -55,6 +64,82 @@ pub enum Command {
     Agent(agent::Arguments),
 }
 
+/// What is planned.
+#[derive(Debug, Subcommand)]
+pub enum Plan {
+    /// What `ryo deploy` would do
+    Deploy(deploy::PlanArguments),
+}
+
+impl Common {
+    /// How what happens is shown.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::for_a_person() }
+    }
+
+    /// Reads the operator's settings.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        Settings::load(self.settings.as_deref()).map_err(|error| Failure::new(Kind::Request, error))
+    }
+
+    /// Reads the repository in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// It is none, with everything that is wrong about it.
+    pub fn load(&self, directory: &Path) -> Result<Repository, Failure> {
+        let mut repository = project::load(directory).map_err(problems)?;
+        if let Some(working_directory) = &self.working_directory {
+            repository.working_directory =
+                std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.clone());
+        }
+        Ok(repository)
+    }
+
+    /// The directory in which the repositories stand side by side, where no repository says so: the named one, else the
+    /// present one or its parent, whichever has `ryo-host` in it.
+    ///
+    /// # Errors
+    ///
+    /// None of them has.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        let here = std::env::current_dir().map_err(|error| Failure::new(Kind::World, error))?;
+        let candidates = match &self.working_directory {
+            Some(directory) => vec![here.join(directory)],
+            None => here.ancestors().map(Path::to_owned).collect(),
+        };
+        candidates.into_iter().find(|directory| directory.join("ryo-host").is_dir()).ok_or_else(|| {
+            Failure::new(Kind::Request, "no directory with `ryo-host` in it here or above")
+                .hint("change to the working directory, or name it with `--working-directory`")
+        })
+    }
+
+    /// Refuses repositories that cannot be carried out on `host`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in them.
+    pub fn check(&self, repositories: &[Repository], host: &str) -> Result<(), Failure> {
+        let _ = host;
+        let found: Vec<Problem> = repositories.iter().flat_map(|_| vec![]).collect();
+        if found.is_empty() { Ok(()) } else { Err(problems(found)) }
+    }
+}
+
+/// Problems of repositories as one failure, each on its line.
+pub fn problems(mut found: Vec<Problem>) -> Failure {
+    found.sort();
+    found.dedup();
+    let count = found.len();
+    let lines: Vec<String> = found.iter().map(|problem| format!("  {problem}")).collect();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    Failure::new(Kind::Request, format!("{count} {noun}; nothing was touched\n{}", lines.join("\n")))
+}
+
 /// Carries out what was typed.
 ///
 /// # Errors
@@ -64,6 +149,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { common, command } = arguments;
     match command {
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
+        Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(arguments, &common).await,
         Command::Image(arguments) => image::run(arguments, &common).await,

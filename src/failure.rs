@@ -1,5 +1,7 @@
 //! Any error → message, causes, hints, exit code. The one place that decides what a person reads at the end.
 
+pub mod advice;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::iter;

@@ -1,6 +1,21 @@
 //! What happens, in which order: one file per flow. `plan` is pure, `look` only reads, `apply` is the one that writes.
 
-pub mod compare;
 pub mod deploy;
+
+pub mod apply;
+pub mod compare;
 pub mod digest;
 pub mod found;
+pub mod host_setup;
+pub mod image;
+pub mod inputs;
+pub mod instance;
+pub mod journal;
+pub mod keys;
+pub mod look;
+pub mod names;
+pub mod progress;
+pub mod prune;
+pub mod session;
+pub mod unit;
+pub mod world;

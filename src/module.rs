@@ -10,8 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub mod action;
 pub mod arguments;
 pub mod attributes;
+pub mod clock;
+pub mod edit;
+pub mod pattern;
+pub mod plan;
+pub mod program;
+pub mod system;
+pub mod text;
 
 pub mod apt;
 pub mod blockinfile;
@@ -26,6 +34,8 @@ pub mod template;
 pub mod user;
 
 pub use arguments::Parameter;
+pub use plan::Plan;
+pub use system::System;
 
 /// Whether to act or only to say what would be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,4 +292,56 @@ pub(crate) fn apart(module: &str, given: &Map<String, Value>, names: &[&str]) ->
         }
         _ => Ok(()),
     }
+}
+
+/// What a module works with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The machine.
+    pub system: &'a System,
+    /// Variables for the programs it starts.
+    pub environment: &'a Environment,
+    /// Fetches bytes of the control node.
+    pub content: &'a (dyn Fn(&copy::Content) -> Result<Vec<u8>, Failed> + Sync),
+}
+
+/// A task cannot go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// Why, as Ansible's `msg`.
+    pub message: String,
+    /// More keys of the result.
+    pub values: Map<String, Value>,
+}
+
+impl Failed {
+    /// Says why.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), values: Map::new() }
+    }
+
+    /// Adds a key of the result.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.values.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Carries out `task` on the machine of `context`, or says what it would do.
+pub fn run(task: &Task, context: &Context, mode: Mode) -> Outcome {
+    let ended = match task {
+        Task::Apt(arguments) => apt::run(arguments, context, mode),
+        Task::Blockinfile(arguments) => blockinfile::run(arguments, context, mode),
+        Task::Command(arguments) => command::run(arguments, context, mode),
+        Task::Copy(arguments) => copy::run(arguments, context, mode),
+        Task::Cron(arguments) => cron::run(arguments, context, mode),
+        Task::File(arguments) => file::run(arguments, context, mode),
+        Task::Lineinfile(arguments) => lineinfile::run(arguments, context, mode),
+        Task::Stat(arguments) => stat::run(arguments, context, mode),
+        Task::Systemd(arguments) => systemd::run(arguments, context, mode),
+        Task::Template(arguments) => template::run(arguments, context, mode),
+        Task::User(arguments) => user::run(arguments, context, mode),
+    };
+    ended.unwrap_or_else(|Failed { message, values }| Outcome { failed: Some(message), values, ..Outcome::default() })
 }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::flow::inputs::Inputs;
 use crate::packer::Build;
+use crate::project::Kind;
 use crate::terraform::Instance;
 
 /// An instance as it is to be made.
@@ -39,6 +41,8 @@ pub struct ImageSpec {
     pub version: String,
     /// Digest of everything it is made from, as far as it is known before the build.
     pub inputs: String,
+    /// What is digested there.
+    pub sources: Inputs,
 }
 
 /// A change of an instance that stays.
@@ -60,16 +64,6 @@ pub enum Restart {
     No,
     /// The change takes hold at the next start.
     Yes,
-}
-
-/// Which list of deployed things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum List {
-    /// `deployed-projects_<h>.yml`.
-    Projects,
-    /// `deployed-modules_<h>.yml`.
-    Modules,
 }
 
 /// One change.
@@ -104,6 +98,13 @@ pub enum Action {
         /// The image.
         fingerprint: String,
     },
+    /// Remove an image that nothing uses.
+    RemoveImage {
+        /// The image.
+        fingerprint: String,
+        /// The names it goes by.
+        aliases: Vec<String>,
+    },
     /// Make an instance and start it.
     CreateInstance(Box<InstanceSpec>),
     /// Make a new instance beside the old one and exchange them.
@@ -117,7 +118,7 @@ pub enum Action {
     UpdateInstance(Box<Update>),
     /// Start an instance that is stopped.
     StartInstance(Box<InstanceSpec>),
-    /// Wait until the new instance of a broken replacement is healthy, then remove the old one.
+    /// Wait until an instance that a broken run left unproven is healthy, then remove the one that it replaces, if any.
     SettleInstance(Box<InstanceSpec>),
     /// Stop an instance that is not to run.
     StopInstance(String),
@@ -136,8 +137,8 @@ pub enum Action {
     },
     /// Enter the deployment in the list that backups and restores read.
     Record {
-        /// Which list.
-        list: List,
+        /// Which of the two lists.
+        kind: Kind,
     },
 }
 
@@ -157,6 +158,18 @@ pub struct Plan {
     pub title: String,
     /// The steps.
     pub steps: Vec<Step>,
+    /// Whether values that these steps need are made by the image builds among them.
+    pub values: Values,
+}
+
+/// Whether everything is known before anything is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Values {
+    /// Yes.
+    #[default]
+    Known,
+    /// Secrets that image builds make are known only after them: instances and keys are planned again then.
+    Awaited,
 }
 
 impl Action {
@@ -169,6 +182,7 @@ impl Action {
             Self::HostSetup { .. } => "host_setup",
             Self::BuildImage { .. } => "build_image",
             Self::TagImage { .. } => "tag_image",
+            Self::RemoveImage { .. } => "remove_image",
             Self::CreateInstance(_) => "create_instance",
             Self::ReplaceInstance { .. } => "replace_instance",
             Self::UpdateInstance(_) => "update_instance",
@@ -184,7 +198,9 @@ impl Action {
     /// The mark in front of it: `+` makes, `~` changes, `±` replaces, `-` removes.
     pub fn mark(&self) -> char {
         match self {
-            Self::RemoveBuild(_) | Self::RemoveUnfinished(_) | Self::RemoveInstance(_) => '-',
+            Self::RemoveBuild(_) | Self::RemoveUnfinished(_) | Self::RemoveInstance(_) | Self::RemoveImage { .. } => {
+                '-'
+            }
             Self::ReplaceInstance { .. } => '±',
             Self::BuildImage { .. } | Self::TagImage { .. } | Self::CreateInstance(_) | Self::Record { .. } => '+',
             Self::Keys { set, .. } if set.is_empty() => '-',
@@ -240,6 +256,11 @@ impl fmt::Display for Action {
             Self::TagImage { alias, fingerprint } => {
                 write!(f, "call image {} also {alias}", fingerprint.get(..12).unwrap_or(fingerprint))
             }
+            Self::RemoveImage { fingerprint, aliases } => {
+                let name = fingerprint.get(..12).unwrap_or(fingerprint);
+                let names = if aliases.is_empty() { "no name".to_owned() } else { aliases.join(", ") };
+                write!(f, "remove image {name} ({names})")
+            }
             Self::CreateInstance(spec) => {
                 write!(f, "create instance {} from {}", spec.instance.name, spec.instance.image)
             }
@@ -248,7 +269,7 @@ impl fmt::Display for Action {
             }
             Self::UpdateInstance(update) => write!(f, "change instance {} in place", update.spec.instance.name),
             Self::StartInstance(spec) => write!(f, "start instance {}", spec.instance.name),
-            Self::SettleInstance(spec) => write!(f, "finish the replacement of instance {}", spec.instance.name),
+            Self::SettleInstance(spec) => write!(f, "see instance {} become healthy", spec.instance.name),
             Self::StopInstance(name) => write!(f, "stop instance {name}"),
             Self::RemoveInstance(name) => write!(f, "remove instance {name}, which no file names any longer"),
             Self::Keys { set, delete, .. } => match (set.len(), delete.len()) {
@@ -256,8 +277,8 @@ impl fmt::Display for Action {
                 (0, delete) => write!(f, "remove {}", keys(delete)),
                 (set, delete) => write!(f, "write {}, remove {delete}", keys(set)),
             },
-            Self::Record { list: List::Projects } => f.write_str("enter the project in the list of deployed projects"),
-            Self::Record { list: List::Modules } => f.write_str("enter the module in the list of deployed modules"),
+            Self::Record { kind: Kind::Project } => f.write_str("enter the project in the list of deployed projects"),
+            Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),
         }
     }
 }
@@ -273,6 +294,19 @@ impl fmt::Display for Step {
 }
 
 impl Plan {
+    /// Returns the steps up to the first that touches an instance or a key: hosts set up, images built.
+    #[must_use]
+    pub fn preparation(&self) -> Self {
+        let prepares = |step: &&Step| {
+            matches!(
+                step.action,
+                Action::RemoveBuild(_) | Action::HostSetup { .. } | Action::BuildImage { .. } | Action::TagImage { .. }
+            )
+        };
+        let steps = self.steps.iter().take_while(prepares).cloned().collect();
+        Self { title: self.title.clone(), steps, values: Values::Known }
+    }
+
     /// Returns what a person reads: every step with its differences and what it destroys.
     pub fn text(&self) -> String {
         if self.steps.is_empty() {

@@ -155,3 +155,22 @@ pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>,
     let _ = known;
     Ok(vec![playbook.to_owned()])
 }
+
+/// Reads extra variables as Ansible's `-e` takes them: `k=v k2="v 2"`, or a JSON object. Values of the first form are text.
+///
+/// # Errors
+///
+/// A [`Problem`] without a place.
+pub fn extra_vars(text: &str) -> Result<Map<String, Value>, Problem> {
+    let problem = |message: String| Problem::new(crate::place::Place::default(), message);
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text)
+            .map_err(|error| problem(format!("extra variables are no JSON object: {error}")));
+    }
+    let mut variables = Map::new();
+    for word in text.split_whitespace() {
+        let (name, value) = word.split_once('=').ok_or_else(|| problem(format!("`{word}` is not `name=value`")))?;
+        variables.insert(name.to_owned(), Value::from(value.trim_matches(['"', '\''])));
+    }
+    Ok(variables)
+}

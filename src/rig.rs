@@ -1,3 +1,264 @@
 //! What was meant: opens the connections that a flow needs.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use crate::agent;
+use crate::consul;
+use crate::container::Container;
+use crate::event::Events;
+use crate::failure::{Failure, Kind};
+use crate::flow::names::Names;
+use crate::flow::world::{ConnectConsul, Limits, World};
+use crate::http::{Http, Stream};
+use crate::local::Local;
+use crate::lxd;
+use crate::machine::{Command, Machine, run};
+use crate::playbook::connection::{Become, Connection, Guest, Method};
+use crate::playbook::{Connect, Refused};
+use crate::ssh;
+use crate::terraform::ConsulProvider;
+use crate::ui;
+use crate::wire::{self, Dial, Wire};
+
+pub mod address;
 pub mod settings;
+
+pub use address::{Address, read as address};
+use settings::{Carrier, Settings};
+
+/// Where LXD and Incus listen on a host. Sources: the packages of Debian and Ubuntu, the snap of LXD, Zabbly's Incus.
+const SOCKETS: [&str; 3] =
+    ["/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket", "/var/lib/incus/unix.socket"];
+
+/// Where we remember things on a host.
+const STATE: &str = "/var/lib/ryo/hosts";
+
+/// How SSH connections are made for this account.
+pub fn ssh_settings(pinned: Option<String>) -> ssh::Settings {
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let mut settings = ssh::Settings::new(&home, home.join(".config/ryo/known_hosts"));
+    settings.pinned = pinned;
+    settings.agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+    settings.on_new = ssh::OnNew::Ask(Arc::new(|host| {
+        let question = format!("{host}. Is this the right host?");
+        ui::confirm(&question, ui::Default::No, "--host-key").unwrap_or(false)
+    }));
+    settings.passphrase =
+        Some(Arc::new(|path: &Path| ui::password(&format!("passphrase of {}", path.display()), "an SSH agent").ok()));
+    settings
+}
+
+/// What carries everything to one host.
+#[derive(Clone)]
+enum Line {
+    Local,
+    Ssh(Arc<ssh::Session>),
+}
+
+impl Line {
+    fn machine(&self) -> Arc<dyn Machine> {
+        match self {
+            Self::Local => Arc::new(Local::new()),
+            Self::Ssh(session) => session.clone(),
+        }
+    }
+
+    fn unix(&self, path: &str) -> Dial {
+        match self {
+            Self::Local => wire::unix(path),
+            Self::Ssh(session) => {
+                let (session, path) = (session.clone(), path.to_owned());
+                Arc::new(move || {
+                    let (session, path) = (session.clone(), path.clone());
+                    Box::pin(async move { session.unix(&path).await })
+                })
+            }
+        }
+    }
+
+    fn tcp(&self, address: &str) -> Dial {
+        match self {
+            Self::Local => wire::tcp(address),
+            Self::Ssh(session) => {
+                let (session, address) = (session.clone(), address.to_owned());
+                Arc::new(move || {
+                    let (session, address) = (session.clone(), address.clone());
+                    Box::pin(async move { through(&session, &address).await })
+                })
+            }
+        }
+    }
+}
+
+async fn through(session: &ssh::Session, address: &str) -> std::io::Result<Box<dyn Stream>> {
+    let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("`{address}` has no port"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
+    let port = port.parse().map_err(|_| invalid())?;
+    session.tcp(host.trim_matches(['[', ']']), port).await
+}
+
+/// Opens everything that a flow on one host needs.
+///
+/// # Errors
+///
+/// The host cannot be reached, does not let us in, or has no LXD or Incus; nothing was done there.
+pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Result<World, Failure> {
+    let host = settings.host(&address.name);
+    let line = line(address, settings, events).await?;
+    let socket = match &host.socket {
+        Some(socket) => socket.display().to_string(),
+        None => find_socket(line.machine().as_ref(), &address.name).await?,
+    };
+    let server = Wire::new(format!("LXD at {socket} on {}", address.name), "lxd", line.unix(&socket));
+    let lxd = lxd::Client::new(Arc::new(server));
+    let agent = start_agent(&line).await?;
+    Ok(World {
+        host: address.name.clone(),
+        connect: connect(&line, lxd.clone(), ssh_settings(host.host_key), events.clone()),
+        consul: connect_consul(&line, host.consul, address.name.clone()),
+        lxd,
+        agent: Arc::new(agent),
+        state: STATE.to_owned(),
+        inventory: address.inventory.clone(),
+        working_directory: address.working_directory.clone(),
+        names: Names { rewrites: settings.images.clone(), remotes: settings.remotes.clone() },
+        limits: Limits::default(),
+    })
+}
+
+async fn line(address: &Address, settings: &Settings, events: &Events) -> Result<Line, Failure> {
+    let host = settings.host(&address.name);
+    let carrier = host.connection.unwrap_or_else(|| address.carrier());
+    if carrier == Carrier::Local {
+        return Ok(Line::Local);
+    }
+    let target = ssh::Target {
+        name: address.name.clone(),
+        host: host.address.unwrap_or_else(|| address.host.clone()),
+        port: host.port.unwrap_or(address.port),
+        user: host.user.unwrap_or_else(|| address.user.clone()),
+        key: host.key.or_else(|| address.key.clone()),
+        password: address.password.clone(),
+    };
+    let session = ssh::connect(&target, &ssh_settings(host.host_key), events).await?;
+    Ok(Line::Ssh(Arc::new(session)))
+}
+
+/// Finds the socket that is there, by asking for all usual places at once.
+async fn find_socket(machine: &dyn Machine, host: &str) -> Result<String, Failure> {
+    let script = "for socket; do if [ -S \"$socket\" ]; then echo \"$socket\"; fi; done";
+    let words = ["sh", "-c", script, "sh"].into_iter().chain(SOCKETS);
+    let found = run(machine, &Command::new(words), &[]).await?;
+    let text = String::from_utf8_lossy(&found.stdout).into_owned();
+    text.lines().next().map(str::to_owned).ok_or_else(|| no_server(host))
+}
+
+fn no_server(host: &str) -> Failure {
+    let error = format!("neither LXD nor Incus listens on `{host}` ({})", SOCKETS.join(", "));
+    Failure::new(Kind::World, error)
+        .hint("install and start LXD or Incus there")
+        .hint(format!("if its socket is elsewhere, name it under `hosts: {host}: socket:` in the settings"))
+}
+
+async fn start_agent(line: &Line) -> Result<agent::Client, Failure> {
+    let binary = agent::Binary::own()?;
+    let root = Become { user: "root".to_owned(), method: Method::Sudo };
+    let started = match line {
+        Line::Local => agent::Client::local(&binary, Some((&root, None))).await,
+        Line::Ssh(session) => agent::Client::start(session.as_ref(), &binary, Some((&root, None))).await,
+    };
+    Ok(started?)
+}
+
+fn connect_consul(line: &Line, address: Option<String>, host: String) -> ConnectConsul {
+    let line = line.clone();
+    Arc::new(move |provider: &ConsulProvider| {
+        let address = address.clone().unwrap_or_else(|| provider.address.clone());
+        let wire = Wire::new(format!("Consul at {address} on {host}"), address.clone(), line.tcp(&address));
+        consul::Client::new(Arc::new(wire) as Arc<dyn Http>, provider.datacenter.clone(), None)
+    })
+}
+
+/// Opens what playbooks name. The host's own connections, whatever its inventory says of port and account, go over the
+/// connection that is there; this computer is this computer.
+fn connect(line: &Line, lxd: lxd::Client, settings: ssh::Settings, events: Events) -> Connect {
+    let line = line.clone();
+    let others = connections(settings, events);
+    Arc::new(move |connection| match connection {
+        Connection::Local => others(connection),
+        Connection::Ssh(_) => ready(line.machine()),
+        Connection::Lxd(guest) | Connection::Incus(guest) => ready(container(&lxd, guest)),
+    })
+}
+
+fn ready(machine: Arc<dyn Machine>) -> BoxFuture<'static, Result<Arc<dyn Machine>, Refused>> {
+    Box::pin(async move { Ok(machine) })
+}
+
+fn container(lxd: &lxd::Client, guest: Guest) -> Arc<dyn Machine> {
+    let name = format!("container {} on {}", guest.instance, guest.remote);
+    Arc::new(Container::new(lxd.clone(), guest.instance, name))
+}
+
+type Sessions = Arc<Mutex<Vec<(ssh::Target, Arc<ssh::Session>)>>>;
+
+/// Opens what any inventory names: this computer, SSH servers, instances of the LXD or Incus on this computer.
+pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
+    let sessions: Sessions = Arc::default();
+    Arc::new(move |connection| {
+        let (settings, events, sessions) = (settings.clone(), events.clone(), sessions.clone());
+        Box::pin(async move {
+            match connection {
+                Connection::Local => Ok(Arc::new(Local::new()) as Arc<dyn Machine>),
+                Connection::Ssh(wanted) => {
+                    let user = wanted.user.unwrap_or_else(account);
+                    let target = ssh::Target {
+                        name: wanted.host.clone(),
+                        host: wanted.host,
+                        port: wanted.port,
+                        user,
+                        key: wanted.key,
+                        password: wanted.password,
+                    };
+                    Ok(session(target, &settings, &events, &sessions).await?)
+                }
+                Connection::Lxd(guest) => Ok(container(&local_server("LXD", &["LXD_SOCKET"], &SOCKETS[..2]), guest)),
+                Connection::Incus(guest) => {
+                    Ok(container(&local_server("Incus", &["INCUS_SOCKET"], &SOCKETS[2..]), guest))
+                }
+            }
+        })
+    })
+}
+
+async fn session(
+    target: ssh::Target,
+    settings: &ssh::Settings,
+    events: &Events,
+    sessions: &Sessions,
+) -> Result<Arc<dyn Machine>, Refused> {
+    let known = sessions.lock().await.iter().find(|(other, _)| *other == target).map(|(_, session)| session.clone());
+    if let Some(session) = known {
+        return Ok(session);
+    }
+    let session = Arc::new(ssh::connect(&target, settings, events).await?);
+    sessions.lock().await.push((target, session.clone()));
+    Ok(session)
+}
+
+/// The server on this computer: where the environment says, else the first of the usual places that is there.
+fn local_server(kind: &str, variables: &[&str], usual: &[&str]) -> lxd::Client {
+    let named = variables.iter().find_map(std::env::var_os).map(PathBuf::from);
+    let there = usual.iter().map(PathBuf::from).find(|path| path.exists());
+    let path = named.or(there).unwrap_or_else(|| PathBuf::from(usual[0]));
+    lxd::Client::new(Arc::new(Wire::new(format!("{kind} at {}", path.display()), "lxd", wire::unix(&path))))
+}
+
+/// The name of the account that runs us.
+pub fn account() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned())
+}

@@ -4,6 +4,8 @@
 
 #[path = "real/consul.rs"]
 mod consul;
+#[path = "real/deploy.rs"]
+mod deploy;
 #[path = "real/incus.rs"]
 mod incus;
 #[path = "real/lxd.rs"]
@@ -12,3 +14,5 @@ mod lxd;
 mod lxd_scenarios;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "real/ssh.rs"]
+mod ssh;

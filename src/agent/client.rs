@@ -1,17 +1,18 @@
 //! This side of an agent.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
-use crate::agent::{Binary, Error, place};
+use crate::agent::{Binary, Error, Given, place};
 use crate::machine::{Command, Finished, Machine, Process};
 use crate::module::{Blobs, Environment, Mode, Outcome, Task};
 use crate::playbook::connection::Become;
@@ -114,12 +115,29 @@ impl Client {
     ///
     /// [`Error::Gone`] if it ends without a word, [`Error::Wire`] if it is no agent of this version.
     pub async fn over(machine: &str, process: Process) -> Result<Self, Error> {
-        let Process { stdin, stdout, stderr, end } = process;
+        Self::shaken(machine, process, Handshake { prompt: None }).await
+    }
+
+    /// The same, where a password may be asked for first.
+    pub(super) async fn shaken(machine: &str, process: Process, handshake: Handshake<'_>) -> Result<Self, Error> {
+        let Process { mut stdin, stdout, stderr, end } = process;
         let mut stdout = BufReader::with_capacity(64 << 10, stdout);
         let pending = Arc::new(Pending::default());
-        let errors = tokio::spawn(keep(stderr, Arc::clone(&pending)));
+        let (heard, mut news) = watch::channel(());
+        let errors = tokio::spawn(keep(stderr, Arc::clone(&pending), heard));
         let wrong = |source| Error::Wire { machine: machine.to_owned(), source };
-        let Some(frame) = wire::receive(&mut stdout).await.map_err(wrong)? else {
+        let first = {
+            let mut frame = pin!(wire::receive(&mut stdout));
+            let mut answered = false;
+            loop {
+                tokio::select! {
+                    frame = &mut frame => break frame.map_err(wrong)?,
+                    Ok(()) = news.changed() => {}
+                }
+                handshake.answer(machine, &pending, &mut answered, &mut stdin).await?;
+            }
+        };
+        let Some(frame) = first else {
             let _ = errors.await;
             end.await?;
             return Err(Error::Gone { machine: machine.to_owned(), said: pending.said() });
@@ -128,6 +146,8 @@ impl Client {
         if hello.protocol != wire::PROTOCOL {
             return Err(wrong(wire::Error::Version { found: hello.protocol }));
         }
+        // What was said before, such as the prompt, is no news any more.
+        lock(&pending.said).clear();
         *lock(&pending.waiting) = Some(HashMap::new());
         let (frames, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(stdin, queue));
@@ -136,8 +156,9 @@ impl Client {
             listen(stdout, &listening).await;
             let _ = errors.await;
             lock(&listening.waiting).take();
-            drop(end);
         });
+        // The agent ends by itself when its input does, and takes its programs along: it is not to be killed before.
+        tokio::spawn(end);
         let shared = Shared { machine: machine.to_owned(), frames, pending, next: AtomicU64::new(1), reader };
         Ok(Self { shared: Arc::new(shared), hello })
     }
@@ -289,6 +310,50 @@ pub struct Attributes {
     pub group: Option<String>,
 }
 
+/// What may happen before the agent says its first word.
+pub(super) struct Handshake<'a> {
+    /// A password may be asked for.
+    pub(super) prompt: Option<Prompt<'a>>,
+}
+
+/// How a password is asked for.
+pub(super) struct Prompt<'a> {
+    /// What is then written to standard error.
+    pub(super) text: &'static str,
+    /// Whose account it is for.
+    pub(super) user: &'a str,
+    /// The password, if there is one.
+    pub(super) password: Option<&'a Secret>,
+}
+
+impl Handshake<'_> {
+    /// Gives the password once it is asked for; asked for again, it is wrong.
+    async fn answer(
+        &self,
+        machine: &str,
+        pending: &Pending,
+        answered: &mut bool,
+        stdin: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), Error> {
+        let Some(prompt) = &self.prompt else { return Ok(()) };
+        let asked = pending.said().matches(prompt.text.trim()).count();
+        let refused = |given| Error::Password { user: prompt.user.to_owned(), machine: machine.to_owned(), given };
+        match (asked, prompt.password) {
+            (0, _) => Ok(()),
+            (_, None) => Err(refused(Given::Missing)),
+            (1, Some(_)) if *answered => Ok(()),
+            (1, Some(password)) => {
+                *answered = true;
+                // A closed pipe is noticed by what follows: no agent.
+                let _ = stdin.write_all(format!("{}\n", password.reveal()).as_bytes()).await;
+                let _ = stdin.flush().await;
+                Ok(())
+            }
+            _ => Err(refused(Given::Wrong)),
+        }
+    }
+}
+
 impl Shared {
     /// Sends a request with its contents and waits for the answer, giving what the target asks for in between.
     async fn ask(&self, ask: Ask, contents: Vec<String>, blobs: &Blobs) -> Result<(Answer, Vec<u8>), Error> {
@@ -417,12 +482,14 @@ async fn write(mut stdin: Box<dyn AsyncWrite + Send + Unpin>, mut queue: mpsc::U
     let _ = stdin.shutdown().await;
 }
 
-async fn keep(mut stderr: impl AsyncRead + Unpin, pending: Arc<Pending>) {
+async fn keep(mut stderr: impl AsyncRead + Unpin, pending: Arc<Pending>, heard: watch::Sender<()>) {
     let mut piece = vec![0; 4096];
     while let Ok(read @ 1..) = stderr.read(&mut piece).await {
         let mut said = lock(&pending.said);
         said.extend(&piece[..read]);
         let excess = said.len().saturating_sub(KEPT);
         said.drain(..excess);
+        drop(said);
+        let _ = heard.send(());
     }
 }

@@ -1,20 +1,168 @@
-//! `ryo deploy`.
+//! `ryo deploy` and `ryo plan deploy`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::Common;
-use crate::failure::Failure;
+use crate::cli::shown::{Shown, carry_out, settled};
+use crate::event::Events;
+use crate::failure::{Failure, Kind};
+use crate::flow::journal;
+use crate::flow::session::{self, Wanted};
+use crate::flow::unit::Version;
+use crate::flow::world::World;
+use crate::plan::Values;
+use crate::project::Repository;
+use crate::rig::settings::Settings;
+use crate::{git, rig};
 
-/// Its arguments.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {}
+/// What is deployed, and where.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  ryo deploy ryo-gitea -n web -v 20261123")]
+pub struct Arguments {
+    /// The repository of a project or a module
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The host
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub host: String,
+    /// Version of the images (default: the present one while nothing has changed, else the time)
+    #[arg(short = 'v', long = "image-version", value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Deploy what is checked out: neither clone nor pull
+    #[arg(long)]
+    pub no_pull: bool,
+    /// Leave the modules of a project alone
+    #[arg(long)]
+    pub no_modules: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
 
-/// Runs it.
+/// What `ryo plan deploy` takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  ryo plan deploy ryo-gitea -n web --exit-code")]
+pub struct PlanArguments {
+    /// As for `ryo deploy`
+    #[command(flatten)]
+    pub deploy: Arguments,
+    /// End with exit code 4 if anything is to be done
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Deploys.
 ///
 /// # Errors
 ///
 /// A [`Failure`] with what a person should read.
-#[expect(clippy::unused_async, reason = "the commands have one shape")]
-pub async fn run(_arguments: Arguments, _common: &Common) -> Result<ExitCode, Failure> {
+pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
+    let shown = Shown::new(common);
+    let ended = deploy(&arguments, common, &shown).await;
+    shown.end(ended)
+}
+
+/// Plans and prints the plan; touches nothing.
+///
+/// # Errors
+///
+/// A [`Failure`] with what a person should read.
+pub async fn plan(arguments: PlanArguments, common: &Common) -> Result<ExitCode, Failure> {
+    let shown = Shown::new(common);
+    let ended = plan_only(&arguments, common, &shown).await;
+    shown.end(ended)
+}
+
+async fn deploy(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
+    let settings = common.settings()?;
+    let repositories = repositories(arguments, common, &settings, &shown.events).await?;
+    let (world, wanted) = open(arguments, &settings, repositories, &shown.events).await?;
+    let _lock = world.agent.lock("ryo", &format!("{}: {}", journal::who(), wanted.title)).await?;
+    let mut plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+    if !plan.steps.is_empty() {
+        shown.ui.print(plan.text().trim_end());
+        if !shown.agreed(arguments.yes)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if plan.values == Values::Awaited {
+            carry_out(&world, &plan.preparation(), shown).await?;
+            plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+        }
+        carry_out(&world, &plan, shown).await?;
+    }
+    settled(&plan, shown);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn plan_only(arguments: &PlanArguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
+    let settings = common.settings()?;
+    let untouched = Arguments { no_pull: true, ..arguments.deploy.clone() };
+    let repositories = repositories(&untouched, common, &settings, &shown.events).await?;
+    let (world, wanted) = open(&untouched, &settings, repositories, &shown.events).await?;
+    let plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+    shown.ui.result(&plan.json(), &plan.text());
+    let pending = arguments.exit_code && !plan.steps.is_empty();
+    Ok(if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS })
+}
+
+/// The repository that was named and the modules that it needs, cloned or pulled, in the order of deployment.
+async fn repositories(
+    arguments: &Arguments,
+    common: &Common,
+    settings: &Settings,
+    events: &Events,
+) -> Result<Vec<Repository>, Failure> {
+    if !arguments.no_pull && is_repository(&arguments.directory) {
+        git::update(&arguments.directory, events).await?;
+    }
+    let project = common.load(&arguments.directory)?;
+    let mut repositories = vec![];
+    if !arguments.no_modules {
+        for module in &project.modules {
+            let directory = project.sibling(module);
+            pull(&directory, &settings.module_url(module), arguments.no_pull, events).await?;
+            repositories.push(common.load(&directory)?);
+        }
+    }
+    repositories.push(project);
+    common.check(&repositories, &arguments.host)?;
+    Ok(repositories)
+}
+
+async fn pull(directory: &Path, url: &str, no_pull: bool, events: &Events) -> Result<(), Failure> {
+    if no_pull {
+        return Ok(());
+    }
+    if !directory.exists() {
+        git::clone(url, directory, events).await?;
+    } else if is_repository(directory) {
+        git::update(directory, events).await?;
+    }
+    Ok(())
+}
+
+async fn open(
+    arguments: &Arguments,
+    settings: &Settings,
+    repositories: Vec<Repository>,
+    events: &Events,
+) -> Result<(World, Wanted), Failure> {
+    let (Some(name), Some(first)) = (repositories.last().map(|it| it.name.clone()), repositories.first()) else {
+        return Err(Failure::new(Kind::Bug, "no repository to deploy"));
+    };
+    let address = rig::address(&first.working_directory, &arguments.host)?;
+    let world = rig::open(&address, settings, events).await?;
+    let version = match &arguments.version {
+        Some(version) => Version::Given(version.clone()),
+        None => Version::Present { otherwise: journal::stamp() },
+    };
+    let of = arguments.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
+    let title = format!("deploy {name}{of} on {}", arguments.host);
+    Ok((world, Wanted { title, repositories, version }))
+}
+
+/// A directory inside a larger repository is not one of its own: it is deployed as it is.
+fn is_repository(directory: &Path) -> bool {
+    directory.join(".git").exists()
 }

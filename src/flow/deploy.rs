@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use crate::flow::compare::{Difference, WantedImage, compare};
 use crate::flow::found::{self, Found, Pending};
-use crate::plan::{Action, ImageSpec, InstanceSpec, List, Plan, Step, Update};
+use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
+use crate::project;
 use crate::terraform::{Deployment, Kind};
 
 /// A project or a module, evaluated: what it wants of the host.
@@ -17,7 +18,7 @@ pub struct Unit {
     /// `project_id` or `module_id`.
     pub owner: String,
     /// Which list it is entered in.
-    pub list: List,
+    pub kind: project::Kind,
     /// The version of this deployment.
     pub version: String,
     /// Its host-setup playbook and the digest of the playbook's inputs.
@@ -41,7 +42,19 @@ pub fn plan(title: &str, units: &[Unit], found: &Found) -> Plan {
         planning.unwanted(unit);
         planning.record(unit);
     }
-    Plan { title: title.to_owned(), steps: planning.steps }
+    let awaited = units.iter().any(|unit| !unit.deployment.awaited.is_empty());
+    let values = if awaited { Values::Awaited } else { Values::Known };
+    Plan { title: title.to_owned(), steps: planning.steps, values }
+}
+
+/// Plans the images of `units` alone.
+pub fn plan_images(title: &str, units: &[Unit], found: &Found) -> Plan {
+    let mut planning = Planning::new(units, found);
+    planning.left_builds();
+    for unit in units {
+        planning.images(unit);
+    }
+    Plan { title: title.to_owned(), steps: planning.steps, values: Values::Known }
 }
 
 struct Planning<'a> {
@@ -74,14 +87,21 @@ impl<'a> Planning<'a> {
         self.steps.push(Step { owner: owner.to_owned(), action });
     }
 
-    /// What broken runs left behind: build instances, new instances never in use, old instances set aside.
+    /// Build instances that broken runs left behind.
+    fn left_builds(&mut self) {
+        for instance in self.found.instances.values().filter(|instance| instance.config(found::BUILD).is_some()) {
+            let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
+            self.instances.remove(&instance.name);
+            self.push(&owner, Action::RemoveBuild(instance.name.clone()));
+        }
+    }
+
+    /// New instances that were never in use, and old ones that were set aside.
     fn leftovers(&mut self) {
+        self.left_builds();
         for instance in self.found.instances.values() {
             let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
-            if instance.config(found::BUILD).is_some() {
-                self.instances.remove(&instance.name);
-                self.push(&owner, Action::RemoveBuild(instance.name.clone()));
-            } else if instance.config(found::REPLACES).is_some_and(|name| name != instance.name) {
+            if instance.config(found::REPLACES).is_some_and(|name| name != instance.name) {
                 self.instances.remove(&instance.name);
                 self.push(&owner, Action::RemoveUnfinished(instance.name.clone()));
             }
@@ -182,7 +202,9 @@ impl<'a> Planning<'a> {
         };
         match compare(&spec, &self.wanted_image(&spec.instance.image), present) {
             Difference::Replace { why } => Some(Action::ReplaceInstance { spec, why }),
-            _ if self.unsettled.contains(&spec.instance.name) => Some(Action::SettleInstance(spec)),
+            _ if self.unsettled.contains(&spec.instance.name) || present.config(found::UNPROVEN).is_some() => {
+                Some(Action::SettleInstance(spec))
+            }
             Difference::Update { changes, restart } => {
                 Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart })))
             }
@@ -245,7 +267,7 @@ impl<'a> Planning<'a> {
 
     fn record(&mut self, unit: &Unit) {
         if !self.found.recorded.contains(&unit.owner) {
-            self.push(&unit.owner, Action::Record { list: unit.list });
+            self.push(&unit.owner, Action::Record { kind: unit.kind });
         }
     }
 }

@@ -10,6 +10,8 @@ pub const REPLACES: &str = "user.ryo.replaces";
 pub const REPLACED: &str = "user.ryo.replaced";
 /// On an old instance that was set aside: its devices, as JSON.
 pub const DEVICES: &str = "user.ryo.devices";
+/// On an instance that has not been seen healthy yet.
+pub const UNPROVEN: &str = "user.ryo.unproven";
 /// The project or module that an instance belongs to.
 pub const OWNER: &str = "user.ryo.project";
 /// The version that an instance was deployed with.
@@ -20,6 +22,10 @@ pub const SPEC: &str = "user.ryo.spec";
 pub const INPUTS: &str = "ryo.inputs";
 /// Property of an image: the project or module it belongs to.
 pub const IMAGE_OWNER: &str = "ryo.project";
+/// Property of an image: its name without the version.
+pub const IMAGE_KIND: &str = "ryo.image";
+/// Property of an image: the version it was built for.
+pub const IMAGE_VERSION: &str = "ryo.version";
 /// Prefix of the Consul keys that list what a project owns.
 pub const OWNED: &str = "ryo/owned/";
 
@@ -59,6 +65,10 @@ pub struct Image {
     pub aliases: Vec<String>,
     /// Its properties.
     pub properties: BTreeMap<String, String>,
+    /// When it came to the host, RFC 3339.
+    pub uploaded: String,
+    /// Bytes as stored.
+    pub size: u64,
 }
 
 /// What is known of a host-setup playbook on the host.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
-use crate::module::{Error, apart, typed};
+use crate::module::{Context, Error, Failed, Mode, Outcome, apart, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -164,4 +164,8 @@ pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
         return Err(Error::Missing { module: "apt".to_owned(), name: "name, deb, upgrade or update_cache".to_owned() });
     }
     typed("apt", arguments)
+}
+
+pub(crate) fn run(_arguments: &Arguments, _context: &Context, _mode: Mode) -> Result<Outcome, Failed> {
+    Err(Failed::new("not yet"))
 }

@@ -1,9 +1,12 @@
 //! Permission bits, owner and group of a file, as tasks give them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use crate::module::Error;
+use crate::module::action::{Action, octal as digits};
 use crate::module::arguments::{Kind, Parameter};
+use crate::module::system::{FileKind, Found, System};
+use crate::module::{Diff, Error, Failed, Mode};
 
 /// `mode`.
 pub const MODE: Parameter = Parameter::new("mode", Kind::Bits);
@@ -135,4 +138,112 @@ fn meant(class: char, permissions: &str, bits: u32, current: u32, what: What) ->
         };
     }
     Some(meant)
+}
+
+/// Owner and group by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// Owner; kept if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Group; kept if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+}
+
+/// What a task wants of a file's attributes, accounts looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// As in [`Attributes`].
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Owner and group.
+    #[serde(flatten)]
+    pub ids: Ids,
+    /// What could not be looked up and may exist by the time of a real run.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Looks the accounts up. In check mode one that is not there is a warning: an earlier task may make it.
+///
+/// # Errors
+///
+/// [`Failed`]: there is no such account.
+pub fn look(attributes: &Attributes, system: &System, mode: Mode) -> Result<Wanted, Failed> {
+    let mut wanted = Wanted { mode: attributes.mode.clone(), ..Wanted::default() };
+    if let Some(owner) = &attributes.owner {
+        wanted.ids.uid = system.uid(owner);
+        if wanted.ids.uid.is_none() {
+            wanted.warnings.push(unknown("chown", "user", owner, mode)?);
+        }
+    }
+    if let Some(group) = &attributes.group {
+        wanted.ids.gid = system.gid(group);
+        if wanted.ids.gid.is_none() {
+            wanted.warnings.push(unknown("chgrp", "group", group, mode)?);
+        }
+    }
+    Ok(wanted)
+}
+
+fn unknown(doing: &str, what: &str, name: &str, mode: Mode) -> Result<String, Failed> {
+    match mode {
+        Mode::Apply => Err(Failed::new(format!("{doing} failed: failed to look up {what} {name}"))),
+        Mode::Check => Ok(format!("failed to look up {what} {name}. Create {what} up to this point in real play")),
+    }
+}
+
+impl Wanted {
+    /// The permission bits that something with `current` bits shall have.
+    pub fn bits(&self, current: u32, what: What) -> u32 {
+        self.mode.as_deref().and_then(|mode| apply(mode, current, what)).unwrap_or(current)
+    }
+}
+
+/// What is to be done so that `found` at `path` has what is wanted. A link has no permission bits of its own.
+pub fn plan(path: &str, found: &Found, wanted: &Wanted) -> Vec<Action> {
+    let mut actions = vec![];
+    let other = |wanted: Option<u32>, has: u32| wanted.filter(|wanted| *wanted != has);
+    let ids = Ids { uid: other(wanted.ids.uid, found.uid), gid: other(wanted.ids.gid, found.gid) };
+    let moved = ids != Ids::default();
+    if moved {
+        actions.push(Action::Chown { path: path.to_owned(), ids });
+    }
+    let what = if found.kind == FileKind::Directory { What::Directory } else { What::File };
+    let bits = wanted.bits(found.mode, what);
+    // A change of owner clears the bits that lend it.
+    let cleared = moved && bits & 0o6000 != 0;
+    if found.kind != FileKind::Link && (bits != found.mode || cleared) {
+        actions.push(Action::Chmod { path: path.to_owned(), mode: digits(bits) });
+    }
+    actions
+}
+
+/// What `actions` of [`plan`] change, as two texts, or nothing.
+pub fn diff(path: &str, found: &Found, actions: &[Action]) -> Option<Diff> {
+    let mut changes = vec![];
+    for action in actions {
+        match action {
+            Action::Chown { ids, .. } => {
+                changes.extend(ids.uid.map(|uid| ("owner", json!(found.uid), json!(uid))));
+                changes.extend(ids.gid.map(|gid| ("group", json!(found.gid), json!(gid))));
+            }
+            Action::Chmod { mode, .. } => changes.push(("mode", json!(digits(found.mode)), json!(mode))),
+            _ => {}
+        }
+    }
+    if changes.is_empty() {
+        return None;
+    }
+    changes.push(("path", json!(path), json!(path)));
+    let before = changes.iter().map(|(name, before, _)| ((*name).to_owned(), before.clone())).collect();
+    let after = changes.iter().map(|(name, _, after)| ((*name).to_owned(), after.clone())).collect();
+    Some(Diff { subject: path.to_owned(), before: pretty(before), after: pretty(after) })
+}
+
+/// A map as people read it in a diff: keys sorted, one a line.
+pub(crate) fn pretty(mut map: Map<String, Value>) -> String {
+    map.sort_keys();
+    serde_json::to_string_pretty(&Value::Object(map)).map(|text| text + "\n").unwrap_or_default()
 }

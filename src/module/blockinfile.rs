@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
+use crate::module::edit::{self, Edited, How, Scene};
 use crate::module::lineinfile::State;
-use crate::module::{Error, apart, typed};
+use crate::module::pattern::Pattern;
+use crate::module::{Context, Error, Failed, Mode, Outcome, Plan, apart, plan as planned, text, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -90,4 +92,104 @@ pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
     let arguments: Arguments = typed("blockinfile", arguments)?;
     attributes::check("blockinfile", "mode", arguments.attributes.mode.as_deref())?;
     Ok(arguments)
+}
+
+pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    let scene = edit::look(&arguments.path, &arguments.attributes, host, mode)?;
+    planned::finish(plan(arguments, &scene)?, host, mode)
+}
+
+/// Plans to make the block be there, or not be there.
+///
+/// # Errors
+///
+/// [`Failed`]: there is no such file and none is to be made, or a pattern is none.
+pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Plan, Failed> {
+    match (&scene.content, arguments.create, arguments.state) {
+        (None, false, _) => return Err(Failed::new(format!("Path {} does not exist !", scene.path)).with("rc", 257)),
+        (None, true, State::Absent) => return Ok(edit::nothing(&format!("File {} not present", scene.path))),
+        _ => {}
+    }
+    let how =
+        How { backup: arguments.backup, validate: arguments.validate.as_deref(), attributes: &arguments.attributes };
+    Ok(edit::plan(scene, &edited(arguments, scene.content.as_deref())?, how))
+}
+
+fn edited(arguments: &Arguments, before: Option<&[u8]>) -> Result<Edited, Failed> {
+    let whole = before.unwrap_or_default();
+    let mut lines = text::lines_of_any_kind(whole);
+    let wanted = wanted(arguments);
+    let at = place(arguments, &mut lines, whole)?;
+    if at > 0 && !lines[at - 1].ends_with(b"\n") {
+        lines[at - 1].push(b'\n');
+    }
+    let mut block = wanted.clone();
+    let blank = |line: &Vec<u8>| text::bare(line).is_empty();
+    if arguments.append_newline && !block.is_empty() && lines.get(at).is_some_and(|next| !blank(next)) {
+        block.push(b"\n".to_vec());
+    }
+    if arguments.prepend_newline && !block.is_empty() && at > 0 && !blank(&lines[at - 1]) {
+        block.insert(0, b"\n".to_vec());
+    }
+    lines.splice(at..at, block);
+    let content = lines.concat();
+    let message = match before {
+        Some(before) if before == content => "",
+        None => "File created",
+        Some(_) if wanted.is_empty() => "Block removed",
+        Some(_) => "Block inserted",
+    };
+    Ok(Edited { content, message: message.to_owned() })
+}
+
+fn marker_line(arguments: &Arguments, word: &str) -> Vec<u8> {
+    format!("{}\n", arguments.marker.replace("{mark}", word)).into_bytes()
+}
+
+/// The lines wanted, markers included; none if the block shall not be there.
+fn wanted(arguments: &Arguments) -> Vec<Vec<u8>> {
+    if arguments.state == State::Absent || arguments.block.is_empty() {
+        return vec![];
+    }
+    let mut block = arguments.block.clone().into_bytes();
+    if !block.ends_with(b"\n") {
+        block.push(b'\n');
+    }
+    let mut lines = vec![marker_line(arguments, &arguments.marker_begin)];
+    lines.extend(text::lines_of_any_kind(&block));
+    lines.push(marker_line(arguments, &arguments.marker_end));
+    lines
+}
+
+/// Takes the block out of `lines` and returns the line before which it goes.
+fn place(arguments: &Arguments, lines: &mut Vec<Vec<u8>>, whole: &[u8]) -> Result<usize, Failed> {
+    let last = |word: &str| lines.iter().rposition(|line| *line == marker_line(arguments, word));
+    if let (Some(begin), Some(end)) = (last(&arguments.marker_begin), last(&arguments.marker_end)) {
+        let (from, to) = if begin < end { (begin, end) } else { (end, begin) };
+        lines.drain(from..=to);
+        return Ok(from);
+    }
+    let after = arguments.insertafter.as_deref();
+    let anchor = match (after, arguments.insertbefore.as_deref()) {
+        (Some("EOF"), _) | (None, None) => return Ok(lines.len()),
+        (None, Some("BOF")) => return Ok(0),
+        (Some(anchor), _) | (None, Some(anchor)) => anchor,
+    };
+    let found = anchored(&Pattern::new(anchor)?, lines, whole, after.is_some())?;
+    Ok(found.map_or(lines.len(), |at| (at + usize::from(after.is_some())).min(lines.len())))
+}
+
+/// The line that an anchor finds: the last, or where the only match of a multi-line one ends or begins.
+fn anchored(pattern: &Pattern, lines: &[Vec<u8>], whole: &[u8], after: bool) -> Result<Option<usize>, Failed> {
+    if pattern.multiline {
+        let newlines = |end: usize| whole[..end].split(|byte| *byte == b'\n').count() - 1;
+        return Ok(pattern.find(whole)?.map(|it| newlines(if after { it.end } else { it.start })));
+    }
+    let mut found = None;
+    for (at, line) in lines.iter().enumerate() {
+        if pattern.find(line)?.is_some() {
+            found = Some(at);
+        }
+    }
+    Ok(found)
 }

@@ -1,10 +1,13 @@
 //! `command` and `shell`: programs.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::module::arguments::{Kind, Parameter};
-use crate::module::{Error, typed};
+use crate::module::system::System;
+use crate::module::{Context, Error, Failed, Mode, Outcome, clock, program, typed};
 
 /// What they may be told, beside a line of text.
 pub const PARAMETERS: &[Parameter] = &[
@@ -90,4 +93,168 @@ pub(crate) fn parse(
     let what = serde_json::to_value(what).unwrap_or_default();
     arguments.insert("what".to_owned(), what);
     typed(module, arguments)
+}
+
+pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    let shown = shown(&arguments.what);
+    let told = |failed: Failed| failed.with("cmd", shown.clone());
+    let words = words(&arguments.what, arguments.executable.as_deref()).map_err(told)?;
+    let directory = arguments.chdir.as_deref().map(|path| host.system.path(path));
+    if let Some(directory) = &directory
+        && !host.system.real(directory).is_dir()
+    {
+        let why = format!("Unable to change directory before execution: no directory at {directory}");
+        return Err(told(Failed::new(why)));
+    }
+    if let Some(why) = needless(arguments, directory.as_deref(), host.system) {
+        let message = match mode {
+            Mode::Check => format!("Would not run command since '{why}'"),
+            Mode::Apply => format!("Did not run command since '{why}'"),
+        };
+        return Ok(Outcome { values: unrun(&shown, &format!("skipped, since {why}"), &message), ..Outcome::default() });
+    }
+    if mode == Mode::Check {
+        let values = unrun(&shown, "", "Command would have run if not in check mode");
+        let known = arguments.creates.is_some() || arguments.removes.is_some();
+        return Ok(Outcome { changed: known, skipped: !known, values, ..Outcome::default() });
+    }
+    let directory = directory.map(|directory| host.system.real(&directory));
+    let setting = program::Setting { directory, input: input(arguments), variables: vec![] };
+    let start = SystemTime::now();
+    let ran = program::run(&words, &setting, host).map_err(told)?;
+    Ok(ended(arguments, &shown, &ran, start))
+}
+
+fn input(arguments: &Arguments) -> Vec<u8> {
+    let mut input = arguments.stdin.clone().unwrap_or_default();
+    if arguments.stdin.is_some() && arguments.stdin_add_newline {
+        input.push('\n');
+    }
+    input.into_bytes()
+}
+
+/// What the result calls `cmd`.
+fn shown(what: &What) -> Value {
+    match what {
+        What::Shell(line) => json!(line),
+        What::Line(line) => program::split(line).map_or_else(|_| json!(line), |words| json!(words)),
+        What::Words(words) => json!(words),
+    }
+}
+
+fn words(what: &What, executable: Option<&str>) -> Result<Vec<String>, Failed> {
+    match what {
+        What::Shell(line) => Ok(vec![executable.unwrap_or("/bin/sh").to_owned(), "-c".to_owned(), line.clone()]),
+        What::Line(line) => {
+            let words = program::split(line).map_err(Failed::new)?;
+            Ok(words.iter().map(|word| super::system::variables(word)).collect())
+        }
+        What::Words(words) => Ok(words.clone()),
+    }
+}
+
+/// Why nothing is to be run: what it would make is there, or what it would remove is not.
+fn needless(arguments: &Arguments, directory: Option<&str>, system: &System) -> Option<String> {
+    let is_there = |pattern: &str| {
+        let pattern = match directory {
+            Some(directory) if !pattern.starts_with(['/', '~', '$']) => format!("{directory}/{pattern}"),
+            _ => pattern.to_owned(),
+        };
+        exists(&system.path(&pattern), system)
+    };
+    match (&arguments.creates, &arguments.removes) {
+        (Some(creates), _) if is_there(creates) => Some(format!("{creates} exists")),
+        (_, Some(removes)) if !is_there(removes) => Some(format!("{removes} does not exist")),
+        _ => None,
+    }
+}
+
+/// The result of a command that was not run.
+fn unrun(cmd: &Value, stdout: &str, message: &str) -> Map<String, Value> {
+    result(cmd, 0, stdout, "", message)
+}
+
+fn ended(arguments: &Arguments, cmd: &Value, ran: &program::Ran, start: SystemTime) -> Outcome {
+    let end = SystemTime::now();
+    let strip = |text: &str| {
+        let text = if arguments.strip_empty_ends { text.trim_end_matches(['\r', '\n']) } else { text };
+        text.to_owned()
+    };
+    let failed = (ran.status != 0).then(|| "non-zero return code".to_owned());
+    let message = failed.as_deref().unwrap_or_default();
+    let mut values = result(cmd, ran.status, &strip(&ran.stdout), &strip(&ran.stderr), message);
+    let took = end.duration_since(start).unwrap_or_default();
+    for (name, value) in [("start", clock::stamp(start)), ("end", clock::stamp(end)), ("delta", clock::delta(took))] {
+        values.insert(name.to_owned(), json!(value));
+    }
+    Outcome { changed: true, failed, values, ..Outcome::default() }
+}
+
+fn result(cmd: &Value, rc: i32, stdout: &str, stderr: &str, message: &str) -> Map<String, Value> {
+    let lines = |text: &str| json!(text.lines().collect::<Vec<_>>());
+    [
+        ("cmd", cmd.clone()),
+        ("rc", json!(rc)),
+        ("stdout", json!(stdout)),
+        ("stdout_lines", lines(stdout)),
+        ("stderr", json!(stderr)),
+        ("stderr_lines", lines(stderr)),
+        ("msg", json!(message)),
+        ("start", Value::Null),
+        ("end", Value::Null),
+        ("delta", Value::Null),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
+}
+
+/// Whether something matches a pattern of paths: `*`, `?` and `[…]` within a name.
+fn exists(pattern: &str, system: &System) -> bool {
+    let mut found = vec![String::new()];
+    for name in pattern.split('/').filter(|name| !name.is_empty()) {
+        found = found.iter().flat_map(|above| below(above, name, system)).collect();
+    }
+    !found.is_empty()
+}
+
+fn below(above: &str, name: &str, system: &System) -> Vec<String> {
+    if !name.contains(['*', '?', '[']) {
+        let path = format!("{above}/{name}");
+        return if system.found(&path).ok().flatten().is_some() { vec![path] } else { vec![] };
+    }
+    let Ok(entries) = std::fs::read_dir(system.real(above)) else { return vec![] };
+    entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|entry| (!entry.starts_with('.') || name.starts_with('.')) && matches(entry, name))
+        .map(|entry| format!("{above}/{entry}"))
+        .collect()
+}
+
+/// Whether a name matches a pattern of a shell.
+pub(crate) fn matches(name: &str, pattern: &str) -> bool {
+    let mut written = String::from("^(?s:");
+    let mut letters = pattern.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '*' => written.push_str(".*"),
+            '?' => written.push('.'),
+            '[' => {
+                written.push('[');
+                if letters.next_if_eq(&'!').is_some() {
+                    written.push('^');
+                }
+                for letter in letters.by_ref() {
+                    written.push(letter);
+                    if letter == ']' {
+                        break;
+                    }
+                }
+            }
+            other => written.push_str(&regex::escape(&other.to_string())),
+        }
+    }
+    written.push_str(")$");
+    regex::Regex::new(&written).is_ok_and(|pattern| pattern.is_match(name))
 }

@@ -6,12 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::module::action::{Action, Bytes, Write, octal, umask};
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
-use crate::module::{Blobs, Error, apart, typed};
+use crate::module::attributes::{Ids, Wanted, What};
+use crate::module::stat::{self, Algorithm};
+use crate::module::system::{FileKind, Found, System};
+use crate::module::{Blobs, Context, Error, Failed, Mode, Outcome, Plan, apart, edit, plan as planned, text, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -119,6 +123,8 @@ impl Source {
 pub struct Content {
     /// Lower-case hexadecimal SHA-256.
     pub sha256: String,
+    /// Lower-case hexadecimal SHA-1, for the result.
+    pub sha1: String,
     /// In bytes.
     pub size: u64,
 }
@@ -191,9 +197,9 @@ fn spaced(value: &Value) -> String {
 /// Refers to `bytes`, which are put into `blobs`.
 pub fn content(bytes: Vec<u8>, blobs: &mut Blobs) -> Content {
     let sha256 = hex::encode(Sha256::digest(&bytes));
-    let size = bytes.len() as u64;
+    let (sha1, size) = (hex::encode(sha1::Sha1::digest(&bytes)), bytes.len() as u64);
     blobs.insert(sha256.clone(), bytes);
-    Content { sha256, size }
+    Content { sha256, sha1, size }
 }
 
 /// Reads the file or directory `found` of this computer, which a task calls `src`, into a source.
@@ -237,4 +243,348 @@ fn walk(top: &Path, below: &str, follow: bool, entries: &mut Vec<Entry>, blobs: 
         }
     }
     Ok(())
+}
+
+/// What is there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scene {
+    /// The file that is to be written, absolute; links followed if that is wanted.
+    pub path: String,
+    /// What is there, a link not followed.
+    pub found: Option<Found>,
+    /// SHA-256 of a file that is there.
+    pub sha256: Option<String>,
+    /// Whether something is there, links followed.
+    pub exists: bool,
+    /// Parent directories that are not there, outermost first.
+    pub parents: Vec<String>,
+    /// Mode, owner and group wanted.
+    pub wanted: Wanted,
+    /// Mode, owner and group of new directories.
+    pub directory: Wanted,
+}
+
+/// What is to be at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// SHA-256 of them.
+    pub sha256: String,
+    /// Its permission bits at the source, for `preserve` and copies on the target.
+    pub mode: Option<u32>,
+}
+
+pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    let mut wanted = attributes::look(&arguments.attributes, host.system, mode)?;
+    let directory = Wanted { mode: arguments.directory_mode.clone(), ids: wanted.ids, warnings: vec![] };
+    let source = match (&arguments.content, arguments.remote_src) {
+        (Some(content), _) => None.ok_or(content),
+        (None, true) => Ok(on_target(arguments, host)?),
+        (None, false) => Ok(on_control(arguments)?),
+    };
+    let to = Destination { arguments, host, mode, directory };
+    match source {
+        Err(content) => {
+            let bytes = Bytes::Text(content.clone().into_bytes());
+            let sha256 = hex::encode(Sha256::digest(content));
+            to.file(None, &File { bytes, sha256, mode: None }, wanted)
+        }
+        Ok(Gathered::File(name, file)) => {
+            preserve(&mut wanted, file.mode);
+            to.file(Some(&name), &file, wanted)
+        }
+        Ok(Gathered::Tree(name, entries)) => to.tree(name.as_deref(), &entries, &wanted),
+    }
+}
+
+fn preserve(wanted: &mut Wanted, mode: Option<u32>) {
+    if wanted.mode.as_deref() == Some("preserve") {
+        wanted.mode = mode.map(octal);
+    }
+}
+
+/// A source, wherever it is.
+enum Gathered {
+    /// Its name and what is in it.
+    File(String, File),
+    /// Its name below the destination, if it has one there, and what is in it.
+    Tree(Option<String>, Vec<(String, Part)>),
+}
+
+/// Something in a directory.
+enum Part {
+    Directory(u32),
+    File(File),
+    Link(String),
+}
+
+fn on_control(arguments: &Arguments) -> Result<Gathered, Failed> {
+    let file = |content: &Content, mode: Option<u32>| File {
+        bytes: Bytes::Content(content.clone()),
+        sha256: content.sha256.clone(),
+        mode,
+    };
+    let missing = || Failed::new(format!("Source {} not found", arguments.src.as_deref().unwrap_or_default()));
+    Ok(match arguments.source.as_ref().ok_or_else(missing)? {
+        Source::File { name, content, mode } => Gathered::File(name.clone(), file(content, *mode)),
+        Source::Tree { name, entries } => {
+            let part = |entry: &Entry| {
+                let part = match &entry.kind {
+                    EntryKind::Directory { mode } => Part::Directory(*mode),
+                    EntryKind::File { content, mode } => Part::File(file(content, Some(*mode))),
+                    EntryKind::Link { target } => Part::Link(target.clone()),
+                };
+                (entry.path.clone(), part)
+            };
+            Gathered::Tree(name.clone(), entries.iter().map(part).collect())
+        }
+    })
+}
+
+fn on_target(arguments: &Arguments, host: &Context) -> Result<Gathered, Failed> {
+    let src = arguments.src.as_deref().unwrap_or_default();
+    let path = host.system.path(src);
+    let told = |error: io::Error| Failed::new(format!("cannot read {path}: {error}"));
+    let found = host.system.followed(&path).map_err(told)?;
+    let found = found.ok_or_else(|| Failed::new(format!("Source {src} not found")))?;
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    match found.kind {
+        FileKind::Directory => {
+            let mut parts = vec![];
+            gather_on_target(path.trim_end_matches('/'), "", arguments.local_follow, host, &mut parts)?;
+            Ok(Gathered::Tree((!src.ends_with('/')).then_some(name), parts))
+        }
+        FileKind::File => Ok(Gathered::File(name, file_on_target(&path, &found, host.system).map_err(told)?)),
+        _ => Err(Failed::new(format!("Cannot copy invalid source '{src}': not a file"))),
+    }
+}
+
+fn file_on_target(path: &str, found: &Found, system: &System) -> io::Result<File> {
+    let sha256 = stat::checksum(&system.real(path), Algorithm::Sha256)?;
+    Ok(File { bytes: Bytes::Target(path.to_owned()), sha256, mode: Some(found.mode) })
+}
+
+fn gather_on_target(
+    top: &str,
+    below: &str,
+    follow: bool,
+    host: &Context,
+    parts: &mut Vec<(String, Part)>,
+) -> Result<(), Failed> {
+    let system = host.system;
+    let here = format!("{top}/{below}");
+    let told = |error: io::Error| Failed::new(format!("cannot read {here}: {error}"));
+    let names = fs::read_dir(system.real(&here)).map_err(told)?;
+    let mut names = names.map(|it| it.map(|it| it.file_name())).collect::<io::Result<Vec<_>>>().map_err(told)?;
+    names.sort();
+    for name in names {
+        let name = name.to_string_lossy();
+        let path = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
+        let whole = format!("{top}/{path}");
+        let found = if follow { system.followed(&whole) } else { system.found(&whole) }.map_err(told)?;
+        match found {
+            Some(found) if found.kind == FileKind::Directory => {
+                parts.push((path.clone(), Part::Directory(found.mode)));
+                gather_on_target(top, &path, follow, host, parts)?;
+            }
+            Some(found) if found.kind == FileKind::File => {
+                let file = file_on_target(&whole, &found, system).map_err(told)?;
+                parts.push((path, Part::File(file)));
+            }
+            Some(Found { target: Some(target), .. }) => parts.push((path, Part::Link(target))),
+            Some(_) | None => return Err(Failed::new(format!("Cannot copy invalid source '{whole}': not a file"))),
+        }
+    }
+    Ok(())
+}
+
+/// Where it goes.
+struct Destination<'a> {
+    arguments: &'a Arguments,
+    host: &'a Context<'a>,
+    mode: Mode,
+    directory: Wanted,
+}
+
+impl Destination<'_> {
+    fn file(&self, name: Option<&str>, file: &File, wanted: Wanted) -> Result<Outcome, Failed> {
+        let system = self.host.system;
+        let mut path = system.path(&self.arguments.dest);
+        let told = |error| Failed::new(format!("cannot look at {path}: {error}"));
+        let directory = system.followed(&path).map_err(told)?.is_some_and(|it| it.kind == FileKind::Directory);
+        match name {
+            None if directory => return Err(Failed::new("can not use content with a dir as dest")),
+            Some(name) if directory || path.ends_with('/') => path = format!("{}/{name}", path.trim_end_matches('/')),
+            _ => {}
+        }
+        let sha1 = sha1(file, self.host)?;
+        if let Some(expected) = self.arguments.checksum.as_ref().filter(|expected| **expected != sha1) {
+            let why = "Copied file does not match the expected checksum. Transfer failed.";
+            return Err(Failed::new(why).with("checksum", sha1).with("expected_checksum", expected.clone()));
+        }
+        let scene = self.look(&path, wanted)?;
+        let parents = self.arguments.dest.ends_with('/');
+        if !parents && self.mode == Mode::Apply && !scene.parents.is_empty() {
+            let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
+            return Err(Failed::new(format!("Destination directory {above} does not exist")));
+        }
+        let mut plan = plan(self.arguments, &scene, file);
+        if let Some(Action::Write(write)) = plan.actions.iter().find(|it| matches!(it, Action::Write(_))) {
+            plan.diffs.insert(0, self.diff(&scene, &write.bytes, file)?);
+        }
+        plan.tell("dest", scene.path);
+        plan.tell("src", self.arguments.src.clone().map_or(Value::Null, Value::String));
+        plan.tell("checksum", sha1);
+        planned::finish(plan, self.host, self.mode)
+    }
+
+    fn look(&self, path: &str, wanted: Wanted) -> Result<Scene, Failed> {
+        let system = self.host.system;
+        let told = |error: io::Error| Failed::new(format!("cannot look at {path}: {error}"));
+        let mut path = path.to_owned();
+        if self.arguments.follow {
+            path = system.canonical(&path);
+        }
+        let found = system.found(&path).map_err(told)?;
+        let file = found.as_ref().is_some_and(|found| found.kind == FileKind::File);
+        let sha256 = file.then(|| stat::checksum(&system.real(&path), Algorithm::Sha256)).transpose().map_err(told)?;
+        Ok(Scene {
+            exists: system.followed(&path).map_err(told)?.is_some(),
+            parents: if found.is_some() { vec![] } else { edit::missing_parents(&path, self.host)? },
+            path,
+            found,
+            sha256,
+            wanted,
+            directory: self.directory.clone(),
+        })
+    }
+
+    /// The contents as a diff; what is too long for one is not fetched.
+    fn diff(&self, scene: &Scene, bytes: &Bytes, file: &File) -> Result<super::Diff, Failed> {
+        let before = text::read(&scene.path, self.host.system).unwrap_or_default().unwrap_or_default();
+        let after = match bytes {
+            Bytes::Text(bytes) => bytes.clone(),
+            Bytes::Content(content) if content.size <= text::SHOWN as u64 => (self.host.content)(content)?,
+            Bytes::Target(path) => text::read(path, self.host.system)?.unwrap_or_default(),
+            Bytes::Content(content) => format!("({} bytes, SHA-256 {})\n", content.size, file.sha256).into_bytes(),
+        };
+        Ok(text::diff(&scene.path, &before, &after))
+    }
+
+    fn tree(&self, name: Option<&str>, entries: &[(String, Part)], wanted: &Wanted) -> Result<Outcome, Failed> {
+        let system = self.host.system;
+        let dest = system.path(&self.arguments.dest).trim_end_matches('/').to_owned();
+        let top = name.map_or(dest.clone(), |name| format!("{dest}/{name}"));
+        let mut whole = Plan { warnings: wanted.warnings.clone(), ..Plan::default() };
+        let mut fresh = vec![];
+        self.directory(&top, None, &mut fresh, &mut whole)?;
+        for (below, part) in entries {
+            let path = format!("{top}/{below}");
+            match part {
+                Part::Directory(mode) => self.directory(&path, Some(*mode), &mut fresh, &mut whole)?,
+                Part::Link(target) => {
+                    let found = system.found(&path).map_err(|error| Failed::new(format!("{path}: {error}")))?;
+                    if found.and_then(|found| found.target).as_ref() != Some(target) {
+                        whole.actions.push(Action::Link { path, target: target.clone() });
+                    }
+                }
+                Part::File(file) => {
+                    let mut scene = self.look(&path, wanted.clone())?;
+                    scene.parents.retain(|parent| !fresh.contains(parent));
+                    preserve(&mut scene.wanted, file.mode);
+                    if self.arguments.remote_src
+                        && scene.wanted.mode.is_none()
+                        && scene.sha256.as_ref() != Some(&file.sha256)
+                    {
+                        scene.wanted.mode = file.mode.map(octal);
+                    }
+                    let mut plan = plan(self.arguments, &scene, file);
+                    if let Some(Action::Write(write)) = plan.actions.iter().find(|it| matches!(it, Action::Write(_))) {
+                        plan.diffs.insert(0, self.diff(&scene, &write.bytes, file)?);
+                    }
+                    whole.actions.extend(plan.actions);
+                    whole.diffs.extend(plan.diffs);
+                }
+            }
+        }
+        whole.tell("dest", self.arguments.dest.clone());
+        whole.tell("src", self.arguments.src.clone().map_or(Value::Null, Value::String));
+        let mut outcome = planned::finish(whole, self.host, self.mode)?;
+        outcome.values.shift_remove("backup_file");
+        outcome.values.insert("dest".to_owned(), json!(self.arguments.dest));
+        Ok(outcome)
+    }
+
+    /// Plans a directory, with its parents, unless it is there or in `fresh` already.
+    fn directory(&self, path: &str, mode: Option<u32>, fresh: &mut Vec<String>, plan: &mut Plan) -> Result<(), Failed> {
+        let found = self.host.system.followed(path);
+        let found = found.map_err(|error| Failed::new(format!("cannot look at {path}: {error}")))?;
+        if let Some(found) = found {
+            let ids = Wanted { ids: self.directory.ids, ..Wanted::default() };
+            if self.arguments.remote_src {
+                plan.actions.extend(attributes::plan(path, &found, &ids));
+            }
+            return Ok(());
+        }
+        let mut wanted = self.directory.clone();
+        if self.arguments.remote_src && wanted.mode.is_none() {
+            wanted.mode = mode.map(octal);
+        }
+        for path in edit::missing_parents(path, self.host)?.iter().map(String::as_str).chain([path]) {
+            if !fresh.iter().any(|it| it == path) {
+                plan.actions.extend(super::file::made(path, &wanted));
+                fresh.push(path.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sha1(file: &File, host: &Context) -> Result<String, Failed> {
+    match &file.bytes {
+        Bytes::Text(bytes) => Ok(hex::encode(sha1::Sha1::digest(bytes))),
+        Bytes::Content(content) => Ok(content.sha1.clone()),
+        Bytes::Target(path) => stat::checksum(&host.system.real(path), Algorithm::Sha1)
+            .map_err(|error| Failed::new(format!("cannot read {path}: {error}"))),
+    }
+}
+
+/// Plans to make the file be what is wanted.
+pub fn plan(arguments: &Arguments, scene: &Scene, file: &File) -> Plan {
+    let mut plan = Plan { warnings: scene.wanted.warnings.clone(), ..Plan::default() };
+    if scene.exists && !arguments.force {
+        return plan;
+    }
+    let link = scene.found.as_ref().is_some_and(|found| found.kind == FileKind::Link);
+    let dressing = |found: &Found| attributes::plan(&scene.path, found, &scene.wanted);
+    if scene.sha256.as_ref() == Some(&file.sha256) {
+        if let Some(found) = &scene.found {
+            plan.actions = dressing(found);
+            plan.diffs.extend(attributes::diff(&scene.path, found, &plan.actions));
+        }
+        return plan;
+    }
+    for parent in &scene.parents {
+        plan.actions.extend(super::file::made(parent, &scene.directory));
+    }
+    if arguments.backup && scene.exists {
+        plan.actions.push(Action::Backup { path: scene.path.clone() });
+    }
+    let before = scene.found.as_ref().filter(|_| !link);
+    let current = before.map_or(0o666 & !umask(), |found| found.mode);
+    let mode = scene.wanted.mode.is_some().then(|| octal(scene.wanted.bits(current, What::File)));
+    plan.actions.push(Action::Write(Write {
+        path: scene.path.clone(),
+        bytes: file.bytes.clone(),
+        mode,
+        ids: Ids { ..scene.wanted.ids },
+        validate: arguments.validate.clone(),
+        unsafe_writes: arguments.attributes.unsafe_writes,
+    }));
+    if let Some(found) = before {
+        plan.diffs.extend(attributes::diff(&scene.path, found, &dressing(found)));
+    }
+    plan
 }

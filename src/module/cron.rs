@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::lineinfile::State;
-use crate::module::{Error, apart, typed};
+use crate::module::{Context, Error, Failed, Mode, Outcome, apart, typed};
 
 const SPECIAL: &[&str] = &["reboot", "yearly", "annually", "monthly", "weekly", "daily", "hourly"];
 
@@ -100,4 +100,8 @@ pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
         return Err(missing("user (for `cron_file`)"));
     }
     Ok(arguments)
+}
+
+pub(crate) fn run(_arguments: &Arguments, _context: &Context, _mode: Mode) -> Result<Outcome, Failed> {
+    Err(Failed::new("not yet"))
 }

@@ -1,10 +1,18 @@
 //! `stat`: what is at a path. Changes nothing.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha1::Sha1;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::module::arguments::{Kind, Parameter};
-use crate::module::{Error, typed};
+use crate::module::system::{FileKind, Found, System};
+use crate::module::{Context, Error, Failed, Mode, Outcome, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -57,4 +65,104 @@ fn yes() -> bool {
 
 pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
     typed("stat", arguments)
+}
+
+pub(crate) fn run(arguments: &Arguments, host: &Context, _mode: Mode) -> Result<Outcome, Failed> {
+    let path = host.system.path(&arguments.path);
+    let stat =
+        told(&path, arguments, host.system).map_err(|error| Failed::new(format!("cannot look at {path}: {error}")))?;
+    let values = Map::from_iter([("stat".to_owned(), stat)]);
+    Ok(Outcome { values, ..Outcome::default() })
+}
+
+/// What is at `path`, as the result's `stat`.
+fn told(path: &str, arguments: &Arguments, system: &System) -> io::Result<Value> {
+    let found = if arguments.follow { system.followed(path)? } else { system.found(path)? };
+    let Some(found) = found else { return Ok(json!({ "exists": false })) };
+    let real = system.real(path);
+    let mut stat = facts(path, &found, system);
+    let mut tell = |name: &str, value: Value| stat.insert(name.to_owned(), value);
+    if let Some(target) = &found.target {
+        tell("lnk_source", json!(system.canonical(path)));
+        tell("lnk_target", json!(target));
+    }
+    let may = |access| rustix::fs::access(&real, access).is_ok();
+    for (name, access) in
+        [("readable", Access::READ_OK), ("writeable", Access::WRITE_OK), ("executable", Access::EXEC_OK)]
+    {
+        tell(name, json!(may(access)));
+    }
+    if arguments.get_checksum && found.kind == FileKind::File && may(Access::READ_OK) {
+        tell("checksum", json!(checksum(&real, arguments.checksum_algorithm)?));
+    }
+    Ok(Value::Object(stat))
+}
+
+fn facts(path: &str, found: &Found, system: &System) -> Map<String, Value> {
+    let is = |kind| found.kind == kind;
+    let bit = |bit: u32| found.mode & bit != 0;
+    let Value::Object(facts) = json!({
+        "exists": true,
+        "path": path,
+        "mode": format!("{:04o}", found.mode),
+        "isdir": is(FileKind::Directory),
+        "ischr": is(FileKind::Character),
+        "isblk": is(FileKind::Block),
+        "isreg": is(FileKind::File),
+        "isfifo": is(FileKind::Fifo),
+        "islnk": is(FileKind::Link),
+        "issock": is(FileKind::Socket),
+        "uid": found.uid,
+        "gid": found.gid,
+        "size": found.size,
+        "inode": found.inode,
+        "dev": found.device,
+        "nlink": found.links,
+        "atime": found.atime,
+        "mtime": found.mtime,
+        "ctime": found.ctime,
+        "wusr": bit(0o200),
+        "rusr": bit(0o400),
+        "xusr": bit(0o100),
+        "wgrp": bit(0o020),
+        "rgrp": bit(0o040),
+        "xgrp": bit(0o010),
+        "woth": bit(0o002),
+        "roth": bit(0o004),
+        "xoth": bit(0o001),
+        "isuid": bit(0o4000),
+        "isgid": bit(0o2000),
+        "pw_name": system.owner(found.uid),
+        "gr_name": system.group(found.gid),
+    }) else {
+        return Map::new();
+    };
+    facts
+}
+
+/// The digest of a file, in lower-case hexadecimal.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn checksum(real: &Path, algorithm: Algorithm) -> io::Result<String> {
+    match algorithm {
+        Algorithm::Sha1 => digest::<Sha1>(real),
+        Algorithm::Sha224 => digest::<Sha224>(real),
+        Algorithm::Sha256 => digest::<Sha256>(real),
+        Algorithm::Sha384 => digest::<Sha384>(real),
+        Algorithm::Sha512 => digest::<Sha512>(real),
+    }
+}
+
+fn digest<D: Digest>(real: &Path) -> io::Result<String> {
+    let mut file = File::open(real)?;
+    let mut digest = D::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex::encode(digest.finalize())),
+            length => digest.update(&piece[..length]),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
-use crate::module::{Error, typed};
+use crate::module::{Context, Error, Failed, Mode, Outcome, typed};
 
 const STATES: Kind = Kind::Choice(&["reloaded", "restarted", "started", "stopped"]);
 
@@ -101,4 +101,8 @@ pub(crate) fn parse(module: &str, arguments: Map<String, Value>) -> Result<Argum
         return Err(Error::Missing { module: module.to_owned(), name: "state or enabled".to_owned() });
     }
     typed(module, arguments)
+}
+
+pub(crate) fn run(_arguments: &Arguments, _context: &Context, _mode: Mode) -> Result<Outcome, Failed> {
+    Err(Failed::new("not yet"))
 }

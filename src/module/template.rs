@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
 use crate::module::copy::Source;
-use crate::module::{Error, typed};
+use crate::module::{Context, Error, Failed, Mode, Outcome, copy, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -86,4 +86,26 @@ pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
     let arguments: Arguments = typed("template", arguments)?;
     attributes::check("template", "mode", arguments.attributes.mode.as_deref())?;
     Ok(arguments)
+}
+
+pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    copy::run(&as_copy(arguments), host, mode)
+}
+
+fn as_copy(arguments: &Arguments) -> copy::Arguments {
+    copy::Arguments {
+        src: Some(arguments.src.clone()),
+        content: None,
+        source: arguments.source.clone(),
+        dest: arguments.dest.clone(),
+        backup: arguments.backup,
+        force: arguments.force,
+        validate: arguments.validate.clone(),
+        directory_mode: None,
+        remote_src: false,
+        local_follow: true,
+        follow: arguments.follow,
+        checksum: None,
+        attributes: arguments.attributes.clone(),
+    }
 }

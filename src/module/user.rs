@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::lineinfile::State;
-use crate::module::{Error, typed};
+use crate::module::{Context, Error, Failed, Mode, Outcome, typed};
 use crate::secret::Secret;
 
 /// What it may be told.
@@ -104,4 +104,8 @@ fn yes() -> bool {
 
 pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
     typed("user", arguments)
+}
+
+pub(crate) fn run(_arguments: &Arguments, _context: &Context, _mode: Mode) -> Result<Outcome, Failed> {
+    Err(Failed::new("not yet"))
 }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use ryo::flow::deploy::{Unit, plan};
 use ryo::flow::found::{self, Found, HostSetup, Pending};
+use ryo::flow::inputs::Inputs;
 use ryo::packer::Build;
 use ryo::place::Place;
-use ryo::plan::{Action, ImageSpec, List, Plan};
+use ryo::plan::{Action, ImageSpec, Plan};
+use ryo::project;
 use ryo::terraform::{ConsulKey, ConsulKeys, ConsulProvider, Deployment, Instance, Kind, Resource};
 
 const BASE: &str = "ba5e000000000000";
@@ -32,6 +34,7 @@ fn image(owner: &str, service: &str, version: &str, inputs: &str) -> ImageSpec {
         owner: owner.to_owned(),
         version: version.to_owned(),
         inputs: inputs.to_owned(),
+        sources: Inputs::default(),
     }
 }
 
@@ -80,14 +83,13 @@ fn consul() -> ConsulProvider {
 fn proxy(version: &str) -> Unit {
     Unit {
         owner: "ryo-web-proxy".to_owned(),
-        list: List::Modules,
+        kind: project::Kind::Module,
         version: version.to_owned(),
         host_setup: Some((PathBuf::from("ryo-web-proxy/host-setup/main.yml"), "setup-1".to_owned())),
         images: vec![image("ryo-web-proxy", "web-proxy", version, "inputs-proxy")],
         deployment: Deployment {
             resources: vec![instance("web-proxy", &format!("ryo-web-proxy-web-proxy-{version}"))],
-            consul: None,
-            awaited: vec![],
+            ..Deployment::default()
         },
     }
 }
@@ -95,7 +97,7 @@ fn proxy(version: &str) -> Unit {
 fn hello(version: &str) -> Unit {
     Unit {
         owner: "ryo-hello".to_owned(),
-        list: List::Projects,
+        kind: project::Kind::Project,
         version: version.to_owned(),
         host_setup: Some((PathBuf::from("ryo-hello/host-setup/main.yml"), "setup-2".to_owned())),
         images: vec![image("ryo-hello", "hello", version, "inputs-hello")],
@@ -107,7 +109,7 @@ fn hello(version: &str) -> Unit {
                 keys("acl", [("service/acl/hello/host", "hello.example.org")]),
             ],
             consul: Some(consul()),
-            awaited: vec![],
+            ..Deployment::default()
         },
     }
 }
@@ -141,6 +143,9 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                     }
                 }
             }
+            Action::RemoveImage { fingerprint, .. } => {
+                found.images.retain(|image| image.fingerprint != *fingerprint);
+            }
             Action::CreateInstance(spec) | Action::ReplaceInstance { spec, .. } => {
                 let image = found.image(&spec.instance.image).expect("the image stands before the instance");
                 let mut config = spec.instance.config.clone();
@@ -168,7 +173,9 @@ fn carry_out(plan: &Plan, found: &mut Found) {
             Action::StopInstance(name) => found.instances.get_mut(name).expect("it is there").running = false,
             Action::SettleInstance(spec) => {
                 let name = spec.instance.name.as_str();
-                found.instances.get_mut(name).expect("it is there").running = true;
+                let instance = found.instances.get_mut(name).expect("it is there");
+                instance.running = true;
+                instance.config.remove(found::UNPROVEN);
                 found.instances.retain(|_, instance| instance.config(found::REPLACED) != Some(name));
             }
             Action::Keys { set, delete, owned, .. } => {
@@ -204,6 +211,7 @@ fn build(found: &mut Found, spec: &ImageSpec) {
         fingerprint: format!("f-{}-{}", spec.inputs, found.images.len()),
         aliases: vec![spec.build.alias.clone()],
         properties: map([(found::INPUTS, &spec.inputs), (found::IMAGE_OWNER, &spec.owner)]),
+        ..found::Image::default()
     });
 }
 
@@ -325,6 +333,16 @@ fn a_stopped_instance_is_started() {
 }
 
 #[test]
+fn an_instance_that_was_never_seen_healthy_is_waited_for() {
+    let mut found = deployed();
+    found.instances.get_mut("hello").unwrap().config.insert(found::UNPROVEN.to_owned(), "yes".to_owned());
+    let plan_of_state = plan("", &units(), &found);
+    assert_eq!(lines(&plan_of_state), ["ryo-hello: see instance hello become healthy"]);
+    carry_out(&plan_of_state, &mut found);
+    assert!(plan("", &units(), &found).steps.is_empty());
+}
+
+#[test]
 fn a_missing_key_with_an_empty_value_is_written_again() {
     let mut found = deployed();
     found.keys.remove("service/backends/hello");
@@ -383,7 +401,7 @@ fn broken_replacements() -> Vec<(&'static str, Found, Vec<&'static str>)> {
     let before = deployed();
     let old = before.instances["hello"].clone();
     let mut unfinished = old.clone();
-    unfinished.name = "hello-ryo-new".to_owned();
+    "hello-ryo-new".clone_into(&mut unfinished.name);
     unfinished.running = false;
     unfinished.devices.clear();
     unfinished.config.insert(found::REPLACES.to_owned(), "hello".to_owned());
@@ -414,12 +432,12 @@ fn broken_replacements() -> Vec<(&'static str, Found, Vec<&'static str>)> {
         (
             "the new one took the devices",
             with(&[&aside_renamed, &stopped]),
-            vec!["ryo-hello: finish the replacement of instance hello"],
+            vec!["ryo-hello: see instance hello become healthy"],
         ),
         (
             "the new one was started",
             with(&[&aside_renamed, &old]),
-            vec!["ryo-hello: finish the replacement of instance hello"],
+            vec!["ryo-hello: see instance hello become healthy"],
         ),
     ]
 }

@@ -40,7 +40,9 @@ impl FakeConsul {
 
     /// Writes a key from outside.
     pub fn put(&self, key: &str, value: &str) {
-        self.store().set(key, value.as_bytes().to_vec());
+        let mut store = self.store();
+        store.index += 1;
+        store.set(key, value.as_bytes().to_vec());
     }
 
     /// Removes a key from outside.
@@ -75,7 +77,6 @@ impl FakeConsul {
 
 impl Store {
     fn set(&mut self, name: &str, value: Vec<u8>) -> Value {
-        self.index += 1;
         let index = self.index;
         let created = self.keys.get(name).map_or(index, |key| key.created);
         self.keys.insert(name.to_owned(), Key { value, created, index });
@@ -97,6 +98,8 @@ impl Store {
             return plain(413, &format!("Transaction contains too many operations ({} > 64)", changes.len()));
         }
         let before = (self.index, self.keys.clone());
+        // One number for everything that is changed at once.
+        self.index += 1;
         let (mut results, mut errors) = (vec![], vec![]);
         for (number, change) in changes.iter().enumerate() {
             match self.change(&change["KV"]) {
@@ -108,7 +111,19 @@ impl Store {
             return json_answer(200, &json!({ "Results": results, "Errors": null }));
         }
         (self.index, self.keys) = before;
-        json_answer(409, &json!({ "Results": null, "Errors": errors }))
+        let mut answer = json!({ "Results": null, "Errors": errors });
+        if changes.iter().all(|change| change["KV"]["Verb"] == "check-index") {
+            // A transaction that only reads is answered like a read.
+            for (key, value) in [
+                ("Index", json!(0)),
+                ("LastContact", json!(0)),
+                ("KnownLeader", json!(true)),
+                ("ConsistencyLevel", json!("")),
+            ] {
+                answer[key] = value;
+            }
+        }
+        json_answer(409, &answer)
     }
 
     fn change(&mut self, change: &Value) -> Result<Option<Value>, String> {
@@ -131,8 +146,12 @@ impl Store {
             }
             "delete-cas" => stale("delete"),
             "check-index" => match current {
-                None => Err(format!("key \"{key}\" doesn't exist")),
-                Some(now) if now == index => Ok(self.keys.get(key).map(|found| json!({ "KV": entry(key, found) }))),
+                None => Err(format!("failed to check index, key \"{key}\" doesn't exist")),
+                Some(now) if now == index => Ok(self.keys.get(key).map(|found| {
+                    let mut entry = entry(key, found);
+                    entry["Value"] = Value::Null;
+                    json!({ "KV": entry })
+                })),
                 Some(now) => Err(format!("current modify index {now} for key \"{key}\" does not match {index}")),
             },
             verb => Err(format!("unknown KV verb \"{verb}\"")),

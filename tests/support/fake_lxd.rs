@@ -39,6 +39,8 @@ pub(crate) struct Store {
     pub(crate) remote: BTreeMap<String, FakeImage>,
     /// Whether instances get addresses when they start.
     pub(crate) addressless: bool,
+    /// Whether it answers as Incus 6.0, where that differs from LXD 5.0.
+    pub(crate) incus: bool,
     /// Whether it has the `zstd` program.
     pub(crate) without_zstd: bool,
 }
@@ -109,6 +111,13 @@ impl FakeLxd {
         self.store().addressless = true;
     }
 
+    /// Answers as Incus 6.0 where that differs from LXD 5.0: an operation that ended badly is told as an error.
+    pub fn incus() -> Self {
+        let fake = Self::default();
+        fake.store().incus = true;
+        fake
+    }
+
     /// The server has no `zstd` program.
     pub fn without_zstd(&self) {
         self.store().without_zstd = true;
@@ -145,7 +154,10 @@ impl FakeLxd {
         let segments = asked.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let answer = match (asked.method.as_str(), segments.as_slice()) {
-            ("GET", ["1.0", "operations", id, "wait"]) => self.operations.wait(id, asked.query("timeout")).await,
+            ("GET", ["1.0", "operations", id, "wait"]) => {
+                let operation = self.operations.wait(id, asked.query("timeout")).await;
+                if self.store().incus { operation.or_late() } else { operation }
+            }
             ("GET", ["1.0", "operations", id]) => self.operations.wait(id, Some("0")).await,
             ("POST", ["1.0", "instances", name, "exec"]) => self.prepare_exec(name, asked),
             (method, ["1.0", rest @ ..]) => self.store().answer(method, rest, asked),
@@ -158,7 +170,7 @@ impl FakeLxd {
 impl Store {
     fn answer(&mut self, method: &str, path: &[&str], asked: &Asked) -> Answer {
         match path {
-            [] if method == "GET" => Answer::Sync(answer::server()),
+            [] if method == "GET" => Answer::tagged(answer::server()),
             ["instances", rest @ ..] => self.instances(method, rest, asked),
             ["images", rest @ ..] => self.images(method, rest, asked),
             ["profiles"] if method == "GET" => Answer::Sync(self.profiles.values().cloned().collect()),
@@ -167,7 +179,7 @@ impl Store {
                 profile["used_by"] = json!([]);
                 let name = profile["name"].as_str().unwrap_or_default().to_owned();
                 self.profiles.insert(name, profile);
-                Answer::Sync(Value::Null)
+                Answer::Created
             }
             ["networks"] if method == "GET" => Answer::Sync(answer::networks()),
             ["storage-pools"] if method == "GET" => Answer::Sync(answer::pools()),

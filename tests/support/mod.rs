@@ -8,3 +8,4 @@ pub mod fake_consul;
 pub mod fake_lxd;
 pub mod faulty;
 pub mod recorder;
+pub mod work;

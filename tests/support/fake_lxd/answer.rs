@@ -2,6 +2,7 @@
 
 use ryo::http::Response;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::exec::Operations;
 use crate::support::exchange::response;
@@ -15,17 +16,37 @@ pub(super) enum Answer {
     Sync(Value),
     /// A value with its tag.
     Tagged(Value, String),
+    /// Something was made.
+    Created,
     /// An operation that has ended already: what it was, and how it ended.
     Ended(&'static str, Result<Value, String>),
     /// An operation that was started: its id.
     Started(String),
     /// A refusal.
     Error(u16, String),
+    /// A refusal after the answer had begun.
+    Late(u16, String),
     /// Something that is not JSON.
     Raw(Vec<(String, String)>, Vec<u8>),
 }
 
 impl Answer {
+    /// A value whose tag is made from all of it.
+    pub(super) fn tagged(value: Value) -> Self {
+        let tag = format!("\"{}\"", hex::encode(Sha256::digest(value.to_string())));
+        Self::Tagged(value, tag)
+    }
+
+    /// Tells a bad or late end of an operation as Incus does: by an error whose status is that of success.
+    pub(super) fn or_late(self) -> Self {
+        let Self::Sync(operation) = &self else { return self };
+        match operation["status_code"].as_u64() {
+            Some(400) => Self::Late(400, operation["err"].as_str().unwrap_or_default().to_owned()),
+            Some(103) => Self::Late(500, "context deadline exceeded".to_owned()),
+            _ => self,
+        }
+    }
+
     pub(super) fn missing(text: &str) -> Self {
         Self::Error(404, text.to_owned())
     }
@@ -38,19 +59,21 @@ impl Answer {
         match self {
             Self::Sync(value) => framed(200, vec![], &sync(&value)),
             Self::Tagged(value, etag) => framed(200, vec![("etag".to_owned(), etag)], &sync(&value)),
+            Self::Created => framed(201, vec![], &sync(&Value::Null)),
             Self::Ended(what, result) => started(&operations.ended(what, result)),
             Self::Started(id) => started(&operations.describe(&id)),
-            Self::Error(status, error) => framed(
-                status,
-                vec![],
-                &json!({
-                    "type": "error", "status": "", "status_code": 0, "operation": "", "error_code": status,
-                    "error": error, "metadata": null,
-                }),
-            ),
+            Self::Error(status, error) => framed(status, vec![], &refusal(status, &error)),
+            Self::Late(status, error) => framed(200, vec![], &refusal(status, &error)),
             Self::Raw(headers, body) => response(200, headers, body),
         }
     }
+}
+
+fn refusal(status: u16, error: &str) -> Value {
+    json!({
+        "type": "error", "status": "", "status_code": 0, "operation": "", "error_code": status, "error": error,
+        "metadata": null,
+    })
 }
 
 fn sync(metadata: &Value) -> Value {

@@ -57,7 +57,7 @@ impl Store {
             ("POST", ["aliases"]) => self.new_alias(&asked.json()),
             (_, ["aliases", name]) => self.alias(method, name, &asked.json()),
             (_, [fingerprint]) if !self.images.contains_key(*fingerprint) => Answer::missing("Image not found"),
-            ("GET", [fingerprint]) => Answer::Sync(self.image_json(fingerprint)),
+            ("GET", [fingerprint]) => Answer::tagged(self.image_json(fingerprint)),
             ("PATCH", [fingerprint]) => {
                 let more: BTreeMap<String, String> =
                     serde_json::from_value(asked.json()["properties"].clone()).unwrap_or_default();
@@ -122,15 +122,15 @@ impl Store {
             return Answer::Ended("Downloading image", Err("Image with same fingerprint already exists".to_owned()));
         }
         self.images.insert(content.clone(), image);
-        Answer::Ended("Downloading image", Ok(json!({ "fingerprint": content, "size": asked.body.len() })))
+        Answer::Ended("Downloading image", Ok(json!({ "fingerprint": content, "size": asked.body.len().to_string() })))
     }
 
     fn published(&mut self, body: &Value) -> Answer {
-        let what = "Publishing instance";
+        let what = "Downloading image";
         let name = body["source"]["name"].as_str().unwrap_or_default();
         let Some(instance) = self.instances.get(name) else { return Answer::missing("Instance not found") };
         if instance.running {
-            return Answer::bad("Instance is running");
+            return Answer::Ended(what, Err("Cannot export a running instance as an image".to_owned()));
         }
         if self.without_zstd && body["compression_algorithm"] == "zstd" {
             let error = "exec: \"zstd\": executable file not found in $PATH";
@@ -144,14 +144,14 @@ impl Store {
         let content = digest(format!("{base} {files:?} {properties:?}").as_bytes());
         let size = 1000 + files.values().map(|file| file.content.len()).sum::<usize>();
         let fingerprint = self.keep(FakeImage { properties, files, content, size, origin: None });
-        Answer::Ended(what, Ok(json!({ "fingerprint": fingerprint, "size": size })))
+        Answer::Ended(what, Ok(json!({ "fingerprint": fingerprint, "size": size.to_string() })))
     }
 
     fn pulled(&mut self, source: &Value) -> Answer {
         match self.fetch(source) {
             Ok(fingerprint) => {
                 let size = self.images[&fingerprint].size;
-                Answer::Ended("Downloading image", Ok(json!({ "fingerprint": fingerprint, "size": size })))
+                Answer::Ended("Downloading image", Ok(json!({ "fingerprint": fingerprint, "size": size.to_string() })))
             }
             Err(error) => Answer::Ended("Downloading image", Err(error)),
         }
@@ -178,7 +178,7 @@ impl Store {
             return Answer::missing("Image not found");
         }
         self.aliases.insert(word("name"), (word("target"), word("description")));
-        Answer::Sync(Value::Null)
+        Answer::Created
     }
 
     fn alias(&mut self, method: &str, name: &str, body: &Value) -> Answer {
@@ -187,9 +187,9 @@ impl Store {
         };
         let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         match method {
-            "GET" => {
-                Answer::Sync(json!({ "description": description, "target": target, "name": name, "type": "container" }))
-            }
+            "GET" => Answer::tagged(
+                json!({ "description": description, "target": target, "name": name, "type": "container" }),
+            ),
             "PUT" if !self.images.contains_key(&word("target")) => Answer::missing("Image not found"),
             "PUT" => {
                 self.aliases.insert(name.to_owned(), (word("target"), word("description")));

@@ -84,6 +84,9 @@ impl Store {
             }
             ("GET", [name, "state"]) => Answer::Sync(state_json(&self.instances[*name])),
             ("PUT", [name, "state"]) => self.change_state(name, &asked.json()),
+            ("GET", [name, "console"]) if !self.incus && self.instances[*name].console.is_empty() => {
+                Answer::Error(500, "open : no such file or directory".to_owned())
+            }
             ("GET", [name, "console"]) => {
                 let kind = ("content-type".to_owned(), "application/octet-stream".to_owned());
                 Answer::Raw(vec![kind], self.instances[*name].console.clone().into_bytes())
@@ -107,8 +110,10 @@ impl Store {
             _ => None,
         };
         let Some(fingerprint) = found else {
-            let what = if source["alias"].is_string() { "Image alias" } else { "Image" };
-            return Answer::Error(404, format!("{what} not found"));
+            if source["alias"].is_string() && !self.incus {
+                return Answer::missing("Image alias not found");
+            }
+            return Answer::Ended(what, Err("Image not provided for instance creation".to_owned()));
         };
         if self.instances.contains_key(&name) {
             let error = "Failed creating instance record: Add instance info to the database: \
@@ -161,7 +166,7 @@ impl Store {
     fn rename(&mut self, name: &str, body: &Value) -> Answer {
         let to = body["name"].as_str().unwrap_or_default().to_owned();
         if self.instances[name].running {
-            return Answer::Ended("Renaming instance", Err("Renaming of running instance not allowed".to_owned()));
+            return Answer::Ended("Renaming instance", Err("Renaming of running container not allowed".to_owned()));
         }
         if self.instances.contains_key(&to) {
             return Answer::Error(409, format!("Name \"{to}\" already in use"));
@@ -215,7 +220,7 @@ impl Store {
             "{:?} {:?} {:?} {} {}",
             instance.config, instance.devices, instance.profiles, instance.ephemeral, instance.description
         );
-        hex::encode(Sha256::digest(all))
+        format!("\"{}\"", hex::encode(Sha256::digest(all)))
     }
 
     fn instance_json(&self, name: &str) -> Value {
@@ -279,6 +284,7 @@ fn pulled(file: &FakeFile) -> Answer {
         header("gid", file.gid.to_string()),
         header("mode", format!("{:04o}", file.mode)),
         header("type", kind.to_owned()),
+        header("modified", "2026-01-01 00:00:00 +0000 UTC".to_owned()),
     ];
     if file.directory {
         return Answer::Sync(json!([]));

@@ -54,6 +54,7 @@ pub async fn replay(recording: &str, fake: &dyn Http) -> Vec<String> {
         }
         let answer = fake.send(request(exchange, method, path, &known)).await.unwrap();
         let status = answer.status;
+        let headers: Value = answer.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let body = answer.bytes(1 << 20).await.unwrap();
         let got = serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
         if exchange["status"] != json!(status) {
@@ -61,6 +62,11 @@ pub async fn replay(recording: &str, fake: &dyn Http) -> Vec<String> {
             continue;
         }
         let mut shape = Shape { known: &mut known, differences: vec![] };
+        for (name, value) in exchange["headers"].as_object().into_iter().flatten() {
+            // Incus calls them by its own name.
+            let other = name.replace("x-incus-", "x-lxd-");
+            shape.compare(value, &headers[other.as_str()], name);
+        }
         shape.compare(&exchange["answer"], &got, "");
         differences.extend(shape.differences.into_iter().map(|difference| format!("{line}: {difference}")));
     }
@@ -77,10 +83,6 @@ fn request(exchange: &Value, method: &str, path: &str, known: &BTreeMap<String, 
     let mut request = Request::new(Method::from_bytes(method.as_bytes()).unwrap(), path, body);
     for (name, value) in exchange["sent"].as_object().into_iter().flatten() {
         request.headers.push((name.clone(), bound(value.as_str().unwrap(), known)));
-    }
-    // Tags are the server's own; the one that was just read is meant.
-    if let Some((_, tag)) = request.headers.iter_mut().find(|(name, value)| name == "If-Match" && value != "stale") {
-        tag.clone_from(&known.get("etag").cloned().unwrap_or_default());
     }
     request
 }
@@ -139,22 +141,25 @@ impl Shape<'_> {
     }
 
     fn text(&mut self, recorded: &str, got: &Value, at: &str) {
-        let is_token = recorded.starts_with("<id-") && recorded.ends_with('>');
         match got {
-            Value::String(text) if is_token => {
-                self.known.insert(recorded.to_owned(), text.clone());
-            }
-            Value::Number(number) if is_token => {
-                self.known.insert(recorded.to_owned(), number.to_string());
-            }
-            Value::String(text) if matches!(at, ".error" | ".metadata.err") => {
+            Value::String(text) => {
+                self.bind(recorded, text);
                 let wanted = bound(recorded, self.known);
-                if *text != wanted {
+                if matches!(at, ".error" | ".metadata.err") && *text != wanted {
                     self.differences.push(format!("{at} is `{text}` instead of `{wanted}`"));
                 }
             }
-            Value::String(_) => (),
+            Value::Number(number) if recorded.starts_with("<id-") => self.bind(recorded, &number.to_string()),
             other => self.differences.push(format!("{at} is {other} instead of `{recorded}`")),
+        }
+    }
+
+    /// Notes what stands here for the token of the recording, if there is one.
+    fn bind(&mut self, recorded: &str, got: &str) {
+        let Some((before, rest)) = recorded.split_once("<id-") else { return };
+        let Some((number, after)) = rest.split_once('>') else { return };
+        if let Some(value) = got.strip_prefix(before).and_then(|got| got.strip_suffix(after)) {
+            self.known.insert(format!("<id-{number}>"), value.to_owned());
         }
     }
 }

@@ -37,6 +37,9 @@ fn clean_map(map: &mut Map<String, Value>, tokens: &mut Tokens) {
     let old = std::mem::take(map);
     for (key, mut value) in old {
         match key.as_str() {
+            // How far it got is told or not, as it happens.
+            "progress" => continue,
+            key if key.ends_with("_progress") => continue,
             "created_at" | "updated_at" | "last_used_at" | "uploaded_at" => value = json!("<time>"),
             "certificate" | "server_name" | "kernel_version" if value.is_string() => value = json!(format!("<{key}>")),
             "addresses" if value.as_array().is_some_and(|list| list.iter().all(Value::is_string)) => value = json!([]),
@@ -44,7 +47,8 @@ fn clean_map(map: &mut Map<String, Value>, tokens: &mut Tokens) {
                 value = json!(0);
             }
             key if value.is_number() && (key.starts_with("bytes_") || key.starts_with("packets_")) => value = json!(0),
-            "CreateIndex" | "ModifyIndex" | "Index" if value.as_u64() != Some(0) => value = tokens.number(&value),
+            "size" if value.is_string() => value = json!("<size>"),
+            "CreateIndex" | "ModifyIndex" | "Index" if value.as_u64() > Some(1) => value = tokens.number(&value),
             key if key.starts_with("volatile.") && key != "volatile.base_image" => value = json!("<volatile>"),
             "hwaddr" | "host_name" if value.as_str() != Some("") => value = json!(format!("<{key}>")),
             _ => clean(&mut value, tokens),
@@ -64,7 +68,7 @@ impl Tokens {
         let id = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
         // Digests, times inside texts, addresses that a server hands out, and interface numbers.
         let pattern = format!(
-            r"{id}|\b[0-9a-f]{{64}}\b|\d{{4}}-\d\d-\d\dT[0-9:.]+Z|fe80::[0-9a-f:]+|10\.\d+\.\d+\.\d+|fd[0-9a-f]{{2}}:[0-9a-f:]+|/var/tmp/[a-z0-9/-]+"
+            r"{id}|\b[0-9a-f]{{64}}\b|\d{{4}}-\d\d-\d\d[ T][0-9:.]+( \+0000 UTC|Z)|fe80::[0-9a-f:]+|10\.\d+\.\d+\.\d+|fd[0-9a-f]{{2}}:[0-9a-f:]+|/var/tmp/[a-z0-9/-]+"
         );
         Self { names: names.to_vec(), volatile: Regex::new(&pattern).unwrap(), known: BTreeMap::new() }
     }

@@ -1,0 +1,92 @@
+//! What commands that change a host have in common: they show, ask, carry out and remember.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::cli::{Common, interrupt};
+use crate::event::Events;
+use crate::failure::Failure;
+use crate::flow::world::World;
+use crate::flow::{apply, journal};
+use crate::plan::Plan;
+use crate::ui::{self, Ui};
+
+/// Where a command shows what happens, and how it hears that it should stop.
+pub struct Shown {
+    /// The screen.
+    pub ui: Ui,
+    /// Events that are emitted here are shown there.
+    pub events: Events,
+    /// True once a person wants it to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Shown {
+    /// Opens the screen and listens to Ctrl-C.
+    pub fn new(common: &Common) -> Self {
+        let (ui, events) = Ui::new(common.format());
+        let stop = interrupt::listen(&ui);
+        Self { ui, events, stop }
+    }
+
+    /// Closes the screen.
+    ///
+    /// # Errors
+    ///
+    /// What the command ended with.
+    pub fn end(self, ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        if let Err(failure) = &ended {
+            self.ui.failed(failure);
+        }
+        // What cannot be written any more can be told to nobody.
+        let _ = self.ui.finish();
+        ended
+    }
+
+    /// Asks whether the plan that was shown is to be carried out.
+    ///
+    /// # Errors
+    ///
+    /// There is nobody to ask.
+    pub fn agreed(&self, yes: bool) -> Result<bool, Failure> {
+        let agreed = yes || self.ui.pause(|| ui::confirm("Carry this out?", ui::Default::No, "--yes"))?;
+        if !agreed {
+            self.ui.talk("nothing was done");
+        }
+        Ok(agreed)
+    }
+}
+
+/// Carries a plan out and enters it in the journals.
+///
+/// # Errors
+///
+/// A step failed, or a person interrupted it.
+pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<(), Failure> {
+    let began = Instant::now();
+    let ended = apply::apply(world, plan, &shown.events, &shown.stop).await;
+    let result = ended.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
+    let line = journal::line(&journal::who(), plan, began.elapsed(), &result);
+    // The journal is for people who look back; what was done is done without it.
+    if let Err(error) = world.agent.journal(&line.to_string()).await {
+        shown.events.warn(format!("the journal on the host was not written: {error}"));
+    }
+    if let Err(error) = journal::append(&home(), &line) {
+        shown.events.warn(format!("the journal of this computer was not written: {error}"));
+    }
+    Ok(ended?)
+}
+
+/// Says how it ended.
+pub fn settled(plan: &Plan, shown: &Shown) {
+    let text = if plan.steps.is_empty() { plan.text() } else { format!("{}: done", plan.title) };
+    shown.ui.result(&json!({ "plan": plan.title, "steps": plan.steps.len() }), text.trim_end());
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}

@@ -1,0 +1,268 @@
+//! What to do about an error: who can mend it, and how. One function for each kind of error, exhaustive.
+
+use std::error::Error as StdError;
+use std::io;
+
+use crate::failure::{Failure, Kind};
+use crate::flow::{apply, image, instance, look, session, unit};
+use crate::http::HttpError;
+use crate::machine::Lost;
+use crate::{agent, consul, git, lxd, playbook, ssh, ui};
+
+/// Who can mend an error, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Who.
+    pub kind: Kind,
+    /// How, most likely first.
+    pub hints: Vec<String>,
+}
+
+impl Advice {
+    fn world() -> Self {
+        Self { kind: Kind::World, hints: vec![] }
+    }
+
+    fn of(kind: Kind, hint: &str) -> Self {
+        Self { kind, hints: vec![hint.to_owned()] }
+    }
+}
+
+/// The hint of every flow that stopped in the middle.
+const AGAIN: &str = "run the same command again: what is done is found done";
+
+impl Failure {
+    fn advised(error: impl StdError + Send + Sync + 'static, advice: Advice) -> Self {
+        Self { kind: advice.kind, error: Box::new(error), hints: advice.hints }
+    }
+}
+
+impl From<ssh::Error> for Failure {
+    fn from(error: ssh::Error) -> Self {
+        let advice = ssh(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<lxd::Error> for Failure {
+    fn from(error: lxd::Error) -> Self {
+        let advice = lxd(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<agent::Error> for Failure {
+    fn from(error: agent::Error) -> Self {
+        let advice = agent(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<Lost> for Failure {
+    fn from(error: Lost) -> Self {
+        Self::advised(error, Advice::world())
+    }
+}
+
+impl From<playbook::Error> for Failure {
+    fn from(error: playbook::Error) -> Self {
+        let advice = playbook(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<look::Error> for Failure {
+    fn from(error: look::Error) -> Self {
+        let advice = match &error {
+            look::Error::Lxd(error) => lxd(error),
+            look::Error::Consul(error) => consul(error),
+            look::Error::Agent(error) => agent(error),
+            look::Error::Playbook(error) => playbook(error),
+            look::Error::Index { key, .. } => {
+                Advice::of(Kind::World, &format!("remove the key `{key}`: it is made anew by the next deployment"))
+            }
+        };
+        Self::advised(error, advice)
+    }
+}
+
+impl From<session::Error> for Failure {
+    fn from(error: session::Error) -> Self {
+        match error {
+            session::Error::Look(error) => error.into(),
+            session::Error::Unit(error) => error.into(),
+        }
+    }
+}
+
+impl From<unit::Error> for Failure {
+    fn from(error: unit::Error) -> Self {
+        let advice = match &error {
+            unit::Error::Problems(_) => Advice { kind: Kind::Request, hints: vec![] },
+            unit::Error::Image(error) => lxd(error),
+            unit::Error::Inputs(_) => Advice::world(),
+        };
+        Self::advised(error, advice)
+    }
+}
+
+impl From<ui::Error> for Failure {
+    fn from(error: ui::Error) -> Self {
+        let advice = match &error {
+            ui::Error::NoTerminal { flag, .. } => Advice::of(Kind::Request, &format!("give `{flag}`")),
+            ui::Error::Interrupted { .. } => Advice { kind: Kind::Interrupted, hints: vec![] },
+            ui::Error::Terminal { .. } => Advice::world(),
+        };
+        Self::advised(error, advice)
+    }
+}
+
+impl From<git::Error> for Failure {
+    fn from(error: git::Error) -> Self {
+        Self::advised(error, Advice::of(Kind::World, "give `--no-pull` to deploy what is checked out"))
+    }
+}
+
+impl From<apply::Stopped> for Failure {
+    fn from(stopped: apply::Stopped) -> Self {
+        let mut advice = match &stopped {
+            apply::Stopped::Failed { source, .. } => step(source),
+            apply::Stopped::Interrupted { .. } => Advice { kind: Kind::Interrupted, hints: vec![] },
+        };
+        advice.hints.push(AGAIN.to_owned());
+        Self::advised(stopped, advice)
+    }
+}
+
+fn step(error: &apply::Error) -> Advice {
+    match error {
+        apply::Error::Lxd(error) => lxd(error),
+        apply::Error::Instance(error) => instance(error),
+        apply::Error::Image(error) => image(error),
+        apply::Error::Consul(error) => consul(error),
+        apply::Error::Playbook(error) => playbook(error),
+        apply::Error::Agent(error) => agent(error),
+        apply::Error::Record(_) => Advice::world(),
+    }
+}
+
+fn instance(error: &instance::Error) -> Advice {
+    match error {
+        instance::Error::Lxd(error) => lxd(error),
+        instance::Error::Gone { .. } => Advice::world(),
+        instance::Error::Unhealthy { source, .. } => lxd(source),
+        instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },
+    }
+}
+
+fn image(error: &image::Error) -> Advice {
+    match error {
+        image::Error::Lxd(error) => lxd(error),
+        image::Error::Instance(error) => instance(error),
+        image::Error::Provision { source, .. } => playbook(source),
+        image::Error::Lost(_) | image::Error::Inputs(_) | image::Error::Clean { .. } => Advice::world(),
+    }
+}
+
+fn lxd(error: &lxd::Error) -> Advice {
+    match error {
+        lxd::Error::Http(error) => http(
+            error,
+            "start LXD or Incus on the host",
+            "add the account to the group of LXD or Incus on the host (`lxd`, `incus-admin`)",
+        ),
+        lxd::Error::Untrusted { .. } => {
+            Advice::of(Kind::Identity, "add this client's certificate to the trust store of the server")
+        }
+        lxd::Error::NoImage { name } => Advice::of(
+            Kind::World,
+            &format!(
+                "import an image under this name, or name another one under `images:` in the settings: `{name}: …`"
+            ),
+        ),
+        lxd::Error::Failed { reason, .. } if reason.contains("no space left") => {
+            Advice::of(Kind::World, "make room on the storage pool: `ryo image prune` removes images that nothing uses")
+        }
+        lxd::Error::CloudInit { instance, .. } => {
+            Advice::of(Kind::World, &format!("its log is /var/log/cloud-init-output.log in instance `{instance}`"))
+        }
+        _ => Advice::world(),
+    }
+}
+
+fn http(error: &HttpError, start: &str, permit: &str) -> Advice {
+    match error {
+        HttpError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Advice::of(Kind::World, permit)
+        }
+        HttpError::Unreachable { .. } => Advice::of(Kind::World, start),
+        HttpError::Cut { .. } => Advice::world(),
+    }
+}
+
+fn consul(error: &consul::Error) -> Advice {
+    match error {
+        consul::Error::Http(error) => {
+            http(error, "start Consul on the host, or say under `hosts:` in the settings where it is", "")
+        }
+        consul::Error::NoLeader { .. } => Advice::of(Kind::World, "wait until the Consul server is ready"),
+        _ => Advice::world(),
+    }
+}
+
+fn agent(error: &agent::Error) -> Advice {
+    match error {
+        agent::Error::Held { .. } => Advice::of(Kind::Locked, "wait until it has ended"),
+        agent::Error::Become { .. } | agent::Error::Password { .. } => {
+            Advice::of(Kind::Identity, "allow the account to use sudo without a password, or give its password")
+        }
+        _ => Advice::world(),
+    }
+}
+
+fn playbook(error: &playbook::Error) -> Advice {
+    match error {
+        playbook::Error::Problems(_) => Advice { kind: Kind::Request, hints: vec![] },
+        playbook::Error::Unreachable { source, .. } => unreachable(source.as_ref()),
+        playbook::Error::Failed { .. } => Advice::world(),
+        playbook::Error::Stopped { .. } => Advice { kind: Kind::Interrupted, hints: vec![] },
+    }
+}
+
+/// What a carrier said, if it is one of ours.
+fn unreachable(error: &(dyn StdError + Send + Sync + 'static)) -> Advice {
+    if let Some(error) = error.downcast_ref::<ssh::Error>() {
+        ssh(error)
+    } else if let Some(error) = error.downcast_ref::<agent::Error>() {
+        agent(error)
+    } else {
+        Advice::world()
+    }
+}
+
+fn ssh(error: &ssh::Error) -> Advice {
+    match error {
+        ssh::Error::Unreachable { .. } => {
+            Advice::of(Kind::World, "check that the host is up, and the address and port in its configuration")
+        }
+        ssh::Error::Refused { .. } => {
+            Advice::of(Kind::Identity, "check the account, the key and the password in the configuration")
+        }
+        ssh::Error::HostKeyChanged { file, line, .. } => Advice::of(
+            Kind::Identity,
+            &format!("if the host was set up anew, remove line {line} of {} and connect again", file.display()),
+        ),
+        ssh::Error::HostKeyUnknown { fingerprint, .. } => {
+            Advice::of(Kind::Identity, &format!("if this is the right host, give `--host-key {fingerprint}`"))
+        }
+        ssh::Error::HostKeyRevoked { .. } | ssh::Error::HostKeyNotPinned { .. } => {
+            Advice { kind: Kind::Identity, hints: vec![] }
+        }
+        ssh::Error::Key { .. } => Advice { kind: Kind::Identity, hints: vec![] },
+        ssh::Error::KeyEncrypted { .. } => Advice::of(
+            Kind::Identity,
+            "add it to an SSH agent, or run this on a terminal to be asked for the passphrase",
+        ),
+        _ => Advice::world(),
+    }
+}

@@ -1,0 +1,123 @@
+//! Carries a plan out, step by step.
+
+use std::time::Instant;
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::event::{Event, Events};
+use crate::flow::progress::Progress;
+use crate::flow::world::World;
+use crate::flow::{host_setup, image, instance, keys};
+use crate::plan::{Action, Plan, Step};
+use crate::{agent, consul, lxd, playbook, project};
+
+/// What can go wrong in a step.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// LXD or Incus.
+    #[error(transparent)]
+    Lxd(#[from] lxd::Error),
+    /// An instance.
+    #[error(transparent)]
+    Instance(#[from] instance::Error),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// Consul.
+    #[error(transparent)]
+    Consul(#[from] consul::Error),
+    /// A playbook.
+    #[error(transparent)]
+    Playbook(#[from] playbook::Error),
+    /// The agent on the host.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// The lists of what is deployed.
+    #[error(transparent)]
+    Record(#[from] project::deployed::Error),
+}
+
+/// A plan that was not carried out to its end.
+#[derive(Debug, Error)]
+pub enum Stopped {
+    /// A step failed.
+    #[error("step {number} of {total} failed: {title}")]
+    Failed {
+        /// The step, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+        /// What a person reads.
+        title: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A person asked to stop.
+    #[error("stopped after step {done} of {total}")]
+    Interrupted {
+        /// Steps that were carried out.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
+}
+
+/// Carries `plan` out. Every step that has begun is carried to its end or has failed.
+///
+/// # Errors
+///
+/// See [`Stopped`]. Running the same command again goes on from there.
+pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Receiver<bool>) -> Result<(), Stopped> {
+    let total = plan.steps.len();
+    for (number, step) in (1..).zip(&plan.steps) {
+        if *stop.borrow() {
+            return Err(Stopped::Interrupted { done: number - 1, total });
+        }
+        let title = step.to_string();
+        events.emit(Event::StepStarted { number, total, title: title.clone() });
+        let began = Instant::now();
+        let progress = Progress { events: events.clone(), number };
+        let ended = run(world, step, &progress, stop).await;
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match ended {
+            Ok(()) => events.emit(Event::StepDone { number, title, took }),
+            Err(Error::Playbook(playbook::Error::Stopped { .. })) => {
+                return Err(Stopped::Interrupted { done: number - 1, total });
+            }
+            Err(source) => {
+                events.emit(Event::StepFailed { number, title: title.clone(), took });
+                return Err(Stopped::Failed { number, total, title, source: Box::new(source) });
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Receiver<bool>) -> Result<(), Error> {
+    let events = &progress.events;
+    match &step.action {
+        Action::RemoveBuild(name) | Action::RemoveUnfinished(name) | Action::RemoveInstance(name) => {
+            Ok(instance::remove(world, name).await?)
+        }
+        Action::PutBack(name) => Ok(instance::put_back(world, name, events).await?),
+        Action::HostSetup { playbook, inputs, .. } => {
+            host_setup::run(world, &step.owner, playbook, inputs, events, stop.clone()).await
+        }
+        Action::BuildImage { spec, .. } => Ok(image::build(world, spec, progress, stop.clone()).await.map(drop)?),
+        Action::RemoveImage { fingerprint, .. } => Ok(world.lxd.delete_image(fingerprint).await?),
+        Action::TagImage { alias, fingerprint } => Ok(world.lxd.set_alias(alias, fingerprint, "").await?),
+        Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
+        Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
+        Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),
+        Action::StartInstance(spec) => Ok(instance::start(world, &spec.instance.name, events).await?),
+        Action::SettleInstance(spec) => Ok(instance::settle(world, spec, events).await?),
+        Action::StopInstance(name) => Ok(world.lxd.stop(name, world.limits.stop).await?),
+        Action::Keys { server, set, delete, owned } => {
+            Ok(keys::apply(&(world.consul)(server), &step.owner, set, delete, owned).await?)
+        }
+        Action::Record { kind } => {
+            Ok(project::deployed::add(&world.working_directory, *kind, &world.host, &step.owner)?)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Host-setup playbooks of modules and projects: run on the host, and remembered there.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::agent;
+use crate::agent::client::Attributes;
+use crate::event::Events;
+use crate::flow::world::World;
+use crate::module::Mode;
+use crate::playbook::{self, Diffs, Source};
+
+/// Returns the digest of the inputs that the owner's playbook ran with last, if it did.
+pub async fn recorded(world: &World, owner: &str) -> Result<Option<String>, agent::Error> {
+    let content = world.agent.read(&place(world, owner)).await?;
+    Ok(content.map(|content| String::from_utf8_lossy(&content).trim().to_owned()))
+}
+
+/// Where it is remembered. Several hosts of ours may share one machine.
+fn place(world: &World, owner: &str) -> String {
+    format!("{}/{}/{owner}/host-setup", world.state, world.host)
+}
+
+/// Returns the request that runs `playbook` on the host.
+pub fn request(world: &World, playbook: &Path, mode: Mode, stop: watch::Receiver<bool>) -> playbook::Request {
+    playbook::Request {
+        playbook: playbook.to_owned(),
+        inventory: vec![Source::File(world.inventory.clone())],
+        extra_vars: Map::from_iter([("host_id".to_owned(), Value::from(world.host.clone()))]),
+        mode,
+        diffs: Diffs::Hidden,
+        limit: None,
+        forks: 1,
+        become_password: None,
+        user: None,
+        key: None,
+        stop,
+    }
+}
+
+/// Runs the playbook and remembers that it has.
+pub async fn run(
+    world: &World,
+    owner: &str,
+    playbook: &Path,
+    inputs: &str,
+    events: &Events,
+    stop: watch::Receiver<bool>,
+) -> Result<(), crate::flow::apply::Error> {
+    playbook::run(request(world, playbook, Mode::Apply, stop), world.connect.clone(), events).await?;
+    let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
+    world.agent.write(&place(world, owner), inputs.as_bytes(), &attributes).await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! One image: a build instance made from the base image, its playbooks run, published, named.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::Rng as _;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::container::Container;
+use crate::flow::names;
+use crate::flow::progress::Progress;
+use crate::flow::world::World;
+use crate::flow::{found, inputs, instance};
+use crate::lxd::image::Publish;
+use crate::lxd::instance::{ImageSource, NewInstance};
+use crate::lxd::model::{Config, Devices};
+use crate::lxd::{self, wait};
+use crate::machine::{self, Command, Lost, Machine};
+use crate::module::Mode;
+use crate::packer::Provisioner;
+use crate::plan::ImageSpec;
+use crate::playbook::connection::Connection;
+use crate::playbook::{self, Connect, Diffs, Source};
+
+/// An image could not be built. The build instance is gone, or the next plan removes it.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The server said so.
+    #[error(transparent)]
+    Lxd(#[from] lxd::Error),
+    /// The build instance did not come up.
+    #[error(transparent)]
+    Instance(#[from] instance::Error),
+    /// A playbook did not end well.
+    #[error("provisioning of image `{alias}` by `{}` failed", playbook.display())]
+    Provision {
+        /// The image.
+        alias: String,
+        /// The playbook.
+        playbook: PathBuf,
+        /// Why.
+        source: playbook::Error,
+    },
+    /// The build instance went away.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// What the image is made from cannot be read.
+    #[error(transparent)]
+    Inputs(#[from] inputs::Error),
+    /// The build instance could not be made ready to be published.
+    #[error("cannot clean the build instance of image `{alias}`: {said}")]
+    Clean {
+        /// The image.
+        alias: String,
+        /// What the command said.
+        said: String,
+    },
+}
+
+/// Builds the image and gives it its alias. Returns its fingerprint.
+///
+/// # Errors
+///
+/// After an error an image of that alias is still the one that was there before.
+pub async fn build(
+    world: &World,
+    spec: &ImageSpec,
+    progress: &Progress,
+    stop: watch::Receiver<bool>,
+) -> Result<String, Error> {
+    let name = format!("ryo-build-{:08x}", rand::rng().next_u32());
+    let built = in_instance(world, spec, &name, progress, stop).await;
+    let removed = instance::remove(world, &name).await;
+    let fingerprint = built?;
+    removed?;
+    Ok(fingerprint)
+}
+
+async fn in_instance(
+    world: &World,
+    spec: &ImageSpec,
+    name: &str,
+    progress: &Progress,
+    stop: watch::Receiver<bool>,
+) -> Result<String, Error> {
+    progress.say(format!("making build instance {name}"));
+    world.lxd.create(&build_instance(world, spec, name).await?).await?;
+    world.lxd.start(name).await?;
+    progress.say("waiting for the build instance");
+    up(world, name).await?;
+    let machine: Arc<dyn Machine> =
+        Arc::new(Container::new(world.lxd.clone(), name, format!("build instance {name} on {}", world.host)));
+    for provisioner in &spec.build.provisioners {
+        progress.say(format!("running {}", provisioner.playbook.display()));
+        provision(world, spec, provisioner, &machine, progress, stop.clone()).await?;
+    }
+    clean(spec, machine.as_ref()).await?;
+    progress.say("stopping the build instance");
+    world.lxd.stop(name, world.limits.stop).await?;
+    publish(world, spec, name, progress).await
+}
+
+async fn up(world: &World, name: &str) -> Result<(), Error> {
+    wait::address(&world.lxd, name, world.limits.address).await?;
+    wait::cloud_init(&world.lxd, name, world.limits.cloud_init).await?;
+    Ok(())
+}
+
+async fn build_instance(world: &World, spec: &ImageSpec, name: &str) -> Result<NewInstance, Error> {
+    let fingerprint = names::ensure(world, &spec.build.image).await?;
+    let mut config: Config = spec.build.launch_config.clone();
+    config.insert(found::BUILD.to_owned(), spec.build.alias.clone());
+    config.insert(found::OWNER.to_owned(), spec.owner.clone());
+    Ok(NewInstance {
+        name: name.to_owned(),
+        source: ImageSource::Fingerprint(fingerprint),
+        virtual_machine: false,
+        profiles: vec![spec.build.profile.clone().unwrap_or_else(|| "default".to_owned())],
+        config,
+        devices: Devices::new(),
+        ephemeral: false,
+        description: format!("builds {}", spec.build.alias),
+    })
+}
+
+async fn provision(
+    world: &World,
+    spec: &ImageSpec,
+    provisioner: &Provisioner,
+    machine: &Arc<dyn Machine>,
+    progress: &Progress,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let failed =
+        |source| Error::Provision { alias: spec.build.alias.clone(), playbook: provisioner.playbook.clone(), source };
+    let mut extra_vars = Map::new();
+    for text in &provisioner.extra_vars {
+        extra_vars
+            .extend(playbook::extra_vars(text).map_err(|problem| failed(playbook::Error::Problems(vec![problem])))?);
+    }
+    extra_vars.insert("packer_builder_type".to_owned(), Value::from("lxd"));
+    let request = playbook::Request {
+        playbook: provisioner.playbook.clone(),
+        inventory: vec![Source::File(provisioner.inventory.clone())],
+        extra_vars,
+        mode: Mode::Apply,
+        diffs: Diffs::Hidden,
+        limit: None,
+        forks: 1,
+        become_password: None,
+        user: None,
+        key: None,
+        stop,
+    };
+    let connect = into(machine.clone(), world.connect.clone());
+    playbook::run(request, connect, &progress.events).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Leads every connection to an instance to the build instance, whatever the inventory calls it.
+fn into(machine: Arc<dyn Machine>, other: Connect) -> Connect {
+    Arc::new(move |connection| match connection {
+        Connection::Lxd(_) | Connection::Incus(_) => {
+            let machine = machine.clone();
+            Box::pin(async move { Ok(machine) })
+        }
+        connection => other(connection),
+    })
+}
+
+/// Takes away what belongs to this one machine: the agent, and the machine's number, without which two instances of one
+/// image would ask for one address.
+async fn clean(spec: &ImageSpec, machine: &dyn Machine) -> Result<(), Error> {
+    let script = "rm -rf /var/lib/ryo && if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi";
+    let ended = machine::run(machine, &Command::new(["sh", "-c", script]), &[]).await?;
+    if ended.status == 0 {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+    Err(Error::Clean { alias: spec.build.alias.clone(), said })
+}
+
+async fn publish(world: &World, spec: &ImageSpec, name: &str, progress: &Progress) -> Result<String, Error> {
+    progress.say(format!("publishing {}", spec.build.alias));
+    let mut properties = spec.build.properties.clone();
+    properties.insert(found::INPUTS.to_owned(), spec.sources.after()?.digest());
+    properties.insert(found::IMAGE_OWNER.to_owned(), spec.owner.clone());
+    properties.insert(found::IMAGE_KIND.to_owned(), spec.build.alias_prefix.clone());
+    properties.insert(found::IMAGE_VERSION.to_owned(), spec.version.clone());
+    let meter = progress.clone();
+    let lxd = world.lxd.with_progress(move |report| {
+        if let Some(percent) = report.percent {
+            meter.percent("publishing", percent);
+        }
+    });
+    let fingerprint = lxd.publish(&Publish { instance: name.to_owned(), properties }).await?;
+    let description = spec.build.properties.get("description").map_or("", String::as_str);
+    world.lxd.set_alias(&spec.build.alias, &fingerprint, description).await?;
+    Ok(fingerprint)
+}

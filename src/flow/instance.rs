@@ -1,0 +1,311 @@
+//! What is done with instances: made, replaced, changed, put back, removed.
+//!
+//! A replacement makes the new instance stopped beside the old one, lets the old one give its devices and its name
+//! away, and removes it only when the new one is healthy. Every state in between is marked on the instances, so that
+//! the next plan knows what it sees (see [`crate::flow::found`]).
+
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::event::Events;
+use crate::flow::found;
+use crate::flow::names;
+use crate::flow::world::World;
+use crate::lxd::instance::{ImageSource, NewInstance};
+use crate::lxd::model::{Config, Devices, Instance, Settings};
+use crate::lxd::{self, wait};
+use crate::plan::{InstanceSpec, Restart, Update};
+
+/// Lines of the console that an error shows.
+const CONSOLE: usize = 15;
+
+/// Longest name of an instance: it is a host name.
+const LONGEST_NAME: usize = 63;
+
+/// Something went wrong with an instance.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The server said so.
+    #[error(transparent)]
+    Lxd(#[from] lxd::Error),
+    /// It is not there, and it was a moment ago.
+    #[error("instance `{name}` is gone")]
+    Gone {
+        /// Its name.
+        name: String,
+    },
+    /// It was started and did not come up.
+    #[error("instance `{name}` did not come up{}", console_text(.console))]
+    Unhealthy {
+        /// Its name.
+        name: String,
+        /// The last lines of its console.
+        console: Vec<String>,
+        /// What is missing.
+        source: lxd::Error,
+    },
+    /// The new one did not come up; the old one is back.
+    #[error("the new instance `{name}` did not come up, and the old one is back")]
+    SwappedBack {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<Error>,
+    },
+}
+
+fn console_text(lines: &[String]) -> String {
+    let mut text = String::new();
+    if !lines.is_empty() {
+        text.push_str("; its console ends with:");
+    }
+    for line in lines {
+        let _ = write!(text, "\n    {line}");
+    }
+    text
+}
+
+/// Makes an instance and starts it.
+pub async fn create(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
+    let new = new_instance(world, spec, &spec.instance.name).await?;
+    world.lxd.create(&new).await?;
+    if spec.instance.running {
+        start(world, &spec.instance.name, events).await?;
+    }
+    prove(world, &spec.instance.name).await
+}
+
+/// Starts an instance that is stopped and sees it come up.
+pub async fn start(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+    if !world.lxd.state(name).await?.is_running() {
+        world.lxd.start(name).await?;
+    }
+    match healthy(world, name, events).await {
+        Ok(()) => Ok(()),
+        Err(source) => {
+            let console = world.lxd.console_tail(name, CONSOLE).await.unwrap_or_default();
+            Err(Error::Unhealthy { name: name.to_owned(), console, source })
+        }
+    }
+}
+
+async fn healthy(world: &World, name: &str, events: &Events) -> Result<(), lxd::Error> {
+    wait::address(&world.lxd, name, world.limits.address).await?;
+    if let wait::CloudInit::Done { warnings } = wait::cloud_init(&world.lxd, name, world.limits.cloud_init).await? {
+        for warning in warnings {
+            events.warn(format!("cloud-init in instance `{name}`: {warning}"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes a new instance beside the old one and exchanges them.
+///
+/// # Errors
+///
+/// [`Error::SwappedBack`]: the old one serves again, with its name and devices. After any other error the marks on the
+/// instances say how far it went.
+pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
+    let name = &spec.instance.name;
+    let beside = derived(name, "-ryo-new");
+    let mut new = new_instance(world, spec, &beside).await?;
+    new.config.insert(found::REPLACES.to_owned(), name.clone());
+    new.devices.retain(|_, device| is_root(device));
+    world.lxd.create(&new).await?;
+    let old = set_aside(world, name).await?;
+    match take_over(world, spec, &beside, &old, events).await {
+        Ok(()) => settle_old(world, name).await,
+        Err(error) => {
+            put_back(world, name, events).await?;
+            Err(Error::SwappedBack { name: name.clone(), source: Box::new(error) })
+        }
+    }
+}
+
+/// Stops the instance `name` and lets it give away its devices and its name. Returns it as it was.
+async fn set_aside(world: &World, name: &str) -> Result<Instance, Error> {
+    let old = get(world, name).await?;
+    if old.is_running() {
+        world.lxd.stop(name, world.limits.stop).await?;
+    }
+    let devices = serde_json::to_string(&old.devices).unwrap_or_default();
+    change(world, name, |settings| {
+        settings.config.insert(found::REPLACED.to_owned(), name.to_owned());
+        settings.config.insert(found::DEVICES.to_owned(), devices.clone());
+        settings.devices.retain(|_, device| is_root(device));
+    })
+    .await?;
+    world.lxd.rename(name, &derived(name, "-ryo-old")).await?;
+    Ok(old)
+}
+
+/// Gives the new instance the name, the devices and the hardware addresses of the old one, and sees it come up.
+async fn take_over(
+    world: &World,
+    spec: &InstanceSpec,
+    beside: &str,
+    old: &Instance,
+    events: &Events,
+) -> Result<(), Error> {
+    let name = &spec.instance.name;
+    world.lxd.rename(beside, name).await?;
+    let addresses = hardware_addresses(&old.config, &spec.instance.devices);
+    change(world, name, |settings| {
+        settings.config.remove(found::REPLACES);
+        settings.config.extend(addresses.clone());
+        settings.devices.clone_from(&spec.instance.devices);
+    })
+    .await?;
+    if spec.instance.running {
+        start(world, name, events).await?;
+    }
+    prove(world, name).await
+}
+
+/// `volatile.<nic>.hwaddr` of the network devices that both have: a replaced instance keeps its addresses.
+fn hardware_addresses(old: &Config, devices: &Devices) -> Config {
+    let nics = devices.iter().filter(|(_, device)| device.get("type").is_some_and(|kind| kind == "nic"));
+    let keys = nics.map(|(name, _)| format!("volatile.{name}.hwaddr"));
+    keys.filter_map(|key| old.get(&key).map(|address| (key.clone(), address.clone()))).collect()
+}
+
+/// Sees an unproven instance come up; then removes the one that it replaces, if any.
+///
+/// One that does not come up and replaces nothing is made anew: it was never in use.
+pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
+    let name = &spec.instance.name;
+    let seen = match start(world, name, events).await {
+        Ok(()) => prove(world, name).await,
+        Err(error) => Err(error),
+    };
+    match (seen, aside(world, name).await?) {
+        (Ok(()), _) => settle_old(world, name).await,
+        (Err(error), Some(_)) => {
+            put_back(world, name, events).await?;
+            Err(Error::SwappedBack { name: name.clone(), source: Box::new(error) })
+        }
+        (Err(Error::Unhealthy { .. }), None) => {
+            remove(world, name).await?;
+            create(world, spec, events).await
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+async fn settle_old(world: &World, name: &str) -> Result<(), Error> {
+    match aside(world, name).await? {
+        Some(old) => remove(world, &old.name).await,
+        None => Ok(()),
+    }
+}
+
+/// Gives an instance that was set aside its name and its devices back and starts it. An instance that has taken the name
+/// meanwhile was never seen healthy and goes.
+pub async fn put_back(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+    let Some(old) = aside(world, name).await? else { return Err(Error::Gone { name: name.to_owned() }) };
+    if old.name != name {
+        remove(world, name).await?;
+        world.lxd.rename(&old.name, name).await?;
+    }
+    change(world, name, |settings| {
+        if let Some(devices) = settings.config.remove(found::DEVICES).and_then(|text| serde_json::from_str(&text).ok())
+        {
+            settings.devices = devices;
+        }
+        settings.config.remove(found::REPLACED);
+    })
+    .await?;
+    remove(world, &derived(name, "-ryo-new")).await?;
+    start(world, name, events).await
+}
+
+/// The instance that was set aside for the one called `name`.
+async fn aside(world: &World, name: &str) -> Result<Option<Instance>, Error> {
+    let instances = world.lxd.instances().await?;
+    Ok(instances.into_iter().find(|it| it.config.get(found::REPLACED).is_some_and(|replaced| replaced == name)))
+}
+
+/// Changes devices, profiles and configuration of an instance in place.
+pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(), Error> {
+    let spec = &update.spec;
+    let name = &spec.instance.name;
+    change(world, name, |settings| {
+        settings.config.retain(|key, _| key.starts_with("volatile.") || key.starts_with("image."));
+        settings.config.extend(spec.instance.config.clone());
+        settings.config.extend(labels(spec));
+        settings.devices.clone_from(&spec.instance.devices);
+        settings.profiles.clone_from(&spec.instance.profiles);
+    })
+    .await?;
+    let running = world.lxd.state(name).await?.is_running();
+    if running && (update.restart == Restart::Yes || !spec.instance.running) {
+        world.lxd.stop(name, world.limits.stop).await?;
+    }
+    if spec.instance.running { start(world, name, events).await } else { Ok(()) }
+}
+
+/// Stops an instance, by force if it has to be, and deletes it. One that is not there is removed already.
+pub async fn remove(world: &World, name: &str) -> Result<(), Error> {
+    let Some(found) = world.lxd.instance(name).await? else { return Ok(()) };
+    if found.value.is_running() {
+        world.lxd.stop(name, world.limits.stop).await?;
+    }
+    Ok(world.lxd.delete(name).await?)
+}
+
+/// Takes the mark of an instance that has not been seen healthy yet.
+async fn prove(world: &World, name: &str) -> Result<(), Error> {
+    change(world, name, |settings| {
+        settings.config.remove(found::UNPROVEN);
+    })
+    .await
+}
+
+async fn get(world: &World, name: &str) -> Result<Instance, Error> {
+    let found = world.lxd.instance(name).await?;
+    Ok(found.ok_or_else(|| Error::Gone { name: name.to_owned() })?.value)
+}
+
+/// Reads an instance, changes what was read and writes it back, unless somebody else was faster.
+async fn change(world: &World, name: &str, edit: impl Fn(&mut Settings)) -> Result<(), Error> {
+    let found = world.lxd.instance(name).await?.ok_or_else(|| Error::Gone { name: name.to_owned() })?;
+    let mut settings = found.value.settings();
+    edit(&mut settings);
+    Ok(world.lxd.update(name, &settings, &found.etag).await?)
+}
+
+async fn new_instance(world: &World, spec: &InstanceSpec, name: &str) -> Result<NewInstance, Error> {
+    let mut config = spec.instance.config.clone();
+    config.extend(labels(spec));
+    config.insert(found::UNPROVEN.to_owned(), "yes".to_owned());
+    Ok(NewInstance {
+        name: name.to_owned(),
+        source: source(world, &spec.instance.image).await?,
+        virtual_machine: spec.instance.virtual_machine,
+        profiles: spec.instance.profiles.clone(),
+        config,
+        devices: spec.instance.devices.clone(),
+        ephemeral: spec.instance.ephemeral,
+        description: spec.instance.description.clone(),
+    })
+}
+
+/// By fingerprint, so that the instance says which image it is from even if the alias moves meanwhile.
+async fn source(world: &World, image: &str) -> Result<ImageSource, Error> {
+    Ok(ImageSource::Fingerprint(names::ensure(world, image).await?))
+}
+
+fn labels(spec: &InstanceSpec) -> Config {
+    let label = |key: &str, value: &String| (key.to_owned(), value.clone());
+    [label(found::OWNER, &spec.owner), label(found::VERSION, &spec.version), label(found::SPEC, &spec.digest)].into()
+}
+
+fn is_root(device: &Config) -> bool {
+    device.get("type").is_some_and(|kind| kind == "disk") && device.get("path").is_some_and(|path| path == "/")
+}
+
+fn derived(name: &str, suffix: &str) -> String {
+    let kept: String = name.chars().take(LONGEST_NAME - suffix.len()).collect();
+    format!("{}{suffix}", kept.trim_end_matches('-'))
+}

@@ -1,0 +1,67 @@
+//! What was done, by whom and when: one JSON line for each plan, on the host and on this computer.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::plan::Plan;
+
+/// Returns the line.
+///
+/// - `who`: account and computer, e.g. `anna@desk`.
+/// - `result`: `done`, or what went wrong.
+pub fn line(who: &str, plan: &Plan, took: Duration, result: &str) -> Value {
+    let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+    json!({
+        "when": seconds(),
+        "who": who,
+        "plan": plan.title,
+        "steps": steps,
+        "result": result,
+        "took": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// Seconds since 1970 (UTC).
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Account and computer, e.g. `anna@desk`.
+pub fn who() -> String {
+    let account = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned());
+    format!("{account}@{}", rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// Appends a line to the journal of this computer, `~/.local/state/ryo/journal.jsonl`.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn append(home: &Path, line: &Value) -> std::io::Result<()> {
+    let directory: PathBuf = home.join(".local/state/ryo");
+    std::fs::create_dir_all(&directory)?;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("journal.jsonl"))?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Returns a version for new images: the time in UTC, e.g. `20261123-031500`.
+pub fn stamp() -> String {
+    stamp_of(seconds())
+}
+
+/// Returns the stamp of a time in seconds since 1970 (UTC). Source: "days from civil" turned round, Howard Hinnant.
+pub fn stamp_of(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}

@@ -1,0 +1,134 @@
+//! Reads what a host has. Nothing here writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::agent;
+use crate::consul;
+use crate::event::Events;
+use crate::flow::found::{Found, HostSetup, Image, Instance, OWNED, Pending};
+use crate::flow::host_setup;
+use crate::flow::world::World;
+use crate::flow::{deploy, deploy::Unit};
+use crate::lxd;
+use crate::playbook;
+use crate::terraform::Deployment;
+
+/// The host cannot be looked at. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// LXD or Incus.
+    #[error(transparent)]
+    Lxd(#[from] lxd::Error),
+    /// Consul.
+    #[error(transparent)]
+    Consul(#[from] consul::Error),
+    /// The agent on the host.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// A host-setup playbook cannot be carried out.
+    #[error(transparent)]
+    Playbook(#[from] playbook::Error),
+    /// The list of keys that somebody owns is not one.
+    #[error("the Consul key `{key}` does not hold a list of keys")]
+    Index {
+        /// The key.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads instances and images.
+pub async fn server(world: &World) -> Result<Found, Error> {
+    let (instances, images) = tokio::try_join!(world.lxd.instances(), world.lxd.images())?;
+    Ok(Found {
+        instances: instances.into_iter().map(|instance| (instance.name.clone(), of_instance(instance))).collect(),
+        images: images.into_iter().map(of_image).collect(),
+        ..Found::default()
+    })
+}
+
+fn of_instance(instance: lxd::model::Instance) -> Instance {
+    Instance {
+        running: instance.is_running(),
+        name: instance.name,
+        profiles: instance.profiles,
+        config: instance.config,
+        devices: instance.devices,
+    }
+}
+
+fn of_image(image: lxd::model::Image) -> Image {
+    Image {
+        fingerprint: image.fingerprint,
+        aliases: image.aliases.into_iter().map(|alias| alias.name).collect(),
+        properties: image.properties,
+        uploaded: image.uploaded_at,
+        size: image.size,
+    }
+}
+
+/// Reads what `units` need to know beside instances and images: Consul keys, the state of host-setup playbooks.
+pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch::Receiver<bool>) -> Result<(), Error> {
+    for unit in units {
+        keys(world, &unit.deployment, found).await?;
+    }
+    for unit in units {
+        if let Some((playbook, _)) = &unit.host_setup {
+            let recorded = host_setup::recorded(world, &unit.owner).await?;
+            // What has never run runs anyway.
+            let pending = match recorded {
+                Some(_) => pending(world, playbook, stop).await?,
+                None => Pending::Unknown,
+            };
+            found.host_setup.insert(unit.owner.clone(), HostSetup { recorded, pending });
+        }
+    }
+    Ok(())
+}
+
+/// What a host-setup playbook would change, found by its check mode.
+async fn pending(world: &World, playbook: &std::path::Path, stop: &watch::Receiver<bool>) -> Result<Pending, Error> {
+    let request = host_setup::request(world, playbook, crate::module::Mode::Check, stop.clone());
+    match playbook::run(request, world.connect.clone(), &Events::nowhere()).await {
+        Ok(recap) => match recap.hosts.iter().map(|host| host.changed).sum() {
+            0 => Ok(Pending::Nothing),
+            changes => Ok(Pending::Changes(changes)),
+        },
+        // A task that rests on what an earlier one would have made cannot be checked.
+        Err(playbook::Error::Failed { .. }) => Ok(Pending::Unknown),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the indexes of all owners, and every key under the first words of those that are wanted or owned.
+async fn keys(world: &World, deployment: &Deployment, found: &mut Found) -> Result<(), Error> {
+    let Some(provider) = &deployment.consul else { return Ok(()) };
+    let client = (world.consul)(provider);
+    for entry in client.list(OWNED).await? {
+        let owner = entry.key.trim_start_matches(OWNED).to_owned();
+        let keys: BTreeSet<String> =
+            serde_json::from_slice(&entry.value).map_err(|source| Error::Index { key: entry.key.clone(), source })?;
+        found.owned.insert(owner, keys);
+    }
+    let owned = found.owned.values().flatten().cloned();
+    let prefixes: BTreeSet<String> = deploy::wanted_keys(deployment).into_iter().chain(owned).map(first_word).collect();
+    for prefix in prefixes {
+        let entries = client.list(&prefix).await?;
+        let values: BTreeMap<String, String> =
+            entries.into_iter().map(|entry| (entry.key.clone(), entry.text())).collect();
+        found.keys.extend(values);
+    }
+    Ok(())
+}
+
+/// `service/haproxy/x` → `service/`: one request reads them all.
+fn first_word(key: String) -> String {
+    match key.split_once('/') {
+        Some((word, _)) => format!("{word}/"),
+        None => key,
+    }
+}

@@ -1,0 +1,57 @@
+//! What a flow works on: the connections to one host, opened by the rig.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent;
+use crate::consul;
+use crate::flow::names::Names;
+use crate::lxd;
+use crate::playbook::Connect;
+use crate::terraform::ConsulProvider;
+
+/// Reaches the Consul server that a repository names.
+pub type ConnectConsul = Arc<dyn Fn(&ConsulProvider) -> consul::Client + Send + Sync>;
+
+/// The connections to one host.
+#[derive(Clone)]
+pub struct World {
+    /// The host's name.
+    pub host: String,
+    /// LXD or Incus on the host.
+    pub lxd: lxd::Client,
+    /// Consul on the host.
+    pub consul: ConnectConsul,
+    /// The agent on the host, as its root.
+    pub agent: Arc<agent::Client>,
+    /// The directory on the host in which we remember what is not elsewhere, e.g. `/var/lib/ryo/hosts`.
+    pub state: String,
+    /// The host's inventory on this computer.
+    pub inventory: PathBuf,
+    /// Where the repositories stand side by side, on this computer.
+    pub working_directory: PathBuf,
+    /// What images' names mean.
+    pub names: Names,
+    /// Opens what a playbook names, e.g. the host, or this computer.
+    pub connect: Connect,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start of an instance to its address.
+    pub address: Duration,
+    /// From the address to the end of cloud-init.
+    pub cloud_init: Duration,
+    /// From the request to stop to the end of an instance, before it is stopped by force.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { address: Duration::from_mins(2), cloud_init: Duration::from_mins(15), stop: Duration::from_mins(1) }
+    }
+}

@@ -1,0 +1,2 @@
+#!/bin/bash
+exec ryo deploy "$(dirname "$0")" "$@"

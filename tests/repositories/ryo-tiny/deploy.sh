@@ -1,0 +1,3 @@
+#!/bin/bash
+MODULES="ryo-tiny-store"
+exec ryo deploy "$(dirname "$0")" "$@"

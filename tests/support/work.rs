@@ -1,0 +1,173 @@
+//! Hosts of the testbed, and working directories for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use ryo::consul;
+use ryo::container::Container;
+use ryo::http::Http;
+use ryo::lxd;
+use ryo::machine;
+use ryo::wire::{self, Wire};
+
+use crate::support::bed::var;
+
+/// One of the two hosts of the testbed: this machine with LXD, or with Incus.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// The socket of its server.
+    pub socket: String,
+    /// Network part of its bridge, e.g. `10.10.1`.
+    pub network: String,
+    /// Host and port of its Consul.
+    pub consul: String,
+    /// Subnet of its bridge, e.g. `1`.
+    pub subnet: String,
+}
+
+impl Host {
+    /// This machine with LXD.
+    pub fn lxd() -> Self {
+        Self::read("LXD", "1")
+    }
+
+    /// This machine with Incus.
+    pub fn incus() -> Self {
+        Self::read("INCUS", "2")
+    }
+
+    fn read(kind: &str, subnet: &str) -> Self {
+        let bridge = var(&format!("RYO_{kind}_BRIDGE_V4"));
+        Self {
+            name: var(&format!("RYO_{kind}_HOST")),
+            socket: var(&format!("RYO_{kind}_SOCKET")),
+            network: bridge.rsplit_once('.').unwrap().0.to_owned(),
+            consul: var(&format!("RYO_{kind}_CONSUL")).trim_start_matches("http://").to_owned(),
+            subnet: subnet.to_owned(),
+        }
+    }
+
+    /// A client of its server.
+    pub fn client(&self) -> lxd::Client {
+        lxd::Client::new(Arc::new(Wire::new("the server", "lxd", wire::unix(&self.socket))))
+    }
+
+    /// A client of its Consul.
+    pub fn consul(&self) -> consul::Client {
+        let wire = Wire::new("Consul", self.consul.clone(), wire::tcp(self.consul.clone()));
+        consul::Client::new(Arc::new(wire) as Arc<dyn Http>, None, None)
+    }
+
+    /// Runs words in an instance and returns what they print.
+    pub async fn inside(&self, instance: &str, words: &[&str]) -> String {
+        let machine = Container::new(self.client(), instance, instance);
+        let ended = machine::run(&machine, &machine::Command::new(words.iter().copied()), &[]).await.unwrap();
+        assert_eq!(ended.status, 0, "{words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    }
+}
+
+/// A working directory with repositories that are deployed in seconds, for one host.
+pub struct Work {
+    directory: tempfile::TempDir,
+    /// The host.
+    pub host: Host,
+}
+
+impl Work {
+    /// Copies `tests/repositories` and writes configuration and settings for `host`.
+    pub fn new(host: Host) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repositories"), directory.path());
+        let work = Self { directory, host };
+        work.configure();
+        work
+    }
+
+    fn configure(&self) {
+        let Host { name, socket, network, consul: _, subnet } = &self.host;
+        let configuration = self.path("ryo-host/configuration");
+        let text = fs::read_to_string(configuration.join("configuration_local.yml")).unwrap();
+        let text = text.replace("10.10.1", network).replace("fd10:10:10:1", &format!("fd10:10:10:{subnet}"));
+        let text =
+            text.replace("lxd_host_network_ipv6_subnet: \"1\"", &format!("lxd_host_network_ipv6_subnet: \"{subnet}\""));
+        fs::write(configuration.join(format!("configuration_{name}.yml")), text).unwrap();
+        fs::copy(configuration.join("inventory_local"), configuration.join(format!("inventory_{name}"))).ok();
+        let own = self.path("ryo-tiny/configuration");
+        fs::copy(own.join("configuration_local.yml"), own.join(format!("configuration_{name}.yml"))).ok();
+        let settings = format!("hosts:\n  {name}:\n    connection: local\n    socket: {socket}\n");
+        fs::write(self.path("settings.yml"), settings).unwrap();
+    }
+
+    /// Returns the path of `name` in the working directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Replaces text in a file.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(from), "{name} has no `{from}`");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    /// Returns `ryo` with its words, settings and without a terminal.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(var("RYO_BIN"));
+        command.args(words).current_dir(self.directory.path());
+        command.env("RYO_SETTINGS", self.path("settings.yml")).env("HOME", self.path("home"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `ryo`.
+    pub fn ryo(&self, words: &[&str]) -> Ended {
+        Ended::of(&self.command(words).output().unwrap())
+    }
+}
+
+/// How `ryo` ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test unless it ended well.
+    #[track_caller]
+    pub fn well(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Copies a tree of files.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
