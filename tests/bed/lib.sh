@@ -2,6 +2,7 @@
 # Sourced, never run, by scripts that have `set -euo pipefail`.
 
 shopt -s inherit_errexit                    # x=$(f) fails where f fails
+PATH=$PATH:/usr/sbin:/sbin
 
 RYO_BED=${RYO_BED:-/var/tmp/ryo-bed}        # the state of running servers; gone after `down --purge`
 RYO_CACHE=${RYO_CACHE:-/var/cache/ryo}      # what is downloaded or built once; safe to delete at any time
@@ -58,6 +59,18 @@ packages_missing() {
     done
 }
 
+# Daemons are started by these scripts, each with a place of its own, and not because their package was installed.
+without_starting() { # COMMAND...
+    (
+        if [ ! -e /usr/sbin/policy-rc.d ]; then
+            trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+            printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+            chmod 755 /usr/sbin/policy-rc.d
+        fi
+        "$@"
+    )
+}
+
 install_packages() { # NAME...
     local missing
     missing=$(packages_missing "$@")
@@ -65,7 +78,8 @@ install_packages() { # NAME...
     say "installing ${missing//$'\n'/ }"
     apt-get -qq update >&2
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >&2
+    DEBIAN_FRONTEND=noninteractive without_starting \
+        apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >&2
 }
 
 # Where this machine gets Debian from.
@@ -114,7 +128,7 @@ install_incus() {
     say "installing incus-base from bookworm-backports"
     apt_aside_sources incus bookworm bookworm-updates bookworm-security bookworm-backports
     apt_aside incus update >&2
-    DEBIAN_FRONTEND=noninteractive apt_aside incus install -y --no-install-recommends -t bookworm-backports \
+    DEBIAN_FRONTEND=noninteractive without_starting apt_aside incus install -y --no-install-recommends -t bookworm-backports \
         incus-base incus-client >&2
 }
 
