@@ -67,7 +67,7 @@ pub enum Error {
         reason: String,
     },
     /// Something took longer than it may. It may still be going on.
-    #[error("{what} took longer than {} s", after.as_secs())]
+    #[error("{what} took longer than {} s", after.as_secs_f32())]
     Timeout {
         /// What was waited for.
         what: String,

@@ -20,7 +20,7 @@ use pool::Pool;
 
 pub use dial::{Dial, tcp, unix};
 
-/// How long opening a stream, or the handshake of a websocket, may take.
+/// How long opening a stream, or the handshake of a websocket, may take unless somebody says otherwise.
 pub const CONNECT: Duration = Duration::from_secs(10);
 
 /// Most bytes of one websocket message; LXD's and Incus' are far below.
@@ -31,6 +31,7 @@ pub struct Wire {
     name: String,
     host: String,
     dial: Dial,
+    limit: Duration,
     pool: Pool,
 }
 
@@ -40,7 +41,14 @@ impl Wire {
     /// - `name`: what a person calls it, e.g. `LXD at /var/lib/lxd/unix.socket`.
     /// - `host`: the `Host` header, e.g. `lxd` or `[fd10::1]:8500`.
     pub fn new(name: impl Into<String>, host: impl Into<String>, dial: Dial) -> Self {
-        Self { name: name.into(), host: host.into(), dial, pool: Pool::default() }
+        Self { name: name.into(), host: host.into(), dial, limit: CONNECT, pool: Pool::default() }
+    }
+
+    /// Sets how long opening a stream, or the handshake of a websocket, may take; [`CONNECT`] if not set.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
     }
 
     fn unreachable(&self, source: io::Error) -> HttpError {
@@ -49,6 +57,11 @@ impl Wire {
 
     fn cut(&self, method: &Method, path: &str, source: io::Error) -> HttpError {
         HttpError::Cut { host: self.name.clone(), request: format!("{method} {path}"), source }
+    }
+
+    fn late(&self) -> io::Error {
+        let seconds = self.limit.as_secs_f32();
+        io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {seconds} s"))
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, HttpError> {
@@ -78,9 +91,9 @@ impl Wire {
     }
 
     async fn dialled(&self) -> Result<Box<dyn crate::http::Stream>, HttpError> {
-        match timeout(CONNECT, (self.dial)()).await {
+        match timeout(self.limit, (self.dial)()).await {
             Ok(opened) => opened.map_err(|source| self.unreachable(source)),
-            Err(_) => Err(self.unreachable(late())),
+            Err(_) => Err(self.unreachable(self.late())),
         }
     }
 
@@ -116,10 +129,10 @@ impl Wire {
         let cut = |source| self.cut(&Method::GET, path, source);
         let config = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
         let url = format!("ws://{}{path}", self.host);
-        match timeout(CONNECT, client_async_with_config(url, stream, Some(config))).await {
+        match timeout(self.limit, client_async_with_config(url, stream, Some(config))).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(error)) => Err(cut(refusal(error))),
-            Err(_) => Err(cut(late())),
+            Err(_) => Err(cut(self.late())),
         }
     }
 }
@@ -136,10 +149,6 @@ impl Http for Wire {
     fn websocket<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Socket, HttpError>> {
         Box::pin(self.upgrade(path))
     }
-}
-
-fn late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", CONNECT.as_secs()))
 }
 
 fn refusal(error: tungstenite::Error) -> io::Error {

@@ -12,7 +12,7 @@ mod incus;
 mod lxd;
 #[path = "real/lxd_scenarios.rs"]
 mod lxd_scenarios;
-#[path = "support/mod.rs"]
-mod support;
 #[path = "real/ssh.rs"]
 mod ssh;
+#[path = "support/mod.rs"]
+mod support;

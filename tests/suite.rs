@@ -6,6 +6,8 @@
 mod agent;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/consul.rs"]
+mod consul;
 #[path = "suite/git.rs"]
 mod git;
 #[path = "suite/jinja.rs"]
@@ -26,3 +28,5 @@ mod ssh;
 mod support;
 #[path = "suite/ui.rs"]
 mod ui;
+#[path = "suite/wire.rs"]
+mod wire;

@@ -27,7 +27,7 @@ pub(super) fn described(body: &Body) -> (Option<&'static str>, Option<u64>) {
     match body {
         Body::Empty => (None, None),
         Body::Json(_) => (Some("application/json"), None),
-        Body::Bytes(_) => (Some("application/octet-stream"), None),
+        Body::Bytes(bytes) => (Some("application/octet-stream"), Some(bytes.len() as u64)),
         Body::Stream(_, length) => (Some("application/octet-stream"), *length),
     }
 }

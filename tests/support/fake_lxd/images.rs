@@ -20,6 +20,8 @@ pub struct FakeImage {
     pub content: String,
     /// Bytes.
     pub size: usize,
+    /// What is sent when it is read.
+    pub bytes: Vec<u8>,
     /// Server, protocol and alias it was fetched from.
     pub origin: Option<(String, String, String)>,
 }
@@ -75,7 +77,7 @@ impl Store {
                 None => Answer::missing("Image not found"),
                 Some(image) => {
                     let kind = ("content-type".to_owned(), "application/octet-stream".to_owned());
-                    Answer::Raw(vec![kind], image.content.as_bytes().to_vec())
+                    Answer::Raw(vec![kind], image.bytes.clone())
                 }
             },
             _ => Answer::missing("not found"),
@@ -117,7 +119,12 @@ impl Store {
 
     fn uploaded(&mut self, asked: &Asked) -> Answer {
         let content = digest(&asked.body);
-        let image = FakeImage { content: content.clone(), size: asked.body.len(), ..FakeImage::default() };
+        let image = FakeImage {
+            content: content.clone(),
+            size: asked.body.len(),
+            bytes: asked.body.clone(),
+            ..FakeImage::default()
+        };
         if self.images.contains_key(&content) {
             return Answer::Ended("Downloading image", Err("Image with same fingerprint already exists".to_owned()));
         }
@@ -143,7 +150,7 @@ impl Store {
             serde_json::from_value(body["properties"].clone()).unwrap_or_default();
         let content = digest(format!("{base} {files:?} {properties:?}").as_bytes());
         let size = 1000 + files.values().map(|file| file.content.len()).sum::<usize>();
-        let fingerprint = self.keep(FakeImage { properties, files, content, size, origin: None });
+        let fingerprint = self.keep(FakeImage { properties, files, content, size, ..FakeImage::default() });
         Answer::Ended(what, Ok(json!({ "fingerprint": fingerprint, "size": size.to_string() })))
     }
 

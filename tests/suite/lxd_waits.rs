@@ -1,0 +1,104 @@
+//! Waiting for an address and for the end of the first boot.
+
+use std::time::Duration;
+
+use ryo::lxd::wait::{self, CloudInit};
+use serde_json::json;
+
+use super::{running, told};
+use crate::support::fake_lxd::{FakeFile, FakeLxd};
+
+const SOON: Duration = Duration::from_millis(120);
+
+fn report(fake: &FakeLxd, name: &str, content: &str) {
+    let file = FakeFile { content: content.as_bytes().to_vec(), mode: 0o644, ..FakeFile::default() };
+    fake.with_instance("web", |web| web.files.insert(format!("/run/cloud-init/{name}.json"), file));
+}
+
+/// Has `cloud-init status --wait` end with `status`.
+fn ends(fake: &FakeLxd, status: i32) {
+    fake.on_exec(move |exec| {
+        Box::pin(async move {
+            assert_eq!(exec.words, ["cloud-init", "status", "--wait"]);
+            exec.prints(status, "status: done\n", "").await
+        })
+    });
+}
+
+#[tokio::test]
+async fn an_address_is_returned_when_it_is_there() {
+    let (fake, client) = running().await;
+    assert_eq!(wait::address(&client, "web", SOON).await.unwrap()[0].to_string(), "10.99.0.100");
+    assert_eq!(fake.log.all(), ["GET /1.0/instances/web/state"]);
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_come_is_given_up() {
+    let (fake, client) = running().await;
+    fake.with_instance("web", |web| web.addresses.clear());
+    let error = wait::address(&client, "web", Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(told(&error), "an address of instance `web` took longer than 1 s");
+}
+
+#[tokio::test]
+async fn an_instance_that_went_down_is_not_waited_for() {
+    let (fake, client) = running().await;
+    fake.with_instance("web", |web| web.running = false);
+    let error = wait::address(&client, "web", Duration::from_mins(10)).await.unwrap_err();
+    assert_eq!(told(&error), "instance `web` is stopped instead of running");
+}
+
+#[tokio::test]
+async fn without_cloud_init_there_is_nothing_to_wait_for() {
+    let (fake, client) = running().await;
+    assert_eq!(wait::cloud_init(&client, "web", SOON).await.unwrap(), CloudInit::Absent);
+    ends(&fake, 0);
+    assert_eq!(wait::cloud_init(&client, "web", SOON).await.unwrap(), CloudInit::Absent);
+}
+
+#[tokio::test]
+async fn a_good_first_boot_tells_its_warnings() {
+    let (fake, client) = running().await;
+    ends(&fake, 2);
+    report(&fake, "result", r#"{"v1": {"datasource": "DataSourceNoCloud", "errors": []}}"#);
+    let status = json!({ "v1": {
+        "stage": null,
+        "init": { "errors": [], "recoverable_errors": { "WARNING": ["unknown key `x`"], "DEPRECATED": ["old"] } },
+        "modules-final": { "errors": [] },
+    } });
+    report(&fake, "status", &status.to_string());
+    let warnings = vec!["WARNING: unknown key `x`".to_owned(), "DEPRECATED: old".to_owned()];
+    assert_eq!(wait::cloud_init(&client, "web", SOON).await.unwrap(), CloudInit::Done { warnings });
+}
+
+#[tokio::test]
+async fn a_bad_first_boot_is_told_in_its_own_words_whatever_the_exit_status() {
+    for status in [0, 1, 2] {
+        let (fake, client) = running().await;
+        ends(&fake, status);
+        let errors = json!({ "v1": { "errors": ["('scripts_user', RuntimeError('Runparts: 1 failures'))"] } });
+        report(&fake, "result", &errors.to_string());
+        let error = wait::cloud_init(&client, "web", SOON).await.unwrap_err();
+        let expected = "cloud-init failed in instance `web`: ('scripts_user', RuntimeError('Runparts: 1 failures'))";
+        assert_eq!(told(&error), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_first_boot_that_does_not_end_is_given_up() {
+    let (fake, client) = running().await;
+    fake.on_exec(|_| Box::pin(std::future::pending()));
+    let error = wait::cloud_init(&client, "web", SOON).await.unwrap_err();
+    assert_eq!(told(&error), "cloud-init in instance `web` took longer than 0.12 s");
+}
+
+#[tokio::test]
+async fn a_report_that_makes_no_sense_says_which() {
+    let (fake, client) = running().await;
+    ends(&fake, 0);
+    report(&fake, "result", "{");
+    let error = wait::cloud_init(&client, "web", SOON).await.unwrap_err();
+    let expected = "cannot understand the answer of cloud-init in instance `web` to `/run/cloud-init/result.json`\n\
+                    EOF while parsing an object at line 1 column 1";
+    assert_eq!(told(&error), expected);
+}
