@@ -26,9 +26,9 @@ make_debian_image() { # FILE
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --aptopt='Acquire::Languages "none"' \
         bookworm "$root" \
-        "deb $(debian_mirror) bookworm main" \
-        "deb $(debian_mirror bookworm-updates) bookworm-updates main" \
-        "deb $(debian_mirror bookworm-security) bookworm-security main" >&2
+        "deb $(debian_source) bookworm main" \
+        "deb $(debian_source bookworm-updates) bookworm-updates main" \
+        "deb $(debian_source bookworm-security) bookworm-security main" >&2
 
     cat >"$root/etc/systemd/network/10-eth0.network" <<'END'
 [Match]
@@ -188,6 +188,6 @@ make_debian_11_archive() { # FILE
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' \
-        bullseye - "deb $(debian_mirror) bullseye main" | zstd -q -T0 -3 -o "$1.new" --force
+        bullseye - "deb $(debian_source) bullseye main" | zstd -q -T0 -3 -o "$1.new" --force
     mv "$1.new" "$1"
 }

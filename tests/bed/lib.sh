@@ -83,7 +83,7 @@ install_packages() { # NAME...
 }
 
 # Where this machine gets Debian from.
-debian_mirror() { # [CODENAME]
+debian_source() { # [CODENAME]
     local codename=${1:-bookworm} uri
     uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
     if [ -z "$uri" ]; then
@@ -110,8 +110,8 @@ apt_aside_sources() { # NAME SUITE...
     mkdir -p "$dir/lists/partial"
     for suite; do
         case $suite in
-        *-security) echo "deb $(debian_mirror bookworm-security) $suite main" ;;
-        *) echo "deb $(debian_mirror) $suite main" ;;
+        *-security) echo "deb $(debian_source bookworm-security) $suite main" ;;
+        *) echo "deb $(debian_source) $suite main" ;;
         esac
     done >"$dir/sources.list"
 }
