@@ -8,6 +8,8 @@ mod agent;
 mod architecture;
 #[path = "suite/consul.rs"]
 mod consul;
+#[path = "suite/deploy.rs"]
+mod deploy;
 #[path = "suite/git.rs"]
 mod git;
 #[path = "suite/jinja.rs"]

@@ -8,4 +8,5 @@ pub mod fake_consul;
 pub mod fake_lxd;
 pub mod faulty;
 pub mod recorder;
+pub mod stage;
 pub mod work;

@@ -1,0 +1,152 @@
+//! A whole deployment in memory, and every way in which a wire can break in it.
+
+use std::fs;
+use std::sync::Arc;
+
+use ryo::http::Http;
+
+use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_deployment_plans_nothing_and_writes_nothing() {
+    let stage = Stage::new();
+    assert_eq!(stage.deploys().await, 10);
+    stage.lxd.log.clear();
+    stage.consul.log.clear();
+    assert_eq!(stage.plan().await.text(), "deploy ryo-tiny 1 on local: nothing to do\n");
+    assert_eq!(stage.deploys().await, 0);
+    assert_eq!(stage.lxd.log.writes(), Vec::<String>::new());
+    assert_eq!(stage.consul.log.writes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_template_changes_one_image_and_one_instance() {
+    let stage = Stage::new();
+    stage.deploys().await;
+    let template = stage.path("work/ryo-tiny/image-build/playbooks/roles/set-up-tiny/templates/greeting.j2");
+    fs::write(template, "Good day\n").unwrap();
+    let steps: Vec<String> = stage.plan().await.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "ryo-tiny: build image ryo-tiny-tiny-1 from tiny (what it is made from has changed)",
+            "ryo-tiny: replace instance tiny by one from ryo-tiny-tiny-1",
+        ]
+    );
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drifted_file_of_a_host_setup_is_set_right() {
+    let stage = Stage::new();
+    stage.deploys().await;
+    fs::remove_file(stage.path("host/var/containers/ryo-tiny/README")).unwrap();
+    let steps: Vec<String> = stage.plan().await.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["ryo-tiny: set up the host (1 task would change something)"]);
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+}
+
+/// Which of the two wires breaks.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    Lxd,
+    Consul,
+}
+
+/// Prepares a stage, breaks exchange number `at`, and repeats the command. Returns whether there was such an exchange.
+async fn broken(prepare: &Prepare, wire: Broken, fault: Fault, at: usize, clean: &serde_json::Value) -> bool {
+    let stage = prepare().await;
+    let inner: Arc<dyn Http> = match wire {
+        Broken::Lxd => stage.lxd.clone(),
+        Broken::Consul => stage.consul.clone(),
+    };
+    let faulty = Arc::new(Faulty::new(inner, fault, at));
+    let ended = match wire {
+        Broken::Lxd => stage.deploy(faulty.clone(), stage.consul.clone()).await,
+        Broken::Consul => stage.deploy(stage.lxd.clone(), faulty.clone()).await,
+    };
+    if !faulty.happened() {
+        return false;
+    }
+    assert!(ended.is_err() || stage.everything() == *clean, "{wire:?} {fault:?} at {at}: a lie");
+    if let Err(error) = stage.deploy(stage.lxd.clone(), stage.consul.clone()).await {
+        panic!("{wire:?} {fault:?} at {at}: after {ended:?}, running again: {error}");
+    }
+    assert_eq!(stage.everything(), *clean, "{wire:?} {fault:?} at {at}: after {ended:?}");
+    true
+}
+
+type Prepare = dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Stage>>>;
+
+/// Breaks every exchange of a deployment, one at a time, in one way, and then repeats the command. A broken run never
+/// says that it is done when it is not, and after the repeat the host is as if nothing had happened.
+async fn sweep(prepare: &Prepare, fault: Fault) {
+    let stage = prepare().await;
+    stage.deploys().await;
+    let clean = stage.everything();
+    for wire in [Broken::Lxd, Broken::Consul] {
+        let mut at = 0;
+        while broken(prepare, wire, fault, at, &clean).await {
+            at += 1;
+        }
+        assert!(at > 3, "{wire:?}: only {at} exchanges");
+    }
+}
+
+fn first() -> std::pin::Pin<Box<dyn Future<Output = Stage>>> {
+    Box::pin(async { Stage::new() })
+}
+
+/// A deployed project of which one template has changed since.
+fn changed() -> std::pin::Pin<Box<dyn Future<Output = Stage>>> {
+    Box::pin(async {
+        let stage = Stage::new();
+        stage.deploys().await;
+        let template = stage.path("work/ryo-tiny/image-build/playbooks/roles/set-up-tiny/templates/greeting.j2");
+        fs::write(template, "Good day\n").unwrap();
+        stage
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_deployment_survives_every_request_that_does_not_arrive() {
+    sweep(&first, FAULTS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_deployment_survives_every_answer_that_is_lost() {
+    sweep(&first, FAULTS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_deployment_survives_every_answer_that_breaks_off() {
+    sweep(&first, FAULTS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_deployment_survives_every_job_that_fails() {
+    sweep(&first, FAULTS[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_survives_every_request_that_does_not_arrive() {
+    sweep(&changed, FAULTS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_survives_every_answer_that_is_lost() {
+    sweep(&changed, FAULTS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_survives_every_answer_that_breaks_off() {
+    sweep(&changed, FAULTS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_survives_every_job_that_fails() {
+    sweep(&changed, FAULTS[3]).await;
+}

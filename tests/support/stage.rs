@@ -1,0 +1,193 @@
+//! A whole deployment in memory: servers in memory, agents in this process below a temporary root.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use ryo::agent;
+use ryo::agent::serve::serve;
+use ryo::consul;
+use ryo::container::Container;
+use ryo::event::Events;
+use ryo::flow::apply;
+use ryo::flow::names::Names;
+use ryo::flow::session::{self, Wanted};
+use ryo::flow::unit::Version;
+use ryo::flow::world::{Limits, World};
+use ryo::http::Http;
+use ryo::lxd;
+use ryo::machine::{Command, Lost, Machine, Process};
+use ryo::module::System;
+use ryo::plan::Plan;
+use ryo::playbook::connection::Connection;
+use ryo::project;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, duplex};
+use tokio::sync::watch;
+use tokio_util::io::SyncIoBridge;
+
+use crate::support::fake_consul::FakeConsul;
+use crate::support::fake_lxd::FakeLxd;
+use crate::support::work::copy;
+
+/// A machine below a directory: every command that is opened on it is an agent.
+struct Below {
+    root: PathBuf,
+}
+
+impl Machine for Below {
+    fn name(&self) -> &'static str {
+        "the host"
+    }
+
+    fn open<'a>(&'a self, _command: &'a Command) -> BoxFuture<'a, Result<Process, Lost>> {
+        let root = self.root.clone();
+        Box::pin(async move {
+            let (stdin, input) = duplex(1 << 20);
+            let (output, stdout) = duplex(1 << 20);
+            let served = tokio::task::spawn(serves(root, input, output));
+            let end = Box::pin(async move {
+                let _ = served.await;
+                Ok(0)
+            });
+            Ok(Process { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(tokio::io::empty()), end })
+        })
+    }
+}
+
+async fn serves(
+    root: PathBuf,
+    input: impl AsyncRead + Unpin + Send + 'static,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) {
+    let (input, output) = (SyncIoBridge::new(input), SyncIoBridge::new(output));
+    let _ = tokio::task::spawn_blocking(move || serve(System::below(root), input, output)).await;
+}
+
+/// Everything that a deployment works on.
+pub struct Stage {
+    /// LXD.
+    pub lxd: Arc<FakeLxd>,
+    /// Consul.
+    pub consul: Arc<FakeConsul>,
+    directory: tempfile::TempDir,
+}
+
+impl Stage {
+    /// A host without anything and the repositories of `tests/repositories`.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repositories"), &directory.path().join("work"));
+        let stage = Self { lxd: Arc::new(FakeLxd::default()), consul: Arc::new(FakeConsul::default()), directory };
+        let instances = stage.path("instances");
+        stage.lxd.on_exec(move |exec| {
+            let root = instances.join(&exec.instance);
+            Box::pin(async move {
+                if exec.words.iter().any(|word| word.contains("agent")) {
+                    std::fs::create_dir_all(root.join("etc")).unwrap();
+                    std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+                    std::fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
+                    serves(root, exec.stdin, exec.stdout).await;
+                    return 0;
+                }
+                let cleans = exec.words.iter().any(|word| word.contains("machine-id"));
+                if cleans { 0 } else { 127 }
+            })
+        });
+        stage
+    }
+
+    /// Returns the path of `name` below the stage's directory: `work/…`, `host/…`, `instances/…`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The connections of a flow, over these wires.
+    pub async fn world(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>) -> World {
+        let host = self.path("host");
+        std::fs::create_dir_all(host.join("etc")).unwrap();
+        std::fs::write(host.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+        std::fs::write(host.join("etc/group"), "root:x:0:\n").unwrap();
+        let machine: Arc<dyn Machine> = Arc::new(Below { root: host });
+        let process = machine.open(&Command::new(["agent"])).await.unwrap();
+        let client = lxd::Client::new(lxd);
+        let guests = client.clone();
+        World {
+            host: "local".to_owned(),
+            lxd: client,
+            consul: Arc::new(move |_| consul::Client::new(consul.clone(), None, None)),
+            agent: Arc::new(agent::Client::over("the host", process).await.unwrap()),
+            connect: Arc::new(move |connection| {
+                let machine = match connection {
+                    Connection::Lxd(guest) | Connection::Incus(guest) => {
+                        Arc::new(Container::new(guests.clone(), guest.instance, "a container")) as Arc<dyn Machine>
+                    }
+                    Connection::Local | Connection::Ssh(_) => machine.clone(),
+                };
+                Box::pin(async move { Ok(machine) })
+            }),
+            state: "/var/lib/ryo/hosts".to_owned(),
+            inventory: self.path("work/ryo-host/configuration/inventory_local"),
+            working_directory: self.path("work"),
+            names: Names::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The tiny project and the module that it needs, version 1.
+    pub fn wanted(&self) -> Wanted {
+        let load = |name: &str| project::load(&self.path("work").join(name)).unwrap();
+        Wanted {
+            title: "deploy ryo-tiny 1 on local".to_owned(),
+            repositories: vec![load("ryo-tiny-store"), load("ryo-tiny")],
+            version: Version::Given("1".to_owned()),
+        }
+    }
+
+    /// Looks and plans.
+    pub async fn plan(&self) -> Plan {
+        let world = self.world(self.lxd.clone(), self.consul.clone()).await;
+        let (_sender, stop) = watch::channel(false);
+        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap()
+    }
+
+    /// Looks, plans and applies; an error as the text that a person would read.
+    pub async fn deploy(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>) -> Result<usize, String> {
+        let world = self.world(lxd, consul).await;
+        let (_sender, stop) = watch::channel(false);
+        let events = Events::nowhere();
+        let told = |failure: ryo::failure::Failure| failure.text();
+        let plan = session::plan(&world, &self.wanted(), &events, &stop).await.map_err(|error| told(error.into()))?;
+        apply::apply(&world, &plan, &events, &stop).await.map_err(|error| told(error.into()))?;
+        Ok(plan.steps.len())
+    }
+
+    /// Deploys over wires that do not break.
+    pub async fn deploys(&self) -> usize {
+        self.deploy(self.lxd.clone(), self.consul.clone()).await.unwrap()
+    }
+
+    /// Everything that is there: servers, the files of the host, the lists.
+    pub fn everything(&self) -> Value {
+        let lists = files(&self.path("work/ryo-host"));
+        json!({ "lxd": self.lxd.world(), "consul": self.consul.world(), "host": files(&self.path("host")), "lists": lists })
+    }
+}
+
+fn files(root: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if !path.ends_with("journal.jsonl") {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                found.insert(name, std::fs::read_to_string(&path).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
