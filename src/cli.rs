@@ -118,15 +118,14 @@ impl Common {
         })
     }
 
-    /// Refuses repositories that cannot be carried out on `host`.
+    /// Refuses a repository that cannot be carried out on `host`, with its modules and the configuration around it.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong in them.
-    pub fn check(&self, repositories: &[Repository], host: &str) -> Result<(), Failure> {
-        let _ = host;
-        let found: Vec<Problem> = repositories.iter().flat_map(|_| vec![]).collect();
-        if found.is_empty() { Ok(()) } else { Err(problems(found)) }
+    /// Everything that is wrong.
+    pub fn check(&self, directory: &Path, host: &str) -> Result<(), Failure> {
+        let report = project::check::report(directory, self.working_directory.as_deref(), host);
+        if report.problems.is_empty() { Ok(()) } else { Err(problems(report.problems)) }
     }
 }
 

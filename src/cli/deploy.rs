@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::Common;
 use crate::cli::shown::{Shown, carry_out, settled};
+use crate::cli::{Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::journal;
@@ -126,7 +126,7 @@ async fn repositories(
         }
     }
     repositories.push(project);
-    common.check(&repositories, &arguments.host)?;
+    common.check(&arguments.directory, &arguments.host)?;
     Ok(repositories)
 }
 
@@ -151,7 +151,7 @@ async fn open(
     let (Some(name), Some(first)) = (repositories.last().map(|it| it.name.clone()), repositories.first()) else {
         return Err(Failure::new(Kind::Bug, "no repository to deploy"));
     };
-    let address = rig::address(&first.working_directory, &arguments.host)?;
+    let address = rig::address(&first.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, settings, events).await?;
     let version = match &arguments.version {
         Some(version) => Version::Given(version.clone()),

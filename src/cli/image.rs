@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::cli::Common;
 use crate::cli::shown::{Shown, carry_out, settled};
+use crate::cli::{Common, problems};
 use crate::failure::Failure;
 use crate::flow::found::{Found, IMAGE_OWNER, IMAGE_VERSION};
 use crate::flow::session::{self, Wanted};
@@ -92,8 +92,8 @@ pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Fail
 async fn build(arguments: &Build, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let repository = repository(common, &arguments.path)?;
     let settings = common.settings()?;
-    common.check(std::slice::from_ref(&repository), &arguments.host)?;
-    let address = rig::address(&repository.working_directory, &arguments.host)?;
+    common.check(&repository.directory, &arguments.host)?;
+    let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &settings, &shown.events).await?;
     let title = format!("build the images of {} on {}", repository.name, arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
@@ -185,7 +185,7 @@ async fn remove(arguments: &Prune, common: &Common, shown: &Shown) -> Result<Exi
 
 async fn looked(host: &str, common: &Common, shown: &Shown) -> Result<(crate::flow::world::World, Found), Failure> {
     let directory = common.directory()?;
-    let address = rig::address(&directory, host)?;
+    let address = rig::address(&directory, host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
     let found = look::server(&world).await?;
     Ok((world, found))

@@ -12,11 +12,10 @@ use crate::flow::inputs::{self, Inputs};
 use crate::flow::names::Names;
 use crate::hcl;
 use crate::packer::{self, Build};
-use crate::place::{Place, Problem};
+use crate::place::Problem;
 use crate::plan::ImageSpec;
 use crate::playbook::{self, Known, Source};
 use crate::project::Repository;
-use crate::yaml::{self, Dialect, Node};
 use crate::{lxd, terraform};
 
 /// What a repository wants cannot be told.
@@ -61,7 +60,7 @@ pub fn evaluate(
     names: &Names,
     found: &mut Found,
 ) -> Result<Unit, Error> {
-    let owner = id(repository, host)?;
+    let owner = repository.identity(host).map_err(Error::Problems)?.id;
     let version = choose(repository, host, version, names, found)?;
     let images = images(repository, host, &owner, &version, names, found)?;
     let variables = BTreeMap::from([word("host_id", host), word("image_version", &version)]);
@@ -78,24 +77,11 @@ pub fn images_only(
     names: &Names,
     found: &mut Found,
 ) -> Result<Unit, Error> {
-    let owner = id(repository, host)?;
+    let owner = repository.identity(host).map_err(Error::Problems)?.id;
     let version = choose(repository, host, version, names, found)?;
     let images = images(repository, host, &owner, &version, names, found)?;
     let deployment = terraform::Deployment::default();
     Ok(Unit { host_setup: None, owner, kind: repository.kind, version, images, deployment })
-}
-
-/// `project_id` or `module_id` of its configuration.
-fn id(repository: &Repository, host: &str) -> Result<String, Error> {
-    let file = repository.configuration(host);
-    let problem =
-        |line, column, message: String| Error::Problems(vec![Problem::new(Place::new(&file, line, column), message)]);
-    let content = std::fs::read_to_string(&file).map_err(|error| problem(0, 0, format!("cannot be read: {error}")))?;
-    let documents =
-        yaml::load(&content, Dialect::Terraform).map_err(|error| problem(error.line, error.column, error.message))?;
-    let key = format!("{}_id", repository.kind.word());
-    let id = documents.first().and_then(|document| document.get(&key)).and_then(Node::written);
-    id.map(str::to_owned).ok_or_else(|| problem(0, 0, format!("`{key}` is missing")))
 }
 
 fn word(name: &str, value: &str) -> (String, hcl::Value) {
@@ -118,7 +104,7 @@ fn choose(
         Version::Given(version) => return Ok(version.clone()),
         Version::Present { otherwise } => otherwise,
     };
-    let owner = id(repository, host)?;
+    let owner = repository.identity(host).map_err(Error::Problems)?.id;
     let probe = images(repository, host, &owner, otherwise, names, found)?;
     let mut candidates: Vec<String> = candidates(&probe, &found.images).into_iter().rev().collect();
     candidates.retain(|candidate| candidate != otherwise);
