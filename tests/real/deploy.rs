@@ -77,8 +77,8 @@ async fn state(host: &Host) -> Value {
 }
 
 fn titles(ended: &str) -> Vec<String> {
-    let lines = ended.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let result = lines.filter(|line| line["event"] == "result").next_back().expect("a result");
+    let mut lines = ended.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let result = lines.rfind(|line| line["event"] == "result").expect("a result");
     let steps = result["result"]["steps"].as_array().expect("steps").clone();
     steps
         .iter()
