@@ -10,6 +10,8 @@ mod architecture;
 mod consul;
 #[path = "suite/deploy.rs"]
 mod deploy;
+#[path = "suite/failure.rs"]
+mod failure;
 #[path = "suite/git.rs"]
 mod git;
 #[path = "suite/jinja.rs"]

@@ -119,7 +119,15 @@ impl From<ui::Error> for Failure {
 
 impl From<git::Error> for Failure {
     fn from(error: git::Error) -> Self {
-        Self::advised(error, Advice::of(Kind::World, "give `--no-pull` to deploy what is checked out"))
+        let advice = git(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<consul::Error> for Failure {
+    fn from(error: consul::Error) -> Self {
+        let advice = consul(&error);
+        Self::advised(error, advice)
     }
 }
 
@@ -192,22 +200,59 @@ fn lxd(error: &lxd::Error) -> Advice {
 
 fn http(error: &HttpError, start: &str, permit: &str) -> Advice {
     match error {
-        HttpError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            Advice::of(Kind::World, permit)
-        }
-        HttpError::Unreachable { .. } => Advice::of(Kind::World, start),
+        HttpError::Unreachable { source, .. } => match source.kind() {
+            io::ErrorKind::PermissionDenied => Advice::of(Kind::World, permit),
+            // Through SSH, a socket that we may not use looks as one on which nobody listens.
+            io::ErrorKind::ConnectionRefused => {
+                Advice { kind: Kind::World, hints: vec![start.to_owned(), permit.to_owned()] }
+            }
+            _ => Advice::of(Kind::World, start),
+        },
         HttpError::Cut { .. } => Advice::world(),
     }
 }
 
 fn consul(error: &consul::Error) -> Advice {
     match error {
-        consul::Error::Http(error) => {
-            http(error, "start Consul on the host, or say under `hosts:` in the settings where it is", "")
-        }
+        consul::Error::Http(error) => http(
+            error,
+            "start Consul on the host, or say under `hosts:` in the settings where it is",
+            "if it is reached through SSH, allow that in the server's configuration (`AllowTcpForwarding`)",
+        ),
         consul::Error::NoLeader { .. } => Advice::of(Kind::World, "wait until the Consul server is ready"),
-        _ => Advice::world(),
+        consul::Error::Refused { status: 500.., .. } => {
+            Advice::of(Kind::World, "Consul's own log on the host says more")
+        }
+        consul::Error::Refused { status: 401 | 403, .. } => {
+            Advice::of(Kind::Identity, "Consul wants a token that allows this")
+        }
+        consul::Error::Refused { .. }
+        | consul::Error::RolledBack { .. }
+        | consul::Error::TooMany { .. }
+        | consul::Error::Timeout { .. }
+        | consul::Error::Malformed { .. } => Advice::world(),
     }
+}
+
+fn git(error: &git::Error) -> Advice {
+    use git::Error as E;
+    let (kind, first) = match error {
+        E::Changed { .. } => (Kind::Request, Some("commit these changes or take them back")),
+        E::Diverged { .. } => (Kind::Request, Some("merge the two, or go back to the remote's commits")),
+        E::NoUpstream { .. } => (Kind::Request, Some("check out a branch that follows one of the remote repository")),
+        E::Address { .. } => (Kind::Request, Some("give the remote an https address: `git remote set-url origin …`")),
+        E::NoRepository { .. } => (Kind::Request, None),
+        E::Exists { .. } => return Advice::of(Kind::Request, "move it away, or clone the repository into its place"),
+        E::Missing { .. } | E::NoBranch { .. } => {
+            return Advice::of(
+                Kind::Request,
+                "check the name, and where modules are cloned from (`modules:` in the settings)",
+            );
+        }
+        E::Unreachable { .. } | E::Protocol { .. } | E::Git { .. } | E::Files { .. } => (Kind::World, None),
+    };
+    let hints = first.into_iter().chain(["give `--no-pull` to deploy what is checked out"]);
+    Advice { kind, hints: hints.map(str::to_owned).collect() }
 }
 
 fn agent(error: &agent::Error) -> Advice {
@@ -245,24 +290,44 @@ fn ssh(error: &ssh::Error) -> Advice {
         ssh::Error::Unreachable { .. } => {
             Advice::of(Kind::World, "check that the host is up, and the address and port in its configuration")
         }
+        ssh::Error::Handshake { .. } => {
+            Advice::of(Kind::World, "check that the port in its configuration is that of its SSH server")
+        }
+        ssh::Error::Lost { .. } => Advice::world(),
+        ssh::Error::KnownHosts { .. } => {
+            Advice::of(Kind::World, "make the file readable and writable for this account")
+        }
         ssh::Error::Refused { .. } => {
             Advice::of(Kind::Identity, "check the account, the key and the password in the configuration")
         }
-        ssh::Error::HostKeyChanged { file, line, .. } => Advice::of(
-            Kind::Identity,
-            &format!("if the host was set up anew, remove line {line} of {} and connect again", file.display()),
-        ),
+        ssh::Error::HostKeyChanged { file, line, .. } => Advice {
+            kind: Kind::Identity,
+            hints: vec![
+                "somebody may be between you and the host: compare the fingerprint with the one on its console"
+                    .to_owned(),
+                format!("if the host was set up anew, remove line {line} of {} and connect again", file.display()),
+            ],
+        },
         ssh::Error::HostKeyUnknown { fingerprint, .. } => {
-            Advice::of(Kind::Identity, &format!("if this is the right host, give `--host-key {fingerprint}`"))
+            let digest = fingerprint.split_once(' ').map_or(fingerprint.as_str(), |(_, digest)| digest);
+            let pin =
+                format!("if this is the right host, write `host_key: {digest}` for it under `hosts:` in the settings");
+            Advice {
+                kind: Kind::Identity,
+                hints: vec![pin, "or run this on a terminal and confirm it once".to_owned()],
+            }
         }
-        ssh::Error::HostKeyRevoked { .. } | ssh::Error::HostKeyNotPinned { .. } => {
-            Advice { kind: Kind::Identity, hints: vec![] }
+        ssh::Error::HostKeyRevoked { .. } => {
+            Advice::of(Kind::Identity, "do not connect: give the host a new key from its console")
         }
-        ssh::Error::Key { .. } => Advice { kind: Kind::Identity, hints: vec![] },
+        ssh::Error::HostKeyNotPinned { .. } => Advice::of(
+            Kind::Identity,
+            "somebody may be between you and the host: compare the fingerprint with the one on its console",
+        ),
+        ssh::Error::Key { .. } => Advice::of(Kind::Identity, "name a private key that this account can read"),
         ssh::Error::KeyEncrypted { .. } => Advice::of(
             Kind::Identity,
             "add it to an SSH agent, or run this on a terminal to be asked for the passphrase",
         ),
-        _ => Advice::world(),
     }
 }

@@ -32,8 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("packer", &["hcl", "place", "yaml"]),
     ("terraform", &["hcl", "place", "secret", "yaml"]),
     ("playbook", &["agent", "event", "machine", "module", "place", "secret", "yaml"]),
-    // Flows: what happens, in which order.
-    ("plan", &["packer", "terraform"]),
+    // Flows: what happens, in which order. A plan is what a flow makes and carries out: the two are one layer.
+    ("plan", &["flow", "packer", "project", "terraform"]),
     (
         "flow",
         &[
@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "container",
             "event",
             "git",
+            "hcl",
             "http",
             "local",
             "lxd",
