@@ -102,6 +102,12 @@ async fn shell(session: &Session, line: &str) -> machine::Finished {
     machine::run(session, &Command::new(["sh", "-c", line]), b"").await.unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ssh_session_is_a_machine() {
+    let (_bed, session) = Bed::open().await;
+    crate::machines::contract(&session).await;
+}
+
 #[tokio::test]
 async fn a_command_gets_its_words_and_its_input_and_gives_back_everything() {
     let (_bed, session) = Bed::open().await;
