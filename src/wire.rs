@@ -3,6 +3,7 @@
 mod body;
 mod dial;
 mod pool;
+mod quiet;
 
 use std::io;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::http::{Body, Http, HttpError, Method, Request, Response, Socket};
+use crate::http::{Body, Http, HttpError, Method, Request, Response, Socket, Stream};
 use body::{Outgoing, outgoing};
 use pool::Pool;
+use quiet::Quiet;
 
 pub use dial::{Dial, tcp, unix};
 
@@ -90,7 +92,7 @@ impl Wire {
         }
     }
 
-    async fn dialled(&self) -> Result<Box<dyn crate::http::Stream>, HttpError> {
+    async fn dialled(&self) -> Result<Box<dyn Stream>, HttpError> {
         match timeout(self.limit, (self.dial)()).await {
             Ok(opened) => opened.map_err(|source| self.unreachable(source)),
             Err(_) => Err(self.unreachable(self.late())),
@@ -125,7 +127,7 @@ impl Wire {
     }
 
     async fn upgrade(&self, path: &str) -> Result<Socket, HttpError> {
-        let stream = self.dialled().await?;
+        let stream: Box<dyn Stream> = Box::new(Quiet(self.dialled().await?));
         let cut = |source| self.cut(&Method::GET, path, source);
         let config = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
         let url = format!("ws://{}{path}", self.host);

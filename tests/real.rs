@@ -12,6 +12,8 @@ mod incus;
 mod lxd;
 #[path = "real/lxd_scenarios.rs"]
 mod lxd_scenarios;
+#[path = "suite/machines.rs"]
+mod machines;
 #[path = "real/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]

@@ -10,6 +10,9 @@ use crate::http::{Body, Request, Response};
 /// How long one file may take.
 const TRANSFER: Duration = Duration::from_mins(10);
 
+/// Most symbolic links that are followed one after the other.
+const LINKS: usize = 8;
+
 /// Owner and permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -54,25 +57,38 @@ impl Client {
         optional(self.transferred(request::delete_file(instance, path)).await).map(drop)
     }
 
-    /// Reads a file of at most `limit` bytes; `None` if it (or the instance) is not there.
+    /// Reads a file of at most `limit` bytes, through symbolic links; `None` if it (or the instance) is not there.
     pub async fn pull_file(&self, instance: &str, path: &str, limit: u64) -> Result<Option<Pulled>, Error> {
-        let request = request::pull_file(instance, path);
-        let line = line(&request);
-        let read = async {
-            let Some(response) = optional(self.send(request, &line).await)? else { return Ok(None) };
-            if named(&response, "type") != Some("file") {
-                return Err(self.malformed(&line, "it is not a file"));
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            let request = request::pull_file(instance, &path);
+            let line = line(&request);
+            let read = timeout(TRANSFER, self.pulled(request, &line, limit)).await;
+            match read.unwrap_or_else(|_| Err(late(&line, TRANSFER)))? {
+                Some(Found::Link(target)) => path = beside(&path, &target),
+                Some(Found::File(pulled)) => return Ok(Some(pulled)),
+                None => return Ok(None),
             }
-            let number = |name, radix| named(&response, name).and_then(|text| u32::from_str_radix(text, radix).ok());
-            let owner = Owner {
-                uid: number("uid", 10).unwrap_or(0),
-                gid: number("gid", 10).unwrap_or(0),
-                mode: number("mode", 8).unwrap_or(0),
-            };
-            let content = response.bytes(limit).await.map_err(|source| self.cut(&line, source))?;
-            Ok(Some(Pulled { owner, content }))
+        }
+        let line = line(&request::pull_file(instance, &path));
+        Err(self.malformed(&line, "too many symbolic links"))
+    }
+
+    async fn pulled(&self, request: Request, line: &str, limit: u64) -> Result<Option<Found>, Error> {
+        let Some(response) = optional(self.send(request, line).await)? else { return Ok(None) };
+        let number = |name, radix| named(&response, name).and_then(|text| u32::from_str_radix(text, radix).ok());
+        let owner = Owner {
+            uid: number("uid", 10).unwrap_or(0),
+            gid: number("gid", 10).unwrap_or(0),
+            mode: number("mode", 8).unwrap_or(0),
         };
-        timeout(TRANSFER, read).await.unwrap_or_else(|_| Err(late(&line, TRANSFER)))
+        let kind = named(&response, "type").unwrap_or_default().to_owned();
+        let content = response.bytes(limit).await.map_err(|source| self.cut(line, source))?;
+        match kind.as_str() {
+            "file" => Ok(Some(Found::File(Pulled { owner, content }))),
+            "symlink" => Ok(Some(Found::Link(String::from_utf8_lossy(&content).trim_end().to_owned()))),
+            _ => Err(self.malformed(line, "it is not a file")),
+        }
     }
 
     async fn transferred(&self, request: Request) -> Result<(), Error> {
@@ -80,6 +96,22 @@ impl Client {
         let sent = async { self.envelope(self.send(request, &line).await?, &line).await };
         timeout(TRANSFER, sent).await.unwrap_or_else(|_| Err(late(&line, TRANSFER))).map(drop)
     }
+}
+
+/// What stands at a path.
+enum Found {
+    File(Pulled),
+    /// Where a symbolic link points to.
+    Link(String),
+}
+
+/// Returns the path that a link at `path` means by `target`. The server resolves `..`, inside the instance.
+fn beside(path: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    format!("{directory}/{target}")
 }
 
 /// Reads a header that LXD and Incus call differently.

@@ -3,11 +3,14 @@
 use crate::lxd_scenarios as scenarios;
 use crate::support::bed;
 
+/// A host's bridge has the name of the host.
+const BRIDGE: &str = "RYO_INCUS_HOST";
+
 const RECORDINGS: &str = "incus/6.0";
 
 #[tokio::test]
 async fn an_instance_lives_a_whole_life() {
-    scenarios::life(bed::incus(), RECORDINGS).await;
+    scenarios::life(bed::incus(), &bed::var(BRIDGE), RECORDINGS).await;
 }
 
 #[tokio::test]
@@ -28,4 +31,9 @@ async fn an_image_arrives_as_it_was_sent() {
 #[tokio::test]
 async fn publishing_tells_how_far_it_is() {
     scenarios::progress(bed::incus()).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_first_boot_is_waited_for() {
+    scenarios::first_boot(bed::incus(), &bed::var(BRIDGE)).await;
 }

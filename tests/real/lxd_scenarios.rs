@@ -9,6 +9,7 @@ use ryo::http::{Body, Http};
 use ryo::lxd::file::Owner;
 use ryo::lxd::image::{Files, Part, Publish, Upload};
 use ryo::lxd::instance::{ImageSource, NewInstance};
+use ryo::lxd::model::Devices;
 use ryo::lxd::wait::{self, CloudInit};
 use ryo::lxd::{Client, Error};
 use ryo::machine::{Command, Machine, run};
@@ -30,6 +31,11 @@ fn tiny(name: &str) -> NewInstance {
     }
 }
 
+fn network(bridge: &str) -> Devices {
+    let nic = [("type", "nic"), ("nictype", "bridged"), ("parent", bridge), ("name", "eth0")];
+    [("eth0".to_owned(), nic.map(|(key, value)| (key.to_owned(), value.to_owned())).into())].into()
+}
+
 async fn running(client: &Client, stem: &str) -> String {
     let name = unique(stem);
     client.create(&tiny(&name)).await.unwrap();
@@ -43,13 +49,17 @@ async fn gone(client: &Client, name: &str) {
 }
 
 /// Everything that a deployment does with an instance and its image, once, recorded.
-pub async fn life(http: Arc<dyn Http>, recordings: &str) {
+pub async fn life(http: Arc<dyn Http>, bridge: &str, recordings: &str) {
     let (name, renamed, alias) = (unique("life"), unique("moved"), unique("image"));
-    let recorder = Arc::new(Recorder::new(http, &[(&name, "web"), (&renamed, "web-old"), (&alias, "web-image-1")]));
+    let recorder = Arc::new(Recorder::new(
+        http,
+        &[(&name, "web"), (&renamed, "web-old"), (&alias, "web-image-1"), (bridge, "bridge")],
+    ));
     let client = Client::new(recorder.clone());
     assert!(client.server().await.unwrap().can("image_compression_algorithm"));
 
-    client.create(&tiny(&name)).await.unwrap();
+    let new = NewInstance { devices: network(bridge), ..tiny(&name) };
+    client.create(&new).await.unwrap();
     let made = client.instance(&name).await.unwrap().unwrap();
     assert_eq!((made.value.status.as_str(), made.value.description.as_str()), ("Stopped", "a test"));
     assert_eq!(made.value.config["image.os"], "tiny");
@@ -157,20 +167,10 @@ pub async fn machine(http: Arc<dyn Http>) {
     let name = running(&client, "machine").await;
     let machine = Container::new(client.clone(), &name, "container web on host-1");
 
+    crate::machines::contract(&machine).await;
     let input: Vec<u8> = (0..5_000_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let done = run(&machine, &Command::new(["cat"]), &input).await.unwrap();
     assert_eq!((done.status, done.stdout == input, done.stderr), (0, true, vec![]));
-
-    let words = ["printf", "%s|", "it's", "$HOME", "a b", "\"q\"", "*", ""];
-    let done = run(&machine, &Command::new(words), b"").await.unwrap();
-    assert_eq!(String::from_utf8(done.stdout).unwrap(), "it's|$HOME|a b|\"q\"|*||");
-
-    let done = run(&machine, &Command::new(["sh", "-c", "echo out; echo err >&2; exit 3"]), b"").await.unwrap();
-    assert_eq!((done.status, done.stdout.as_slice(), done.stderr.as_slice()), (3, &b"out\n"[..], &b"err\n"[..]));
-
-    // It does not read its input.
-    assert_eq!(run(&machine, &Command::new(["true"]), &input).await.unwrap().status, 0);
-    assert_eq!(run(&machine, &Command::new(["no-such-program"]), b"").await.unwrap().status, 127);
     let killed = run(&machine, &Command::new(["sh", "-c", "kill -9 $$"]), b"").await.unwrap();
     assert_eq!(killed.status, 137);
     let lots = Command::new(["sh", "-c", "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2"]);
@@ -266,4 +266,31 @@ pub async fn progress(http: Arc<dyn Http>) {
     client.delete_image(&fingerprint).await.unwrap();
     client.delete(&name).await.unwrap();
     assert!(!told.lock().unwrap().is_empty());
+}
+
+/// cloud-init is waited for, and says what went wrong.
+pub async fn first_boot(http: Arc<dyn Http>, bridge: &str) {
+    let client = Client::new(http);
+    let booted = async |stem: &str, user_data: &str| {
+        let name = unique(stem);
+        let mut new =
+            NewInstance { source: ImageSource::Alias("debian/12".to_owned()), devices: network(bridge), ..tiny(&name) };
+        new.config.insert("user.user-data".to_owned(), user_data.to_owned());
+        client.create(&new).await.unwrap();
+        client.start(&name).await.unwrap();
+        let outcome = wait::cloud_init(&client, &name, Duration::from_mins(2)).await;
+        let marks = client.pull_file(&name, "/root/mark", 100).await.unwrap();
+        gone(&client, &name).await;
+        (name, outcome, marks)
+    };
+    let good = "#cloud-config\nruncmd: [[sh, -c, 'sleep 1; echo done > /root/mark']]\n";
+    let bad = "#cloud-config\nruncmd: [[sh, -c, 'echo done > /root/mark; exit 1']]\n";
+    let (good, bad) = tokio::join!(booted("good", good), booted("bad", bad));
+    assert_eq!(good.1.unwrap(), CloudInit::Done { warnings: vec![] });
+    assert_eq!(good.2.unwrap().content, b"done\n");
+    let error = bad.1.unwrap_err();
+    assert!(matches!(&error, Error::CloudInit { instance, .. } if *instance == bad.0), "{error}");
+    let words = "Runparts: 1 failures (runcmd) in 1 attempted commands";
+    assert!(error.to_string().contains(words), "{error}");
+    assert_eq!(bad.2.unwrap().content, b"done\n");
 }

@@ -19,7 +19,7 @@ use ryo::lxd::{Client, Error};
 use ryo::machine::{Command, run};
 
 use crate::support::exchange::response;
-use crate::support::fake_lxd::FakeLxd;
+use crate::support::fake_lxd::{FakeFile, FakeLxd};
 use crate::support::faulty::{FAULTS, Fault, Faulty};
 
 pub(crate) fn tiny(name: &str) -> NewInstance {
@@ -135,6 +135,23 @@ async fn a_shutdown_that_takes_too_long_is_ended_the_hard_way() {
     assert!(!fake.with_instance("web", |web| web.running));
     // What is stopped is stopped already.
     client.stop("web", Duration::from_secs(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_read_through_links_but_not_for_ever() {
+    let (fake, client) = running().await;
+    let file = |link: bool, content: &str| FakeFile { link, content: content.into(), ..FakeFile::default() };
+    fake.with_instance("web", |web| {
+        let files = [("/a/b", file(true, "../c")), ("/a/../c", file(true, "/d")), ("/d", file(false, "text"))];
+        web.files.extend(files.map(|(path, file)| (path.to_owned(), file)));
+        web.files.insert("/loop".to_owned(), file(true, "loop"));
+    });
+    assert_eq!(client.pull_file("web", "/a/b", 10).await.unwrap().unwrap().content, b"text");
+    let error = client.pull_file("web", "/loop", 10).await.unwrap_err();
+    let expected = "cannot understand the answer of fake LXD to `GET /1.0/instances/web/files?path=%2Floop`\n\
+                    too many symbolic links";
+    assert_eq!(told(&error), expected);
+    assert!(matches!(client.pull_file("web", "/d", 3).await, Err(Error::Malformed { .. })));
 }
 
 #[tokio::test]

@@ -343,6 +343,25 @@ async fn a_websocket_carries_messages_both_ways() {
 }
 
 #[tokio::test]
+async fn what_a_server_said_before_it_left_is_not_lost() {
+    let directory = TempDir::new().unwrap();
+    let listener = UnixListener::bind(directory.path().join("s")).unwrap();
+    let left = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        // The answer to the ping cannot be written any more when it is read.
+        socket.send(Message::Ping(Bytes::new())).await.unwrap();
+        socket.send(Message::text("last words")).await.unwrap();
+    });
+    let wire = Wire::new("the server", "lxd", wire::unix(directory.path().join("s")));
+    let mut socket = wire.websocket("/").await.unwrap();
+    left.await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Ping(Bytes::new()));
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("last words"));
+    assert!(socket.next().await.is_none_or(|end| end.is_err()));
+}
+
+#[tokio::test]
 async fn a_refused_websocket_is_cut_with_the_status() {
     let server = Server::start(&[Reply::Bytes(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")]);
     let error = server.wire().websocket("/x").await.err().unwrap();

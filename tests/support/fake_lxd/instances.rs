@@ -35,6 +35,8 @@ pub struct FakeInstance {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FakeFile {
     pub directory: bool,
+    /// Whether it is a symbolic link; its content is where it points to.
+    pub link: bool,
     pub uid: u32,
     pub gid: u32,
     pub mode: u32,
@@ -273,12 +275,17 @@ fn pushed(asked: &Asked) -> FakeFile {
         gid: number("gid", 10),
         mode: number("mode", 8),
         content: asked.body.clone(),
+        link: false,
     }
 }
 
 fn pulled(file: &FakeFile) -> Answer {
     let header = |name: &str, value: String| (format!("x-lxd-{name}"), value);
-    let kind = if file.directory { "directory" } else { "file" };
+    let kind = match file {
+        FakeFile { directory: true, .. } => "directory",
+        FakeFile { link: true, .. } => "symlink",
+        _ => "file",
+    };
     let headers = vec![
         header("uid", file.uid.to_string()),
         header("gid", file.gid.to_string()),

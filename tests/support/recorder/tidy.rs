@@ -47,6 +47,7 @@ fn clean_map(map: &mut Map<String, Value>, tokens: &mut Tokens) {
                 value = json!(0);
             }
             key if value.is_number() && (key.starts_with("bytes_") || key.starts_with("packets_")) => value = json!(0),
+            "parent" => value = json!("bridge"),
             "size" if value.is_string() => value = json!("<size>"),
             "CreateIndex" | "ModifyIndex" | "Index" if value.as_u64() > Some(1) => value = tokens.number(&value),
             key if key.starts_with("volatile.") && key != "volatile.base_image" => value = json!("<volatile>"),
