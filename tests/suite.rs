@@ -12,8 +12,12 @@ mod consul;
 mod deploy;
 #[path = "suite/failure.rs"]
 mod failure;
+#[path = "suite/check.rs"]
+mod check;
 #[path = "suite/git.rs"]
 mod git;
+#[path = "suite/hcl.rs"]
+mod hcl;
 #[path = "suite/jinja.rs"]
 mod jinja;
 #[path = "suite/local.rs"]
@@ -22,15 +26,23 @@ mod local;
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
+#[path = "suite/packer.rs"]
+mod packer;
 #[path = "suite/plan.rs"]
 mod plan;
+#[path = "suite/project.rs"]
+mod project;
 #[path = "suite/recordings.rs"]
 mod recordings;
 #[path = "suite/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "suite/terraform.rs"]
+mod terraform;
 #[path = "suite/ui.rs"]
 mod ui;
 #[path = "suite/wire.rs"]
 mod wire;
+#[path = "suite/yaml.rs"]
+mod yaml;

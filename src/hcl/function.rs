@@ -143,10 +143,14 @@ fn arguments_of(scope: &Scope<'_>, call: &FuncCall) -> Result<Vec<Value>, Proble
 fn check_count(function: &Function, count: usize) -> Result<(), String> {
     let Function { name, least, most, .. } = function;
     match most {
-        _ if count < *least => Err(format!("`{name}` needs at least {least} arguments, not {count}")),
-        Some(most) if count > *most => Err(format!("`{name}` takes at most {most} arguments, not {count}")),
+        _ if count < *least => Err(format!("`{name}` needs at least {}, not {count}", arguments(*least))),
+        Some(most) if count > *most => Err(format!("`{name}` takes at most {}, not {count}", arguments(*most))),
         _ => Ok(()),
     }
+}
+
+fn arguments(count: usize) -> String {
+    if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") }
 }
 
 fn stays_unknown(takes: Takes, arguments: &[Value]) -> bool {

@@ -180,7 +180,8 @@ impl Settings {
         value
     }
 
-    /// Tells of every placeholder that was not filled in. `matters` says whether the value of a key is looked at.
+    /// Tells of every placeholder that was not filled in. `matters` says whether the value of a key is looked at: what
+    /// nobody looks at may stay.
     pub fn placeholders(&mut self, matters: impl Fn(&str) -> bool) {
         let mut found = vec![];
         for (key, value) in self.node.entries() {
@@ -189,18 +190,22 @@ impl Settings {
                 let name = key.written().unwrap_or_default();
                 let written = node.text().unwrap_or_default();
                 let problem = Problem::new(place, format!("`{name}` is still the placeholder `{written}`"));
-                found.push((matters(name), problem.hint("put the real value in its place")));
+                found.extend(matters(name).then(|| problem.hint("put the real value in its place")));
             });
         }
-        for (matters, problem) in found {
-            if matters { self.problems.push(problem) } else { self.warnings.push(problem) }
-        }
+        self.problems.extend(found);
     }
 
     /// Warns of what Ansible and Terraform read differently, or of what is no truth value to either.
     fn dialects(&mut self) {
         let mut found = vec![];
-        each(&self.node, &mut |node| found.extend(ambiguous(node).map(|text| (node.line, node.column, text))));
+        for (key, value) in self.node.entries() {
+            let secret = is_secret(key.written().unwrap_or_default());
+            each(value, &mut |node| {
+                let text = ambiguous(node).map(|text| if secret { unshown() } else { text });
+                found.extend(text.map(|text| (node.line, node.column, text)));
+            });
+        }
         for (line, column, (message, hint)) in found {
             self.warnings.push(Problem::new(Place::new(&self.file, line, column), message).hint(hint));
         }
@@ -246,6 +251,15 @@ fn find_placeholders(node: &Node, see: &mut impl FnMut(&Node)) {
 /// `<DOMAIN>`, `<true OR false, …>`, `<SUBDOMAIN>.<DOMAIN>`.
 pub fn is_placeholder(node: &Node) -> bool {
     node.text().is_some_and(|text| text.len() > 2 && text.starts_with('<') && text.ends_with('>'))
+}
+
+/// Whether the value of a key is not to be shown.
+fn is_secret(key: &str) -> bool {
+    ["password", "secret", "token"].iter().any(|word| key.contains(word))
+}
+
+fn unshown() -> (String, String) {
+    ("this value is not the same to Ansible and Terraform as it looks".to_owned(), "put it in quotes".to_owned())
 }
 
 fn ambiguous(node: &Node) -> Option<(String, String)> {

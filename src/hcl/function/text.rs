@@ -10,7 +10,7 @@ use crate::hcl::value::Value;
 
 /// The functions of this file.
 pub const FUNCTIONS: &[Function] = &[
-    Function { name: "join", least: 1, most: None, takes: Takes::Present, body: join },
+    Function { name: "join", least: 2, most: None, takes: Takes::Present, body: join },
     Function { name: "split", least: 2, most: Some(2), takes: Takes::Present, body: split },
     Function { name: "lower", least: 1, most: Some(1), takes: Takes::Present, body: lower },
     Function { name: "upper", least: 1, most: Some(1), takes: Takes::Present, body: upper },
@@ -236,7 +236,8 @@ fn formatted(pattern: &str, arguments: &[Value]) -> Result<String, String> {
     }
     output.push_str(rest);
     if next < arguments.len() && !pattern.contains("%[") {
-        return Err(format!("{} arguments are given, but {next} used", arguments.len()));
+        let given = if arguments.len() == 1 { "argument is" } else { "arguments are" };
+        return Err(format!("{} {given} given, but {next} are used", arguments.len()));
     }
     Ok(output)
 }
