@@ -103,7 +103,7 @@ pub struct Settings {
     pub keys: Vec<PathBuf>,
     /// How the passphrase of an encrypted key is had.
     pub passphrase: Option<Passphrase>,
-    /// Longest time that may pass until the server has said who it is.
+    /// Longest time that may pass until the server has said who it is, and for each answer while we log in.
     pub timeout: Duration,
     /// How long a server may be silent before it is asked whether it is still there; the fourth question without an
     /// answer ends the connection.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::agent::AgentIdentity;
@@ -28,13 +29,14 @@ pub(super) async fn login(line: &mut Line, target: &Target, settings: &Settings)
     let mut login = Login {
         line,
         target,
+        within: settings.timeout,
         tried: vec![],
         offered: vec![],
         allowed: MethodSet::empty(),
         accepts: vec![],
         inside: false,
     };
-    let first = login.line.handle.authenticate_none(&target.user).await;
+    let first = in_time(settings.timeout, login.line.handle.authenticate_none(&target.user)).await;
     login.note(first)?;
     login.keys(settings).await?;
     if let Some(password) = &target.password {
@@ -47,6 +49,8 @@ pub(super) async fn login(line: &mut Line, target: &Target, settings: &Settings)
 struct Login<'a> {
     line: &'a mut Line,
     target: &'a Target,
+    /// How long the server may take for an answer.
+    within: Duration,
     tried: Vec<String>,
     offered: Vec<PublicKey>,
     /// What may be tried now.
@@ -103,7 +107,7 @@ impl Login<'_> {
         self.tried.push(name);
         let hash = self.hash(key.public_key()).await;
         let key = PrivateKeyWithHashAlg::new(key, hash);
-        let outcome = self.line.handle.authenticate_publickey(&self.target.user, key).await;
+        let outcome = in_time(self.within, self.line.handle.authenticate_publickey(&self.target.user, key)).await;
         self.note(outcome)
     }
 
@@ -139,7 +143,8 @@ impl Login<'_> {
             return Ok(());
         }
         self.tried.push("password".to_owned());
-        let outcome = self.line.handle.authenticate_password(&self.target.user, password.reveal()).await;
+        let asked = self.line.handle.authenticate_password(&self.target.user, password.reveal());
+        let outcome = in_time(self.within, asked).await;
         self.note(outcome)
     }
 
@@ -150,7 +155,8 @@ impl Login<'_> {
         }
         self.tried.push("keyboard-interactive".to_owned());
         let mut password = Some(password.reveal().to_owned());
-        let mut answer = self.line.handle.authenticate_keyboard_interactive_start(&self.target.user, None).await;
+        let asked = self.line.handle.authenticate_keyboard_interactive_start(&self.target.user, None);
+        let mut answer = in_time(self.within, asked).await;
         for _ in 0..MOST_QUESTIONS {
             let prompts = match answer {
                 Ok(Answer::InfoRequest { prompts, .. }) => prompts,
@@ -162,7 +168,8 @@ impl Login<'_> {
             };
             let mut reply = |hidden: bool| if hidden { password.take() } else { None }.unwrap_or_default();
             let replies = prompts.iter().map(|prompt| reply(!prompt.echo)).collect();
-            answer = self.line.handle.authenticate_keyboard_interactive_respond(replies).await;
+            let replied = self.line.handle.authenticate_keyboard_interactive_respond(replies);
+            answer = in_time(self.within, replied).await;
         }
         Ok(())
     }
@@ -195,7 +202,7 @@ impl Login<'_> {
             Ok(AuthResult::Success) => self.inside = true,
             // The library's word for a connection that is gone.
             Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() => {
-                return Err(self.gone("the server closed the connection".to_owned()));
+                return Err(self.gone(None));
             }
             Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
                 if partial_success || self.accepts.is_empty() {
@@ -203,18 +210,19 @@ impl Login<'_> {
                 }
                 self.allowed = remaining_methods;
             }
-            Err(error) => return Err(self.gone(host_key::text(&error))),
+            Err(error) => return Err(self.gone(Some(host_key::text(&error)))),
         }
         Ok(())
     }
 
-    fn gone(&self, otherwise: String) -> Error {
-        let source = match self.line.ended.get() {
+    fn gone(&self, reason: Option<String>) -> Error {
+        let source = match (self.line.ended.get(), reason) {
             // What a server says before it hangs up is about what was tried.
-            Some(Ended::Said(_)) => return self.refused(),
-            Some(Ended::Broke(reason)) => reason.clone(),
-            None if !self.line.handle.is_closed() => return self.refused(),
-            None => otherwise,
+            (Some(Ended::Said(_)), _) => return self.refused(),
+            (Some(Ended::Broke(reason)), _) => reason.clone(),
+            (None, Some(reason)) => reason,
+            (None, None) if !self.line.handle.is_closed() => return self.refused(),
+            (None, None) => "the server closed the connection".to_owned(),
         };
         Error::Lost { host: self.target.host.clone(), user: self.target.user.clone(), source: source.into() }
     }
@@ -227,6 +235,14 @@ impl Login<'_> {
             allowed: self.accepts.clone(),
         }
     }
+}
+
+/// Waits for an answer of the server; before a login it is not asked whether it is still there.
+async fn in_time<T>(
+    within: Duration,
+    answer: impl Future<Output = Result<T, russh::Error>>,
+) -> Result<T, russh::Error> {
+    tokio::time::timeout(within, answer).await.unwrap_or(Err(russh::Error::KeepaliveTimeout))
 }
 
 type Agent = AgentClient<UnixStream>;

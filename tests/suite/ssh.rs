@@ -337,6 +337,16 @@ async fn being_refused_names_what_was_tried_and_no_secret() {
 }
 
 #[tokio::test]
+async fn a_server_that_falls_silent_during_the_login_is_given_up() {
+    let mut bed = Bed::new(Lets { silent: true, ..Lets::default() }).await;
+    bed.settings.timeout = Duration::from_secs(1);
+    assert_eq!(
+        bed.error().await,
+        "lost the connection to `127.0.0.1` while logging in as `operator`: the server does not answer any more"
+    );
+}
+
+#[tokio::test]
 async fn a_key_file_that_cannot_be_used_is_named() {
     let mut bed = Bed::new(Lets::default()).await;
     bed.target.key = Some(bed.home.path().join("missing"));
