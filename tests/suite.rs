@@ -28,6 +28,8 @@ mod lxd;
 mod machines;
 #[path = "suite/packer.rs"]
 mod packer;
+#[path = "suite/module.rs"]
+mod module;
 #[path = "suite/plan.rs"]
 mod plan;
 #[path = "suite/project.rs"]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ryo::agent::client::Attributes;
-use ryo::agent::{Binary, Client, Error};
+use ryo::agent::{Binary, Client, Error, wire};
 use ryo::machine::Command;
 use ryo::module::{Blobs, Environment, Mode, copy, parse};
 use serde_json::{Value, json};
@@ -158,4 +158,41 @@ async fn facts_are_named_as_ansible_names_them() {
         assert!(!facts[name].is_null(), "{name}");
     }
     assert_eq!(facts["architecture"], json!(std::env::consts::ARCH));
+}
+
+proptest::proptest! {
+    #[test]
+    fn bytes_that_are_no_frames_are_refused_without_harm(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let mut rest = &bytes[..];
+        while let Ok(Some(frame)) = wire::read(&mut rest) {
+            proptest::prop_assert!(frame.payload.len() <= bytes.len());
+            let _ = (frame.piece().is_ok(), frame.message::<wire::Request>().is_ok());
+        }
+    }
+
+    #[test]
+    fn frames_are_read_as_they_were_written(id: u64, content in proptest::collection::vec(proptest::num::u8::ANY, 0..2000)) {
+        let frames = wire::Frame::data(id, &content).collect::<Vec<_>>();
+        let bytes = frames.iter().flat_map(wire::Frame::encoded).collect::<Vec<_>>();
+        let mut rest = &bytes[..];
+        let mut read = vec![];
+        while let Some(frame) = wire::read(&mut rest).unwrap() {
+            read.push(frame);
+        }
+        proptest::prop_assert_eq!(read, frames);
+    }
+}
+
+#[test]
+fn a_stream_that_is_broken_is_told_apart() {
+    let table: [(&[u8], &str); 4] = [
+        (b"\xff\xff\xff\xffC", "a frame of 4294967295 bytes is too long"),
+        (b"\0\0\0\0X", "no frame has the type 0x58"),
+        (b"\0\0\0", "the stream ended within a frame"),
+        (b"\0\0\0\x02Cx", "the stream ended within a frame"),
+    ];
+    for (bytes, wanted) in table {
+        assert_eq!(wire::read(&mut &bytes[..]).unwrap_err().to_string(), wanted);
+    }
+    assert!(wire::read(&mut &b""[..]).unwrap().is_none());
 }
