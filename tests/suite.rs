@@ -30,6 +30,8 @@ mod machines;
 mod packer;
 #[path = "suite/module.rs"]
 mod module;
+#[path = "suite/place.rs"]
+mod place;
 #[path = "suite/plan.rs"]
 mod plan;
 #[path = "suite/project.rs"]

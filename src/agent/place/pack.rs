@@ -53,9 +53,20 @@ pub(super) fn compressed(path: &Path, digest: &str) -> io::Result<Vec<u8>> {
     io::copy(&mut File::open(path)?, &mut encoder)?;
     let bytes = encoder.finish()?;
     if let Some(copy) = copy {
+        forget_others(&copy);
         let _ = keep(&copy, &bytes);
     }
     Ok(bytes)
+}
+
+/// Removes the copies of other binaries: of one program, one version is in use at a time.
+fn forget_others(copy: &Path) {
+    let entries = copy.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "gz")) {
+        if path != copy {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 fn cache() -> Option<PathBuf> {
