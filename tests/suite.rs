@@ -6,14 +6,14 @@
 mod agent;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/check.rs"]
+mod check;
 #[path = "suite/consul.rs"]
 mod consul;
 #[path = "suite/deploy.rs"]
 mod deploy;
 #[path = "suite/failure.rs"]
 mod failure;
-#[path = "suite/check.rs"]
-mod check;
 #[path = "suite/git.rs"]
 mod git;
 #[path = "suite/hcl.rs"]
@@ -26,10 +26,10 @@ mod local;
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
-#[path = "suite/packer.rs"]
-mod packer;
 #[path = "suite/module.rs"]
 mod module;
+#[path = "suite/packer.rs"]
+mod packer;
 #[path = "suite/place.rs"]
 mod place;
 #[path = "suite/plan.rs"]
