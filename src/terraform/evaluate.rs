@@ -7,12 +7,11 @@ use std::rc::Rc;
 
 use hcl_edit::expr::Expression;
 
-use crate::hcl::convert::convert;
 use crate::hcl::function::Files;
 use crate::hcl::reference::Reference;
 use crate::hcl::source::Lines;
 use crate::hcl::variable::Variable;
-use crate::hcl::{Scope, Type, Value};
+use crate::hcl::{Scope, Value};
 use crate::place::Problem;
 use crate::terraform::body::Filled;
 use crate::terraform::expand::{Each, Expansion, expand};
@@ -290,9 +289,4 @@ pub fn constant(expression: &Expression, lines: &Lines, directory: &Path) -> Res
     };
     let files = Files { directory, comes_later: &|_| false };
     Scope { lines, files, names: &names, bound: None }.value(expression)
-}
-
-/// Converts `value`, naming the place where it fails.
-pub fn converted(value: Value, wanted: &Type, place: &crate::place::Place) -> Result<Value, Problem> {
-    convert(value, wanted).map_err(|message| Problem::new(place.clone(), message))
 }

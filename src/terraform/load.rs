@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use hcl_edit::structure::Block;
 
 use crate::hcl::function::path;
-use crate::hcl::{Source, source::Lines};
+use crate::hcl::{Source, Value, source::Lines};
 use crate::place::{Place, Problem};
+use crate::terraform::evaluate::constant;
 
 /// The files of each module directory, by directory.
 pub type Sources = BTreeMap<PathBuf, Vec<Source>>;
@@ -45,6 +46,8 @@ fn directory_files(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Source>
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         if name.ends_with(".tf.json") {
             problems.push(Problem::new(Place::file(&file), "Terraform files in JSON are not supported"));
+        } else if name == "override.tf" || name.ends_with("_override.tf") {
+            problems.push(Problem::new(Place::file(&file), "files that override others are not supported"));
         } else if file.extension().is_some_and(|extension| extension == "tf") && !name.starts_with('.') {
             match Source::read(&file) {
                 Ok(source) => sources.push(source),
@@ -56,6 +59,36 @@ fn directory_files(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Source>
         problems.push(Problem::new(Place::file(directory), "there are no Terraform files here"));
     }
     sources
+}
+
+/// Returns the values of `terraform.tfvars` and of `*.auto.tfvars`, which Terraform reads by itself; later files win.
+pub fn values(root: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Value> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| name(path) == "terraform.tfvars" || name(path).ends_with(".auto.tfvars"))
+        .collect();
+    files.sort_by_key(|path| (name(path) != "terraform.tfvars", name(path)));
+    let mut values = BTreeMap::new();
+    for file in files {
+        let source = match Source::read(&file) {
+            Ok(source) => source,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        for attribute in source.body.attributes() {
+            match constant(&attribute.value, &source.lines, root) {
+                Ok(value) => {
+                    values.insert(attribute.key.as_str().to_owned(), value);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    values
 }
 
 /// Returns the directory that a module call leads to, if it can be entered.

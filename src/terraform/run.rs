@@ -44,7 +44,7 @@ pub fn evaluate(root_directory: &Path, variables: &BTreeMap<String, Value>) -> R
     if problems.is_empty() { Ok(deployment) } else { Err(problems) }
 }
 
-/// Variables that nobody declares are told.
+/// What is given wins over what files give. Variables that nobody declares are told, but not those of files.
 fn given(
     tree: &Tree<'_>,
     variables: &BTreeMap<String, Value>,
@@ -56,7 +56,9 @@ fn given(
         let place = Place::file(root);
         problems.push(Problem::new(place, format!("the variable `{name}` is given but not declared")));
     }
-    variables.clone()
+    let mut given = load::values(root, problems);
+    given.extend(variables.clone());
+    given
 }
 
 /// What a module call takes beside the variables of the module.

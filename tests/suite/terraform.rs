@@ -531,6 +531,38 @@ fn a_variable_that_is_given_but_not_declared_is_told() {
 }
 
 #[test]
+fn values_come_from_files_too() {
+    let directory = lay_out(&[
+        VARIABLES,
+        (
+            "ryo-a/project-deployment/main.tf",
+            "variable \"a\" {}\nvariable \"b\" {}\nresource \"consul_keys\" \"k\" {\n  key {\n    path = var.a\n    value = var.b\n  }\n}\n",
+        ),
+        ("ryo-a/project-deployment/terraform.tfvars", "a = \"one\"\nb = \"two\"\nimage_version = 3\n"),
+        ("ryo-a/project-deployment/x.auto.tfvars", "b = upper(\"three\")\n"),
+    ]);
+    let deployment = deployment(directory.path()).unwrap();
+    let Kind::ConsulKeys(keys) = &deployment.resources[0].kind else { panic!("no keys") };
+    assert_eq!((keys.keys[0].path.as_str(), keys.keys[0].value.as_str()), ("one", "THREE"));
+}
+
+#[test]
+fn files_that_terraform_would_read_otherwise_are_told() {
+    let directory = lay_out(&[
+        VARIABLES,
+        ("ryo-a/project-deployment/x_override.tf", ""),
+        ("ryo-a/project-deployment/y.tf.json", "{}"),
+    ]);
+    assert_eq!(
+        deployment(directory.path()).unwrap_err(),
+        [
+            "ryo-a/project-deployment/x_override.tf: files that override others are not supported",
+            "ryo-a/project-deployment/y.tf.json: Terraform files in JSON are not supported",
+        ]
+    );
+}
+
+#[test]
 fn a_name_that_is_too_long_is_told() {
     let name = "a".repeat(64);
     let text = format!("resource \"lxd_container\" \"a\" {{\n  name = \"{name}\"\n  image = \"i\"\n}}\n");
