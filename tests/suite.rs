@@ -8,6 +8,8 @@ mod agent;
 mod architecture;
 #[path = "suite/check.rs"]
 mod check;
+#[path = "suite/cli.rs"]
+mod cli;
 #[path = "suite/consul.rs"]
 mod consul;
 #[path = "suite/deploy.rs"]

@@ -13,6 +13,7 @@ use crate::project::check::{Report, report};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  ryo check ryo-gitea -n web")]
 pub struct Arguments {
     /// The repository
     #[arg(value_name = "DIR", default_value = ".")]

@@ -16,6 +16,9 @@ use crate::project::{Kind, Repository, script};
 pub fn load(directory: &Path) -> Result<Repository, Vec<Problem>> {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let directory = directory.canonicalize().unwrap_or(directory);
+    if !directory.is_dir() {
+        return Err(vec![Problem::new(Place::file(&directory), "there is no such directory")]);
+    }
     let kind = kind(&directory).map_err(|problem| vec![problem])?;
     let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let working_directory = directory.parent().unwrap_or(&directory).to_owned();

@@ -59,7 +59,7 @@ pub enum Carrier {
 #[derive(Debug, Error)]
 pub enum Error {
     /// The file cannot be opened.
-    #[error("cannot read the settings `{path}`")]
+    #[error("cannot read the settings in {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It is not YAML.
-    #[error("{path}:{line}:{column}: {message}")]
+    #[error("{}:{line}:{column}: {message}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum Error {
         message: String,
     },
     /// Something in it is unknown or of another kind.
-    #[error("{path}: `{key}`: {message}")]
+    #[error("{}: `{key}`: {message}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,148 @@
+//! The program from outside: what a person types, reads and gets as an exit code. No server is needed.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory as _;
+use ryo::cli::Arguments;
+
+use crate::support::work::copy;
+
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// A working directory with the repositories of the tests and these settings.
+fn work(settings: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repositories"), directory.path());
+    std::fs::write(directory.path().join("settings.yml"), settings).unwrap();
+    directory
+}
+
+fn ryo(directory: &Path, words: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
+    command.args(words).current_dir(directory).stdin(Stdio::null());
+    command.env("RYO_SETTINGS", directory.join("settings.yml")).env("HOME", directory).env_remove("SSH_AUTH_SOCK");
+    let output = command.output().unwrap();
+    let here = directory.display().to_string();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap().replace(&here, "HERE"),
+        stderr: String::from_utf8(output.stderr).unwrap().replace(&here, "HERE"),
+    }
+}
+
+#[test]
+fn the_words_of_all_commands_fit_together() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn every_command_that_a_person_types_has_help_with_an_example() {
+    fn look(command: &clap::Command, path: &str) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let path = format!("{path} {}", sub.get_name());
+            assert!(sub.get_about().is_some(), "{path} does not say what it is for");
+            if sub.has_subcommands() {
+                look(sub, &path);
+            } else {
+                let example = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(example.contains(&path), "{path} has no example: {example}");
+            }
+        }
+    }
+    look(&Arguments::command(), "ryo");
+}
+
+#[test]
+fn a_typing_error_in_a_command_names_the_nearest_one() {
+    let directory = work("");
+    let ended = ryo(directory.path(), &["depoly", "ryo-tiny"]);
+    assert_eq!(ended.code, Some(2));
+    assert_eq!(
+        ended.stderr,
+        "error: unrecognized subcommand 'depoly'\n\n  tip: a similar subcommand exists: 'deploy'\n\n\
+         Usage: ryo [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n"
+    );
+}
+
+#[test]
+fn a_directory_that_is_no_repository_is_named() {
+    let directory = work("");
+    let ended = ryo(directory.path(), &["deploy", "ryo-tinny", "-n", "local"]);
+    assert_eq!(ended.code, Some(2));
+    assert_eq!(ended.stderr, "error: 1 problem; nothing was touched\n  HERE/ryo-tinny: there is no such directory\n");
+}
+
+#[test]
+fn a_host_that_nobody_configured_is_a_problem_of_the_configuration() {
+    let directory = work("");
+    let ended = ryo(directory.path(), &["deploy", "ryo-tiny", "-n", "web"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("ryo-host/configuration/configuration_web.yml"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_server_that_does_not_listen_is_named_with_what_to_do() {
+    let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
+    let ended = ryo(directory.path(), &["deploy", "ryo-tiny", "-n", "local", "--yes"]);
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(
+        ended.stderr.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>(),
+        [
+            "error: cannot reach LXD at /nowhere/unix.socket on local",
+            "  because: No such file or directory (os error 2)",
+            "hint: start LXD or Incus on the host",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_named_with_its_place() {
+    let cases = [
+        ("hosts: [", "error: HERE/settings.yml:1:8: unclosed bracket"),
+        ("hosts:\n  local:\n    sokcet: /x\n", "error: HERE/settings.yml: `hosts.local.sokcet`: unknown field `sokcet`"),
+        ("hosts:\n  local:\n    port: seven\n", "error: HERE/settings.yml: `hosts.local.port`: invalid type"),
+    ];
+    for (settings, expected) in cases {
+        let directory = work(settings);
+        let ended = ryo(directory.path(), &["plan", "deploy", "ryo-tiny", "-n", "local"]);
+        assert_eq!(ended.code, Some(2), "{settings}: {}", ended.stderr);
+        assert!(ended.stderr.starts_with(expected), "{settings}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_failure_is_one_object_for_programs() {
+    let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
+    let ended = ryo(directory.path(), &["plan", "deploy", "ryo-tiny", "-n", "local", "--json"]);
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(
+        ended.stdout.lines().last(),
+        Some(
+            "{\"event\":\"failed\",\"error\":\"cannot reach LXD at /nowhere/unix.socket on local\",\
+             \"because\":[\"No such file or directory (os error 2)\"],\
+             \"hints\":[\"start LXD or Incus on the host\"],\"code\":1}"
+        )
+    );
+}
+
+#[test]
+fn the_directory_with_the_repositories_is_found_or_asked_for() {
+    let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
+    let below = directory.path().join("ryo-tiny/image-build");
+    let found = ryo(&below, &["image", "list", "-n", "local", "--settings", "../../settings.yml"]);
+    assert_eq!(found.code, Some(1), "{}", found.stderr);
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("settings.yml"), "").unwrap();
+    let ended = ryo(elsewhere.path(), &["image", "list", "-n", "local"]);
+    assert_eq!(ended.code, Some(2));
+    assert_eq!(
+        ended.stderr,
+        "error: no directory with `ryo-host` in it here or above\n\
+         hint: change to the working directory, or name it with `--working-directory`\n"
+    );
+}
