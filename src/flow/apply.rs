@@ -102,7 +102,7 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
         }
         Action::PutBack(name) => Ok(instance::put_back(world, name, events).await?),
         Action::HostSetup { playbook, inputs, .. } => {
-            host_setup::run(world, &step.owner, playbook, inputs, events, stop.clone()).await
+            host_setup::run(world, &step.owner, playbook, inputs, progress, stop.clone()).await
         }
         Action::BuildImage { spec, .. } => Ok(image::build(world, spec, progress, stop.clone()).await.map(drop)?),
         Action::RemoveImage { fingerprint, .. } => Ok(world.lxd.delete_image(fingerprint).await?),

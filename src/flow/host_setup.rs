@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use crate::agent;
 use crate::agent::client::Attributes;
-use crate::event::Events;
+use crate::flow::progress::Progress;
 use crate::flow::world::World;
+use crate::machine::Command;
 use crate::module::Mode;
 use crate::playbook::{self, Diffs, Source};
 
@@ -46,10 +47,12 @@ pub async fn run(
     owner: &str,
     playbook: &Path,
     inputs: &str,
-    events: &Events,
+    progress: &Progress,
     stop: watch::Receiver<bool>,
 ) -> Result<(), crate::flow::apply::Error> {
-    playbook::run(request(world, playbook, Mode::Apply, stop), world.connect.clone(), events).await?;
+    playbook::run(request(world, playbook, Mode::Apply, stop), world.connect.clone(), &progress.of_playbook()).await?;
+    let directory = format!("{}/{}/{owner}", world.state, world.host);
+    world.agent.run(&Command::new(["mkdir", "-p", &directory]), &[]).await?;
     let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
     world.agent.write(&place(world, owner), inputs.as_bytes(), &attributes).await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rand::Rng as _;
 use serde_json::{Map, Value};
@@ -155,7 +156,7 @@ async fn provision(
         stop,
     };
     let connect = into(machine.clone(), world.connect.clone());
-    playbook::run(request, connect, &progress.events).await.map_err(failed)?;
+    playbook::run(request, connect, &progress.of_playbook()).await.map_err(failed)?;
     Ok(())
 }
 
@@ -182,6 +183,21 @@ async fn clean(spec: &ImageSpec, machine: &dyn Machine) -> Result<(), Error> {
     Err(Error::Clean { alias: spec.build.alias.clone(), said })
 }
 
+/// Says in steps of ten percent how far the publishing is.
+struct Meter {
+    progress: Progress,
+    told: AtomicU8,
+}
+
+impl Meter {
+    fn tell(&self, percent: Option<u8>) {
+        let Some(tenths) = percent.map(|percent| percent / 10) else { return };
+        if self.told.fetch_max(tenths, Ordering::Relaxed) < tenths {
+            self.progress.percent("publishing", tenths * 10);
+        }
+    }
+}
+
 async fn publish(world: &World, spec: &ImageSpec, name: &str, progress: &Progress) -> Result<String, Error> {
     progress.say(format!("publishing {}", spec.build.alias));
     let mut properties = spec.build.properties.clone();
@@ -189,12 +205,8 @@ async fn publish(world: &World, spec: &ImageSpec, name: &str, progress: &Progres
     properties.insert(found::IMAGE_OWNER.to_owned(), spec.owner.clone());
     properties.insert(found::IMAGE_KIND.to_owned(), spec.build.alias_prefix.clone());
     properties.insert(found::IMAGE_VERSION.to_owned(), spec.version.clone());
-    let meter = progress.clone();
-    let lxd = world.lxd.with_progress(move |report| {
-        if let Some(percent) = report.percent {
-            meter.percent("publishing", percent);
-        }
-    });
+    let meter = Meter { progress: progress.clone(), told: AtomicU8::new(0) };
+    let lxd = world.lxd.with_progress(move |report| meter.tell(report.percent));
     let fingerprint = lxd.publish(&Publish { instance: name.to_owned(), properties }).await?;
     let description = spec.build.properties.get("description").map_or("", String::as_str);
     world.lxd.set_alias(&spec.build.alias, &fingerprint, description).await?;

@@ -1,6 +1,6 @@
 //! How far the present step has got.
 
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, TaskStatus};
 
 /// Says how far one step has got.
 #[derive(Clone, Debug)]
@@ -21,5 +21,20 @@ impl Progress {
     pub fn percent(&self, message: &str, percent: u8) {
         let message = message.to_owned();
         self.events.emit(Event::StepProgress { number: self.number, message, percent: Some(percent) });
+    }
+
+    /// Returns where the events of a playbook go that is run in this step: its tasks are what the step is doing, and a
+    /// task that fails is told with its message.
+    pub fn of_playbook(&self) -> Events {
+        let progress = self.clone();
+        Events::new(move |event| match event {
+            Event::TaskStarted { name, .. } => progress.say(name),
+            Event::TaskDone { status: TaskStatus::Failed | TaskStatus::Unreachable, host, task, message, .. } => {
+                let message = message.map_or_else(String::new, |message| format!(": {message}"));
+                progress.events.warn(format!("task `{task}` failed on {host}{message}"));
+            }
+            Event::Warned { .. } => progress.events.emit(event),
+            _ => {}
+        })
     }
 }

@@ -104,7 +104,10 @@ fn a_server_that_does_not_listen_is_named_with_what_to_do() {
 fn a_mistake_in_the_settings_is_named_with_its_place() {
     let cases = [
         ("hosts: [", "error: HERE/settings.yml:1:8: unclosed bracket"),
-        ("hosts:\n  local:\n    sokcet: /x\n", "error: HERE/settings.yml: `hosts.local.sokcet`: unknown field `sokcet`"),
+        (
+            "hosts:\n  local:\n    sokcet: /x\n",
+            "error: HERE/settings.yml: `hosts.local.sokcet`: unknown field `sokcet`",
+        ),
         ("hosts:\n  local:\n    port: seven\n", "error: HERE/settings.yml: `hosts.local.port`: invalid type"),
     ];
     for (settings, expected) in cases {

@@ -21,7 +21,7 @@ locals {
 }
 source "lxd" "container" {
   image               = "tiny"
-  profile             = "default"
+  profile             = "build"
   container_name      = ( var.remote ? "${var.host_id}:packer-lxd-build" : "packer-lxd-build" )
   output_image        = local.output_image_name
   publish_remote_name = var.host_id
