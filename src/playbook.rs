@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::agent::Binary;
 use crate::event::{Events, HostRecap};
 use crate::machine::Machine;
 use crate::module::Mode;
@@ -17,7 +18,16 @@ use crate::place::Problem;
 use crate::secret::Secret;
 
 pub mod connection;
+pub mod files;
+pub mod inventory;
 pub mod jinja;
+pub mod local_modules;
+mod lookup;
+pub mod model;
+pub mod parse;
+mod run;
+pub mod scope;
+pub mod words;
 
 use connection::Connection;
 
@@ -62,6 +72,8 @@ pub struct Request {
     pub user: Option<String>,
     /// Private key where the inventory gives none.
     pub key: Option<PathBuf>,
+    /// The program that is put on targets.
+    pub agent: Binary,
     /// Stops after the current task once it is set to true.
     pub stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -125,10 +137,8 @@ fn problems(list: &[Problem]) -> String {
 /// - [`Error::Problems`]: nothing was touched.
 /// - [`Error::Failed`], [`Error::Unreachable`]: the hosts that are not named went through to the end.
 /// - [`Error::Stopped`]: the tasks up to the named one were carried out.
-#[expect(clippy::unused_async, reason = "the connections of the hosts are opened on the way")]
 pub async fn run(request: Request, connect: Connect, events: &Events) -> Result<Recap, Error> {
-    let _ = (connect, events);
-    Err(Error::Problems(vec![Problem::new(crate::place::Place::file(&request.playbook), "cannot be run yet")]))
+    run::run(&request, connect, events).await
 }
 
 /// What is known without touching anything.

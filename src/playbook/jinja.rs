@@ -28,6 +28,7 @@ mod render;
 mod yamldump;
 
 pub use eval::Evaluator;
+pub use filters::paths as filters_text;
 pub use names::{Names, names_in, names_in_expression};
 pub use tree::At;
 pub use value::{Dict, Missing, Object, Value};

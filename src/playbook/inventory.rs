@@ -1,0 +1,297 @@
+//! Hosts, groups and their variables. Source: Ansible's documentation of inventories and its `ini` and `yaml` plugins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::place::{Place, Problem};
+use crate::playbook::Source;
+use crate::playbook::model::Vars;
+use crate::yaml::{self, Dialect, Kind};
+
+mod ini;
+mod pattern;
+mod yml;
+
+/// A group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    /// Hosts that are directly in it.
+    pub hosts: Vec<String>,
+    /// Groups in it.
+    pub children: Vec<String>,
+    /// Its variables.
+    pub vars: Vars,
+}
+
+/// What inventories say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    /// Hosts in the order they were first named, with their own variables.
+    pub hosts: Vec<(String, Vars)>,
+    /// Groups by name; `all` and `ungrouped` are not kept here.
+    pub groups: BTreeMap<String, Group>,
+    /// Variables of `all`.
+    pub all_vars: Vars,
+    /// The files that were read.
+    pub files: BTreeSet<PathBuf>,
+    /// The first source that is a file.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads inventories, later ones over earlier ones.
+pub fn load(sources: &[Source]) -> (Inventory, Vec<Problem>) {
+    let mut inventory = Inventory::default();
+    let mut problems = vec![];
+    for source in sources {
+        match source {
+            Source::Names(names) => {
+                for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                    inventory.add_host(name);
+                }
+            }
+            Source::File(path) => {
+                inventory.file.get_or_insert_with(|| path.clone());
+                inventory.read(path, &mut problems);
+            }
+        }
+    }
+    let directories: BTreeSet<PathBuf> =
+        inventory.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
+    for directory in directories {
+        inventory.beside(&directory, &mut problems);
+    }
+    (inventory, problems)
+}
+
+/// Names of files in an inventory directory that are none.
+const IGNORED: &[&str] = &["~", ".orig", ".bak", ".cfg", ".retry", ".pyc", ".pyo", ".md", ".license"];
+
+impl Inventory {
+    /// Returns the variables of a host by its name.
+    pub fn own_vars(&self, host: &str) -> Option<&Vars> {
+        self.hosts.iter().find(|(name, _)| name == host).map(|(_, vars)| vars)
+    }
+
+    /// Adds a host if it is not there.
+    pub fn add_host(&mut self, name: &str) -> &mut Vars {
+        let at = self.hosts.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.hosts.push((name.to_owned(), Vars::new()));
+            self.hosts.len() - 1
+        });
+        &mut self.hosts[at].1
+    }
+
+    /// Adds a group if it is not there.
+    pub fn add_group(&mut self, name: &str) -> &mut Group {
+        self.groups.entry(name.to_owned()).or_default()
+    }
+
+    fn read(&mut self, path: &Path, problems: &mut Vec<Problem>) {
+        if path.is_dir() {
+            let mut entries: Vec<PathBuf> =
+                fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+            entries.sort();
+            for entry in entries {
+                let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let skipped = name.starts_with('.') || IGNORED.iter().any(|end| name.ends_with(end));
+                if entry.is_file() && !skipped {
+                    self.read(&entry, problems);
+                }
+            }
+            return;
+        }
+        self.files.insert(path.to_owned());
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(Problem::new(Place::file(path), format!("cannot read the inventory: {error}")));
+                return;
+            }
+        };
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        if matches!(end, "yml" | "yaml" | "json") {
+            yml::read(self, path, &text, problems);
+        } else {
+            ini::read(self, path, &text, problems);
+        }
+    }
+
+    /// Reads `group_vars` and `host_vars` of a directory: beside an inventory or a playbook. Those of a playbook win.
+    pub fn beside(&mut self, directory: &Path, problems: &mut Vec<Problem>) {
+        let groups: Vec<String> = self.groups.keys().cloned().collect();
+        let all = self.vars_of(&directory.join("group_vars"), "all", problems);
+        self.all_vars.extend(all);
+        for name in groups {
+            let vars = self.vars_of(&directory.join("group_vars"), &name, problems);
+            self.add_group(&name).vars.extend(vars);
+        }
+        let hosts: Vec<String> = self.hosts.iter().map(|(name, _)| name.clone()).collect();
+        for name in hosts {
+            let vars = self.vars_of(&directory.join("host_vars"), &name, problems);
+            self.add_host(&name).extend(vars);
+        }
+    }
+
+    /// Reads `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json` and every file of the directory `NAME`.
+    fn vars_of(&mut self, directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Vars {
+        let mut vars = Vars::new();
+        let mut found = vec![];
+        for end in ["", ".yml", ".yaml", ".json"] {
+            let path = directory.join(format!("{name}{end}"));
+            if path.is_dir() {
+                let mut inside: Vec<PathBuf> =
+                    fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+                inside.sort();
+                found.extend(inside.into_iter().filter(|path| path.is_file()));
+            } else if path.is_file() {
+                found.push(path);
+            }
+        }
+        for path in found {
+            self.files.insert(path.clone());
+            match read_vars(&path) {
+                Ok(read) => vars.extend(read),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        vars
+    }
+
+    /// Returns all groups that a host is in, with their ancestors, sorted by name.
+    pub fn groups_of(&self, host: &str) -> Vec<String> {
+        let mut found: BTreeSet<&str> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.hosts.iter().any(|name| name == host))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        loop {
+            let more: Vec<&str> = self
+                .groups
+                .iter()
+                .filter(|(name, group)| {
+                    !found.contains(name.as_str()) && group.children.iter().any(|child| found.contains(child.as_str()))
+                })
+                .map(|(name, _)| name.as_str())
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        found.into_iter().map(str::to_owned).collect()
+    }
+
+    /// How far below `all` a group is.
+    fn depth(&self, group: &str, guard: usize) -> usize {
+        if guard == 0 {
+            return 0;
+        }
+        let parents = self.groups.iter().filter(|(_, parent)| parent.children.iter().any(|child| child == group));
+        1 + parents.map(|(name, _)| self.depth(name, guard - 1)).max().unwrap_or(0)
+    }
+
+    /// Returns the variables of a host: those of `all`, then of its groups from the outermost in, then its own.
+    pub fn vars(&self, host: &str) -> Vars {
+        let mut vars = self.all_vars.clone();
+        let mut groups: Vec<(usize, i64, String)> = self
+            .groups_of(host)
+            .into_iter()
+            .map(|name| {
+                let priority = self
+                    .groups
+                    .get(&name)
+                    .and_then(|group| group.vars.get("ansible_group_priority"))
+                    .and_then(Value::as_i64);
+                (self.depth(&name, 50), priority.unwrap_or(1), name)
+            })
+            .collect();
+        groups.sort();
+        for (_, _, name) in groups {
+            if let Some(group) = self.groups.get(&name) {
+                vars.extend(group.vars.clone());
+            }
+        }
+        if let Some(own) = self.own_vars(host) {
+            vars.extend(own.clone());
+        }
+        vars
+    }
+
+    /// Returns the hosts of a group with those of the groups in it, in the order of the inventory.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        let hosts = self.hosts.iter().map(|(name, _)| name.clone());
+        match group {
+            "all" => hosts.collect(),
+            "ungrouped" => hosts.filter(|host| self.groups_of(host).is_empty()).collect(),
+            _ => hosts.filter(|host| self.groups_of(host).iter().any(|name| name == group)).collect(),
+        }
+    }
+
+    /// Returns the hosts that a pattern means, in the order of the inventory. A name of this computer that is not in
+    /// the inventory is meant all the same.
+    pub fn select(&self, pattern: &str) -> Result<Vec<String>, String> {
+        pattern::select(self, pattern)
+    }
+}
+
+/// Reads a file of variables.
+///
+/// # Errors
+///
+/// [`Problem`]: the file cannot be read or holds no mapping.
+pub fn read_vars(path: &Path) -> Result<Vars, Problem> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => format!("`{}` is not there", path.display()),
+            _ => format!("cannot read `{}`: {error}", path.display()),
+        };
+        Problem::new(Place::file(path), message)
+    })?;
+    let documents = yaml::load(&text, Dialect::Ansible)
+        .map_err(|error| Problem::new(Place::new(path, error.line, error.column), error.message))?;
+    match documents.first().map(|node| (&node.kind, node.value())) {
+        None | Some((Kind::Null, _)) => Ok(Vars::new()),
+        Some((_, Value::Object(vars))) => Ok(vars),
+        Some(_) => Err(Problem::new(Place::file(path), "variables must be a mapping")),
+    }
+}
+
+/// Whether a name means this computer without an inventory.
+pub fn is_this_computer(name: &str) -> bool {
+    matches!(name, "localhost" | "127.0.0.1" | "::1")
+}
+
+/// Expands ranges: `web[01:03]` → `web01`, `web02`, `web03`; `db[a:c]`.
+pub(crate) fn expand(name: &str) -> Vec<String> {
+    let Some((head, inside, tail)) = range_of(name) else { return vec![name.to_owned()] };
+    let parts: Vec<&str> = inside.split(':').collect();
+    let step = parts.get(2).and_then(|step| step.parse::<usize>().ok()).unwrap_or(1).max(1);
+    let letters =
+        |text: &str| (text.len() == 1).then(|| text.chars().next()).flatten().filter(char::is_ascii_alphabetic);
+    let middles: Vec<String> = match (parts[0].parse::<u64>(), parts[1].parse::<u64>()) {
+        (Ok(first), Ok(last)) if last.saturating_sub(first) < 65_536 => {
+            let width = if parts[0].starts_with('0') { parts[0].len() } else { 0 };
+            (first..=last).step_by(step).map(|number| format!("{number:0width$}")).collect()
+        }
+        _ => match (letters(parts[0]), letters(parts[1])) {
+            (Some(first), Some(last)) => (first..=last).step_by(step).map(|c| c.to_string()).collect(),
+            _ => return vec![name.to_owned()],
+        },
+    };
+    let tails = expand(tail);
+    middles.iter().flat_map(|middle| tails.iter().map(move |tail| format!("{head}{middle}{tail}"))).collect()
+}
+
+fn range_of(name: &str) -> Option<(&str, &str, &str)> {
+    let open = name.find('[')?;
+    let close = open + name[open..].find(']')?;
+    let inside = &name[open + 1..close];
+    let count = inside.split(':').count();
+    // `[::1]:22` is an address with a port, no range.
+    let shaped = (2..=3).contains(&count) && inside.split(':').take(2).all(|part| !part.is_empty());
+    shaped.then_some((&name[..open], inside, &name[close + 1..]))
+}

@@ -1,0 +1,53 @@
+//! The modules that are carried out on the control node: their names and what they take.
+
+/// What a module takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// These parameters.
+    These(&'static [&'static str]),
+    /// Any name.
+    Anything,
+}
+
+/// Their names.
+pub const NAMES: &[&str] = &[
+    "assert",
+    "debug",
+    "fail",
+    "gather_facts",
+    "import_role",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "pause",
+    "ping",
+    "set_fact",
+    "setup",
+    "wait_for_connection",
+];
+
+/// What a module takes; nothing if it is none of these.
+pub fn parameters(name: &str) -> Option<Takes> {
+    Some(Takes::These(match name {
+        "set_fact" => return Some(Takes::Anything),
+        "assert" => &["that", "fail_msg", "msg", "success_msg", "quiet"],
+        "debug" => &["msg", "var", "verbosity"],
+        "fail" => &["msg"],
+        "gather_facts" | "setup" => &["gather_subset", "gather_timeout", "filter"],
+        "import_role" | "include_role" => &["name", "tasks_from", "public", "allow_duplicates"],
+        "import_tasks" | "include_tasks" => &["file"],
+        "include_vars" => &["file", "name"],
+        "meta" => &[],
+        "pause" => &["seconds", "minutes"],
+        "ping" => &["data"],
+        "wait_for_connection" => &["delay", "sleep", "connect_timeout", "timeout"],
+        _ => return None,
+    }))
+}
+
+/// Whether it takes a line of text.
+pub fn takes_text(name: &str) -> bool {
+    matches!(name, "meta" | "include_vars" | "include_tasks" | "import_tasks")
+}

@@ -1,0 +1,229 @@
+//! A playbook as a value: what is written, with positions; nothing rendered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::place::Place;
+
+/// A value as written, perhaps with templates in it, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The value.
+    pub value: Value,
+    /// Where.
+    pub place: Place,
+}
+
+impl Written {
+    /// Returns it if it is text.
+    pub fn text(&self) -> Option<&str> {
+        self.value.as_str()
+    }
+}
+
+/// Variables in the order of the text.
+pub type Vars = Map<String, Value>;
+
+/// A playbook with everything it imports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Playbook {
+    /// The file.
+    pub path: PathBuf,
+    /// Its plays.
+    pub plays: Vec<Play>,
+}
+
+/// A play.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Play {
+    /// Where it begins.
+    pub place: Place,
+    /// The directory of the playbook that it is written in.
+    pub directory: PathBuf,
+    /// Its name as written.
+    pub name: Option<String>,
+    /// Patterns as written.
+    pub hosts: Written,
+    /// Its variables.
+    pub vars: Vars,
+    /// Files of variables; of a list the first that is there.
+    pub vars_files: Vec<Written>,
+    /// Whether facts are gathered when they are asked for.
+    pub gather_facts: Gather,
+    /// Whether a failed host ends the play for all.
+    pub any_errors_fatal: bool,
+    /// Its roles with their dependencies, in the order of running.
+    pub roles: Vec<Arc<Role>>,
+    /// `pre_tasks`.
+    pub pre_tasks: Vec<Item>,
+    /// The tasks of its roles.
+    pub role_tasks: Vec<Item>,
+    /// `tasks`.
+    pub tasks: Vec<Item>,
+    /// `post_tasks`.
+    pub post_tasks: Vec<Item>,
+    /// Its handlers, those of its roles first.
+    pub handlers: Vec<Arc<Task>>,
+}
+
+/// Whether facts may be gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// When a task asks for one.
+    WhenAsked,
+    /// Never (`gather_facts: false`).
+    Never,
+}
+
+/// A role as one play uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// Its directory.
+    pub path: PathBuf,
+    /// `defaults/main.yml`.
+    pub defaults: Vars,
+    /// `vars/main.yml`.
+    pub vars: Vars,
+    /// What the play gives it.
+    pub params: Vars,
+}
+
+/// A step of a play.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// A task.
+    Task(Arc<Task>),
+    /// `block` with `rescue` and `always`.
+    Block(Arc<Block>),
+}
+
+/// Tasks that may fail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// What is tried.
+    pub body: Vec<Item>,
+    /// What is done on hosts where it failed.
+    pub rescue: Vec<Item>,
+    /// What is done at the end in any case.
+    pub always: Vec<Item>,
+}
+
+/// What tasks have from themselves or from what is around them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Conditions, outermost first.
+    pub when: Vec<Written>,
+    /// `become`.
+    pub becomes: Option<Written>,
+    /// `become_user`.
+    pub become_user: Option<Written>,
+    /// `become_method`.
+    pub become_method: Option<Written>,
+    /// `connection`.
+    pub connection: Option<Written>,
+    /// `remote_user`.
+    pub remote_user: Option<Written>,
+    /// `environment`, outermost first.
+    pub environment: Vec<Written>,
+    /// Variables of blocks and of the task.
+    pub vars: Vars,
+    /// `delegate_to`.
+    pub delegate_to: Option<Written>,
+    /// `no_log`.
+    pub no_log: Option<Written>,
+    /// `ignore_errors`.
+    pub ignore_errors: Option<Written>,
+    /// `check_mode`.
+    pub check_mode: Option<Written>,
+    /// `run_once`.
+    pub run_once: Option<Written>,
+    /// Whether a tag `never` takes it out.
+    pub never: bool,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name as written.
+    pub name: Option<String>,
+    /// The module's short name.
+    pub module: String,
+    /// Where the module's name stands.
+    pub module_place: Place,
+    /// The module's line of text.
+    pub free_form: Option<Written>,
+    /// The module's arguments.
+    pub args: Vec<(String, Written)>,
+    /// The whole of the arguments as one template (`args: "{{ … }}"`, `set_fact: "{{ … }}"`).
+    pub args_template: Option<Written>,
+    /// What it has from itself and from around it.
+    pub settings: Settings,
+    /// Where its result is kept.
+    pub register: Option<String>,
+    /// Over what it is repeated.
+    pub repeat: Option<Repeat>,
+    /// Handlers by name or topic.
+    pub notify: Vec<Written>,
+    /// Topics, for handlers.
+    pub listen: Vec<Written>,
+    /// `changed_when`.
+    pub changed_when: Vec<Written>,
+    /// `failed_when`.
+    pub failed_when: Vec<Written>,
+    /// `until`.
+    pub until: Vec<Written>,
+    /// `retries`.
+    pub retries: Option<Written>,
+    /// `delay`.
+    pub delay: Option<Written>,
+    /// The role it belongs to.
+    pub role: Option<Arc<Role>>,
+    /// The directory of its file.
+    pub directory: PathBuf,
+}
+
+/// `loop` or `with_items`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeat {
+    /// Over what.
+    pub over: Written,
+    /// How the list is made of it.
+    pub kind: RepeatKind,
+    /// The variable's name.
+    pub var: String,
+    /// The name of the variable that counts, from 0.
+    pub index_var: Option<String>,
+    /// What is shown for an item.
+    pub label: Option<Written>,
+    /// Seconds between items.
+    pub pause: Option<Written>,
+}
+
+/// How a list is made for a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatKind {
+    /// `loop` and `with_list`: as it is.
+    List,
+    /// `with_items`: flattened by one level.
+    Items,
+    /// `with_dict`: as keys and values.
+    Dict,
+}
+
+impl Task {
+    /// Returns an argument.
+    pub fn arg(&self, name: &str) -> Option<&Written> {
+        self.args.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// What a person calls it: its name, or the module's.
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.module)
+    }
+}

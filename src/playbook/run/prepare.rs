@@ -1,0 +1,259 @@
+//! A task on a host before it is sent: conditions and arguments rendered, files of the control node read.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use crate::module::{self, Blobs, Environment, Mode, copy};
+use crate::playbook::Request;
+use crate::playbook::jinja::{self, Fault, Value};
+use crate::playbook::model::{Task, Written};
+use crate::playbook::run::actions;
+use crate::playbook::run::connect::{Way, truth, way};
+use crate::playbook::scope::{OMIT, TaskScope};
+use crate::playbook::{files, run::result};
+
+/// What is to be done.
+pub enum Prepared {
+    /// The condition is false.
+    Skip(Json),
+    /// It cannot be done, and why.
+    Fail(String),
+    /// It is done: a module of the control node.
+    Done(Map<String, Json>),
+    /// Facts of the target are gathered.
+    Facts(Way),
+    /// Something is waited for.
+    Wait(std::time::Duration),
+    /// The target is asked whether it is there.
+    Reach(Way),
+    /// The target does it.
+    Remote(Box<Remote>),
+}
+
+/// What an agent is sent.
+pub struct Remote {
+    /// The task.
+    pub task: module::Task,
+    /// Contents of the control node.
+    pub blobs: Blobs,
+    /// Variables for programs.
+    pub environment: Environment,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// Where.
+    pub way: Way,
+}
+
+/// Prepares a task. `scope` sees the host's variables and those of the loop.
+pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Prepared {
+    match conditions(scope, &task.settings.when) {
+        Ok(None) => {}
+        Ok(Some(condition)) => return Prepared::Skip(condition),
+        Err(message) => return Prepared::Fail(message),
+    }
+    ready(scope, task, request).unwrap_or_else(Prepared::Fail)
+}
+
+fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepared, String> {
+    if let Some(prepared) = actions::here(scope, task)? {
+        return Ok(prepared);
+    }
+    let target = delegated(scope, task)?;
+    let way = match &target {
+        Some(target) => way(target, request)?,
+        None => way(scope, request)?,
+    };
+    match task.module.as_str() {
+        "setup" | "gather_facts" => return Ok(Prepared::Facts(way)),
+        "ping" | "wait_for_connection" => return Ok(Prepared::Reach(way)),
+        _ => {}
+    }
+    let mode = match task.settings.check_mode.as_ref().map(|written| scope.render(&written.value)) {
+        None => request.mode,
+        Some(Ok(value)) if truth(&value) => Mode::Check,
+        Some(Ok(_)) => Mode::Apply,
+        Some(Err(error)) => return Err(error.message),
+    };
+    let arguments = arguments(scope, task)?;
+    let free_form =
+        task.free_form.as_ref().map(|text| rendered(scope, text)).transpose()?.map(|value| value.to_string());
+    let mut parsed =
+        module::parse(&task.module, free_form.as_deref(), &arguments).map_err(|error| error.to_string())?;
+    let mut blobs = Blobs::new();
+    match &mut parsed {
+        module::Task::Copy(copy) => fill_copy(scope, copy, &mut blobs)?,
+        module::Task::Template(template) => fill_template(scope, template, &mut blobs)?,
+        _ => {}
+    }
+    let environment = environment(scope, task)?;
+    Ok(Prepared::Remote(Box::new(Remote { task: parsed, blobs, environment, mode, way })))
+}
+
+/// Returns the scope of the host that the task is delegated to.
+fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskScope<'w>>, String> {
+    let Some(written) = &task.settings.delegate_to else { return Ok(None) };
+    let name = rendered(scope, written)?.to_string();
+    if name.is_empty() || name == OMIT || name == scope.host {
+        return Ok(None);
+    }
+    let mut target = TaskScope::new(scope.world, &name, scope.play, Some(task), &scope.cast);
+    for (vars, trust) in &scope.over {
+        target.add(vars.clone(), *trust);
+    }
+    Ok(Some(target))
+}
+
+/// The name of the host that a task is delegated to.
+pub fn delegate_name(scope: &TaskScope<'_>, task: &Task) -> Option<String> {
+    let written = task.settings.delegate_to.as_ref()?;
+    let name = scope.render(&written.value).ok()?.to_string();
+    (!name.is_empty() && name != OMIT && name != scope.host).then_some(name)
+}
+
+/// Evaluates conditions from left to right. Returns the first that is false.
+///
+/// # Errors
+///
+/// The condition that cannot be evaluated, why and where.
+pub fn conditions(scope: &TaskScope<'_>, list: &[Written]) -> Result<Option<Json>, String> {
+    for written in list {
+        if !condition(scope, written)? {
+            return Ok(Some(written.value.clone()));
+        }
+    }
+    Ok(None)
+}
+
+fn condition(scope: &TaskScope<'_>, written: &Written) -> Result<bool, String> {
+    let text = match &written.value {
+        Json::Bool(value) => return Ok(*value),
+        Json::String(text) if text.is_empty() => return Ok(true),
+        Json::String(text) => text,
+        other => return Ok(Value::from(other).truth()),
+    };
+    let wrong = |error: jinja::Error| {
+        format!("{}: the condition `{}` cannot be evaluated: {}", written.place, text.trim(), error.message)
+    };
+    let value = if jinja::is_template(text) {
+        // Ansible warns and renders; what comes out is an expression again.
+        let rendered = jinja::render_text(text, scope).map_err(wrong)?;
+        match rendered.as_str() {
+            Some(inner) => jinja::evaluate(inner, scope).map_err(wrong)?,
+            None => rendered,
+        }
+    } else {
+        jinja::evaluate(text, scope).map_err(wrong)?
+    };
+    // A variable that holds text is itself an expression: `when: flag` with `flag: "false"`.
+    Ok(match &value {
+        Value::Str(inner) => match inner.trim().to_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => true,
+            "" | "false" | "no" | "off" | "0" | "none" => false,
+            _ if is_bare_name(text) => jinja::evaluate(inner, scope).map_err(wrong)?.truth(),
+            _ => true,
+        },
+        other => other.truth(),
+    })
+}
+
+fn is_bare_name(text: &str) -> bool {
+    text.trim().chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Renders a value, with its place in the message.
+pub fn rendered(scope: &TaskScope<'_>, written: &Written) -> Result<Value, String> {
+    scope.render(&written.value).map_err(|error| match error.file {
+        Some(file) => format!("{}:{}:{}: {}", file.display(), error.at.line, error.at.column, error.message),
+        None => format!("{}: {}", written.place, error.message),
+    })
+}
+
+/// Renders the arguments of a task; those that are `omit` are left out.
+pub fn arguments(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String> {
+    let mut out = Map::new();
+    if let Some(whole) = &task.args_template {
+        match rendered(scope, whole)?.to_json()? {
+            Json::Object(map) => out.extend(map),
+            _ => return Err(format!("{}: the arguments must be a mapping", whole.place)),
+        }
+    }
+    for (name, written) in &task.args {
+        let value = rendered(scope, written)?.to_json().map_err(|message| format!("{}: {message}", written.place))?;
+        out.insert(name.clone(), value);
+    }
+    out.retain(|_, value| value.as_str() != Some(OMIT));
+    out.values_mut().for_each(drop_omitted);
+    Ok(out)
+}
+
+fn drop_omitted(value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            map.retain(|_, value| value.as_str() != Some(OMIT));
+            map.values_mut().for_each(drop_omitted);
+        }
+        Json::Array(items) => {
+            items.retain(|value| value.as_str() != Some(OMIT));
+            items.iter_mut().for_each(drop_omitted);
+        }
+        _ => {}
+    }
+}
+
+fn environment(scope: &TaskScope<'_>, task: &Task) -> Result<Environment, String> {
+    let mut out = Environment::new();
+    for written in &task.settings.environment {
+        if let Value::Dict(dict) = rendered(scope, written)? {
+            out.extend(dict.0.iter().map(|(key, value)| (key.to_string(), value.to_string())));
+        }
+    }
+    Ok(out)
+}
+
+fn found(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<std::path::PathBuf, String> {
+    let candidates = scope.candidates(kind, name);
+    files::find(&candidates).cloned().ok_or_else(|| {
+        let places: Vec<String> = candidates.iter().map(|path| format!("`{}`", path.display())).collect();
+        format!("`{name}` is not there: looked for {}", places.join(", "))
+    })
+}
+
+fn fill_copy(scope: &TaskScope<'_>, arguments: &mut copy::Arguments, blobs: &mut Blobs) -> Result<(), String> {
+    if arguments.remote_src || arguments.content.is_some() {
+        return Ok(());
+    }
+    let Some(src) = &arguments.src else { return Ok(()) };
+    let path = found(scope, "files", src)?;
+    let source = copy::gather(src, &path, arguments.local_follow, blobs)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    arguments.source = Some(source);
+    Ok(())
+}
+
+fn fill_template(
+    scope: &TaskScope<'_>,
+    arguments: &mut module::template::Arguments,
+    blobs: &mut Blobs,
+) -> Result<(), String> {
+    let path = found(scope, "templates", &arguments.src)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    let text = result::with_syntax(arguments, text);
+    let rendered = jinja::render_file(&text.text, scope).map_err(|error| {
+        let file = error.file.as_deref().unwrap_or(&path);
+        let line = if error.file.is_none() { error.at.line.saturating_sub(text.shift) } else { error.at.line };
+        match error.fault {
+            Fault::Undefined | Fault::Syntax | Fault::Failed => {
+                format!("{}:{line}:{}: {}", file.display(), error.at.column, error.message)
+            }
+        }
+    })?;
+    let rendered = match arguments.newline_sequence.as_deref() {
+        Some("\\r\\n" | "\r\n") => rendered.replace('\n', "\r\n"),
+        Some("\\r" | "\r") => rendered.replace('\n', "\r"),
+        _ => rendered,
+    };
+    let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    arguments.source = Some(copy::Source::made(&name, rendered.into_bytes(), blobs));
+    Ok(())
+}

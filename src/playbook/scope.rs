@@ -1,0 +1,420 @@
+//! The variables that a task sees on a host: which one wins, rendered when it is looked at.
+//!
+//! From the strongest: loop variables and magic ones, extra variables, parameters of the role, `set_fact` and registered
+//! results, `include_vars`, variables of task and blocks, of the role, of `vars_files`, of the play, facts, the
+//! inventory, defaults of roles. Source: Ansible's documentation, "Understanding variable precedence".
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value as Json;
+
+use crate::module::Mode;
+use crate::playbook::inventory::{Inventory, is_this_computer};
+use crate::playbook::jinja::{self, Fault, Object, Source, Value};
+use crate::playbook::model::{Play, Role, Task, Vars};
+use crate::playbook::{files, lookup};
+
+/// Stands for "leave this parameter out".
+pub const OMIT: &str = "__omit_place_holder__";
+
+/// What a run knows about one host.
+#[derive(Clone, Debug, Default)]
+pub struct HostState {
+    /// What tasks registered and set.
+    pub set: Arc<Vars>,
+    /// What `include_vars` read.
+    pub included: Arc<Vars>,
+    /// Its facts, once they were asked for, without `ansible_` in front.
+    pub facts: Option<Arc<Vars>>,
+    /// What `vars_files` of the play hold for it.
+    pub vars_files: Arc<Vars>,
+}
+
+/// What stays the same over a run, and what the hosts have gathered.
+#[derive(Debug)]
+pub struct World {
+    /// Hosts and groups.
+    pub inventory: Inventory,
+    /// Extra variables.
+    pub extra: Vars,
+    /// Whether tasks act.
+    pub mode: Mode,
+    /// The directory of the playbook that was named.
+    pub directory: PathBuf,
+    hosts: Mutex<BTreeMap<String, HostState>>,
+    base: Mutex<BTreeMap<String, Arc<Vars>>>,
+}
+
+impl World {
+    /// Starts with nothing gathered.
+    pub fn new(inventory: Inventory, extra: Vars, mode: Mode, directory: PathBuf) -> Self {
+        Self { inventory, extra, mode, directory, hosts: Mutex::default(), base: Mutex::default() }
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<String, HostState>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what is known about a host now.
+    pub fn state(&self, host: &str) -> HostState {
+        self.states().get(host).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is known about a host.
+    pub fn change(&self, host: &str, work: impl FnOnce(&mut HostState)) {
+        work(self.states().entry(host.to_owned()).or_default());
+    }
+
+    /// Returns the inventory's variables of a host.
+    pub fn base(&self, host: &str) -> Arc<Vars> {
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        base.entry(host.to_owned()).or_insert_with(|| Arc::new(self.inventory.vars(host))).clone()
+    }
+}
+
+/// Whether text of a layer is a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It is rendered.
+    Rendered,
+    /// It is taken as it is: it came from a target.
+    Plain,
+}
+
+/// The hosts that a play is working on.
+#[derive(Clone, Debug, Default)]
+pub struct Cast {
+    /// Those that are still in it.
+    pub alive: Vec<String>,
+    /// All of them.
+    pub all: Vec<String>,
+}
+
+/// The variables of one host for one task.
+pub struct TaskScope<'w> {
+    /// The run.
+    pub world: &'w Arc<World>,
+    /// The host's inventory name.
+    pub host: String,
+    /// The play.
+    pub play: Option<&'w Play>,
+    /// The task.
+    pub task: Option<&'w Task>,
+    /// Who plays.
+    pub cast: Arc<Cast>,
+    /// Variables over all others, the last ones strongest.
+    pub over: Vec<(Vars, Trust)>,
+    /// Whether facts may be asked for.
+    pub gathers: bool,
+    /// Whether facts were asked for that are not there yet.
+    pub wants_facts: Cell<bool>,
+    state: HostState,
+    base: Arc<Vars>,
+    memo: RefCell<HashMap<String, Option<Value>>>,
+    active: RefCell<Vec<String>>,
+}
+
+impl<'w> TaskScope<'w> {
+    /// Makes the scope of a task on a host.
+    pub fn new(
+        world: &'w Arc<World>,
+        host: &str,
+        play: Option<&'w Play>,
+        task: Option<&'w Task>,
+        cast: &Arc<Cast>,
+    ) -> Self {
+        let gathers = play.is_some_and(|play| play.gather_facts == crate::playbook::model::Gather::WhenAsked);
+        Self {
+            world,
+            host: host.to_owned(),
+            play,
+            task,
+            cast: cast.clone(),
+            over: vec![],
+            gathers,
+            wants_facts: Cell::new(false),
+            state: world.state(host),
+            base: world.base(host),
+            memo: RefCell::default(),
+            active: RefCell::default(),
+        }
+    }
+
+    /// Adds variables over all others.
+    pub fn add(&mut self, vars: Vars, trust: Trust) {
+        self.memo.borrow_mut().clear();
+        self.over.push((vars, trust));
+    }
+
+    /// The roles whose variables are seen, the task's own first.
+    fn roles(&self) -> impl Iterator<Item = &Role> {
+        let own = self.task.and_then(|task| task.role.as_deref());
+        let others = self.play.map(|play| play.roles.iter().rev()).into_iter().flatten().map(AsRef::as_ref);
+        own.into_iter().chain(others)
+    }
+
+    fn raw(&self, name: &str) -> Option<(&Json, Trust)> {
+        if let Some((vars, trust)) = self.over.iter().rev().find(|(vars, _)| vars.contains_key(name)) {
+            return vars.get(name).map(|value| (value, *trust));
+        }
+        let own = self.task.and_then(|task| task.role.as_deref());
+        let task = self.task.map(|task| &task.settings.vars);
+        let rendered = |value| (value, Trust::Rendered);
+        let plain = |value| (value, Trust::Plain);
+        self.world
+            .extra
+            .get(name)
+            .map(rendered)
+            .or_else(|| own.and_then(|role| role.params.get(name)).map(rendered))
+            .or_else(|| self.state.set.get(name).map(plain))
+            .or_else(|| self.state.included.get(name).map(rendered))
+            .or_else(|| task.and_then(|vars| vars.get(name)).map(rendered))
+            .or_else(|| self.roles().find_map(|role| role.vars.get(name)).map(rendered))
+            .or_else(|| self.state.vars_files.get(name).map(rendered))
+            .or_else(|| self.play.and_then(|play| play.vars.get(name)).map(rendered))
+            .or_else(|| self.fact(name).map(plain))
+            .or_else(|| self.base.get(name).map(rendered))
+            .or_else(|| self.roles().find_map(|role| role.defaults.get(name)).map(rendered))
+    }
+
+    fn fact(&self, name: &str) -> Option<&Json> {
+        self.state.facts.as_ref()?.get(name.strip_prefix("ansible_")?)
+    }
+
+    /// Whether a variable is set anywhere, without rendering it.
+    pub fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Value>, String> {
+        if let Some(value) = self.magic(name) {
+            return Ok(Some(value));
+        }
+        let Some((raw, trust)) = self.raw(name) else {
+            if self.gathers && self.state.facts.is_none() && name.starts_with("ansible_") && !NO_FACTS.contains(&name) {
+                self.wants_facts.set(true);
+            }
+            return Ok(None);
+        };
+        if trust == Trust::Plain {
+            return Ok(Some(Value::from(raw)));
+        }
+        if self.active.borrow().iter().any(|active| active == name) {
+            let chain = self.active.borrow().join("` → `");
+            return Err(format!("`{chain}` → `{name}`: a variable needs itself"));
+        }
+        self.active.borrow_mut().push(name.to_owned());
+        let rendered = self.render(raw);
+        self.active.borrow_mut().pop();
+        match rendered {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.fault == Fault::Undefined => {
+                let missing = jinja::Missing { name: name.to_owned(), reason: Some(error.message) };
+                Ok(Some(Value::Undefined(Arc::new(missing))))
+            }
+            Err(error) if error.message.contains("a variable needs itself") => Err(error.message),
+            Err(error) => Err(format!("variable `{name}`: {}", error.message)),
+        }
+    }
+
+    /// Renders a value and everything in it.
+    ///
+    /// # Errors
+    ///
+    /// [`jinja::Error`] of the first text that cannot be rendered.
+    pub fn render(&self, raw: &Json) -> Result<Value, jinja::Error> {
+        match raw {
+            Json::String(text) => jinja::render_text(text, self),
+            Json::Array(items) => {
+                Ok(Value::list(items.iter().map(|item| self.render(item)).collect::<Result<_, _>>()?))
+            }
+            Json::Object(entries) => {
+                let mut dict = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    let key = if jinja::is_template(key) { jinja::render_text(key, self)? } else { Value::text(key) };
+                    dict.push((key, self.render(value)?));
+                }
+                Ok(Value::dict(dict))
+            }
+            other => Ok(Value::from(other)),
+        }
+    }
+
+    fn names(&self, list: Vec<String>) -> Value {
+        let _ = self;
+        Value::list(list.into_iter().map(Value::text).collect())
+    }
+
+    fn magic(&self, name: &str) -> Option<Value> {
+        let world = self.world;
+        let path =
+            |path: &Path| Value::text(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy());
+        let role = self.task.and_then(|task| task.role.as_ref());
+        Some(match name {
+            "omit" => Value::text(OMIT),
+            "inventory_hostname" => Value::text(&self.host),
+            "inventory_hostname_short" => {
+                let address = self.host.parse::<std::net::IpAddr>().is_ok();
+                Value::text(if address { &self.host } else { self.host.split('.').next().unwrap_or_default() })
+            }
+            "playbook_dir" => path(&self.play.map_or(&world.directory, |play| &play.directory).clone()),
+            "role_path" => path(&role?.path),
+            "role_name" | "ansible_role_name" => Value::text(&role?.name),
+            "ansible_play_name" => Value::text(self.play?.name.clone().unwrap_or_default()),
+            "group_names" => self.names(world.inventory.groups_of(&self.host)),
+            "groups" => {
+                let mut groups = vec![("all".to_owned(), world.inventory.members("all"))];
+                groups.push(("ungrouped".to_owned(), world.inventory.members("ungrouped")));
+                groups.extend(world.inventory.groups.keys().map(|name| (name.clone(), world.inventory.members(name))));
+                Value::dict(groups.into_iter().map(|(name, hosts)| (Value::text(name), self.names(hosts))).collect())
+            }
+            "hostvars" => Value::Object(Arc::new(HostVars { world: world.clone(), cast: self.cast.clone() })),
+            "vars" => return None,
+            "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => self.names(self.cast.alive.clone()),
+            "ansible_play_hosts_all" => self.names(self.cast.all.clone()),
+            "ansible_check_mode" => Value::Bool(world.mode == Mode::Check),
+            "ansible_diff_mode" => Value::Bool(false),
+            "ansible_managed" if self.raw(name).is_none() => Value::text("Ansible managed"),
+            "ansible_playbook_python" if self.raw(name).is_none() => Value::text("/usr/bin/python3"),
+            "ansible_version" => Value::dict(vec![(Value::text("full"), Value::text("2.15.0"))]),
+            "inventory_dir" => path(world.inventory.file.as_ref()?.parent()?),
+            "inventory_file" => path(world.inventory.file.as_ref()?),
+            "ansible_facts" => match &self.state.facts {
+                Some(facts) => Value::from(&Json::Object(facts.as_ref().clone())),
+                None => {
+                    self.wants_facts.set(self.gathers);
+                    Value::dict(vec![])
+                }
+            },
+            _ => return None,
+        })
+    }
+
+    /// The places that a file of that kind is looked for in.
+    pub fn candidates(&self, kind: &str, name: &str) -> Vec<PathBuf> {
+        let playbook = self.play.map_or(&self.world.directory, |play| &play.directory);
+        let role = self.task.and_then(|task| task.role.as_ref()).map(|role| role.path.as_path());
+        let here = self.task.map_or(playbook, |task| &task.directory);
+        files::candidates(kind, name, role, here, playbook)
+    }
+}
+
+/// Names that begin as facts do and are none.
+const NO_FACTS: &[&str] = &[
+    "ansible_become",
+    "ansible_become_method",
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_become_user",
+    "ansible_connection",
+    "ansible_host",
+    "ansible_loop",
+    "ansible_loop_var",
+    "ansible_managed",
+    "ansible_password",
+    "ansible_port",
+    "ansible_python_interpreter",
+    "ansible_ssh_host",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_ssh_port",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_user",
+    "ansible_sudo_pass",
+    "ansible_user",
+    "ansible_lxd_remote",
+    "ansible_lxd_project",
+    "ansible_lxd_host",
+    "ansible_incus_remote",
+    "ansible_incus_project",
+    "ansible_private_key_file",
+];
+
+impl jinja::Scope for TaskScope<'_> {
+    fn variable(&self, name: &str) -> Result<Option<Value>, String> {
+        if let Some(known) = self.memo.borrow().get(name) {
+            return Ok(known.clone());
+        }
+        let found = self.find(name)?;
+        self.memo.borrow_mut().insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, String> {
+        lookup::run(self, plugin, terms, options)
+    }
+
+    fn source(&self, name: &str) -> Result<Option<Source>, String> {
+        let candidates = self.candidates("templates", name);
+        let Some(path) = files::find(&candidates) else { return Ok(None) };
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        Ok(Some(Source { path: path.clone(), text }))
+    }
+}
+
+/// `hostvars`.
+struct HostVars {
+    world: Arc<World>,
+    cast: Arc<Cast>,
+}
+
+impl std::fmt::Debug for HostVars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<hostvars>")
+    }
+}
+
+impl Object for HostVars {
+    fn get(&self, key: &str) -> Result<Option<Value>, String> {
+        let known = self.world.inventory.own_vars(key).is_some() || is_this_computer(key);
+        let (world, cast) = (self.world.clone(), self.cast.clone());
+        Ok(known.then(|| Value::Object(Arc::new(OneHostVars { world, cast, host: key.to_owned() }))))
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.world.inventory.members("all")
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// `hostvars[name]`.
+struct OneHostVars {
+    world: Arc<World>,
+    cast: Arc<Cast>,
+    host: String,
+}
+
+impl std::fmt::Debug for OneHostVars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<variables of {}>", self.host)
+    }
+}
+
+impl Object for OneHostVars {
+    fn get(&self, key: &str) -> Result<Option<Value>, String> {
+        let scope = TaskScope::new(&self.world, &self.host, None, None, &self.cast);
+        jinja::Scope::variable(&scope, key)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let state = self.world.state(&self.host);
+        let base = self.world.base(&self.host);
+        let mut names: Vec<String> =
+            base.keys().chain(state.set.keys()).chain(self.world.extra.keys()).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
