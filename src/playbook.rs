@@ -10,13 +10,13 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::agent::Binary;
 use crate::event::{Events, HostRecap};
 use crate::machine::Machine;
 use crate::module::Mode;
 use crate::place::Problem;
 use crate::secret::Secret;
 
+mod check;
 pub mod connection;
 pub mod files;
 pub mod inventory;
@@ -72,8 +72,6 @@ pub struct Request {
     pub user: Option<String>,
     /// Private key where the inventory gives none.
     pub key: Option<PathBuf>,
-    /// The program that is put on targets.
-    pub agent: Binary,
     /// Stops after the current task once it is set to true.
     pub stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -155,32 +153,42 @@ pub struct Known {
 /// YAML and Jinja errors, keywords, modules and parameters that are not known, and roles, templates, files and variable
 /// files that are not there (where their path can be computed).
 pub fn check(playbook: &std::path::Path, known: &Known) -> Vec<Problem> {
-    let _ = (playbook, known);
-    vec![]
+    check::check(playbook, known)
 }
 
 /// Returns the files that the result of a playbook depends on, sorted: playbooks, whole role trees, variable files,
 /// templates and files. Files that are named but not there are listed too.
-pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>, Vec<Problem>> {
-    let _ = known;
-    Ok(vec![playbook.to_owned()])
-}
-
-/// Reads extra variables as Ansible's `-e` takes them: `k=v k2="v 2"`, or a JSON object. Values of the first form are text.
 ///
 /// # Errors
 ///
-/// A [`Problem`] without a place.
+/// What cannot be read of the playbook.
+pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>, Vec<Problem>> {
+    check::inputs(playbook, known)
+}
+
+/// Reads extra variables as Ansible's `-e` takes them: `k=v k2="v 2"` (values are text), a JSON or YAML mapping, or
+/// `@FILE` with one.
+///
+/// # Errors
+///
+/// A [`Problem`] without a place, or one of the file.
 pub fn extra_vars(text: &str) -> Result<Map<String, Value>, Problem> {
     let problem = |message: String| Problem::new(crate::place::Place::default(), message);
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text)
-            .map_err(|error| problem(format!("extra variables are no JSON object: {error}")));
+    let trimmed = text.trim();
+    if let Some(file) = trimmed.strip_prefix('@') {
+        return inventory::read_vars(std::path::Path::new(file));
     }
-    let mut variables = Map::new();
-    for word in text.split_whitespace() {
-        let (name, value) = word.split_once('=').ok_or_else(|| problem(format!("`{word}` is not `name=value`")))?;
-        variables.insert(name.to_owned(), Value::from(value.trim_matches(['"', '\''])));
+    if trimmed.starts_with(['{', '[']) {
+        let documents = crate::yaml::load(trimmed, crate::yaml::Dialect::Ansible)
+            .map_err(|error| problem(format!("extra variables cannot be read: {error}")))?;
+        return match documents.first().map(crate::yaml::Node::value) {
+            Some(Value::Object(variables)) => Ok(variables),
+            _ => Err(problem("extra variables must be a mapping".to_owned())),
+        };
     }
-    Ok(variables)
+    let line = words::split(trimmed, words::Keys::All).map_err(problem)?;
+    match line.text.split_whitespace().next() {
+        Some(word) => Err(problem(format!("`{word}` is not `name=value`"))),
+        None => Ok(line.pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()),
+    }
 }

@@ -20,6 +20,8 @@ mod failure;
 mod git;
 #[path = "suite/hcl.rs"]
 mod hcl;
+#[path = "suite/inventory.rs"]
+mod inventory;
 #[path = "suite/jinja.rs"]
 mod jinja;
 #[path = "suite/local.rs"]
@@ -38,6 +40,8 @@ mod place;
 mod plan;
 #[path = "suite/project.rs"]
 mod project;
+#[path = "suite/playbook.rs"]
+mod playbook;
 #[path = "suite/recordings.rs"]
 mod recordings;
 #[path = "suite/ssh.rs"]

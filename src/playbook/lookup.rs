@@ -43,8 +43,7 @@ pub fn run(
             })
             .collect(),
         "first_found" => first_found(scope, terms, option("skip").is_some_and(Value::truth)),
-        "items" | "flattened" => Ok(terms.to_vec()),
-        "list" => Ok(terms.to_vec()),
+        "items" | "flattened" | "list" => Ok(terms.to_vec()),
         "dict" => {
             let mut entries = vec![];
             for dict in terms.iter().filter_map(Value::as_dict) {

@@ -104,6 +104,8 @@ pub enum Item {
 /// Tasks that may fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
+    /// The `include_tasks` or `include_role` that brought it: where it is skipped, all of it is.
+    pub gate: Option<Arc<Task>>,
     /// What is tried.
     pub body: Vec<Item>,
     /// What is done on hosts where it failed.

@@ -210,9 +210,9 @@ impl Reader {
         for (key, value) in node.entries() {
             let word = key.written().unwrap_or_default();
             let supported = match word {
-                "serial" => false,
                 "strategy" => value.text().is_some_and(|name| matches!(name, "linear" | "ansible.builtin.linear")),
-                "vars_prompt"
+                "serial"
+                | "vars_prompt"
                 | "max_fail_percentage"
                 | "force_handlers"
                 | "module_defaults"
@@ -229,13 +229,11 @@ impl Reader {
                 self.problem(at(path, key), format!("`{word}` of a play is not supported"));
             }
         }
-        let hosts = match node.get("hosts") {
-            Some(hosts) => Written { value: hosts.value(), place: at(path, hosts) },
-            None => {
-                self.problem(at(path, node), "a play needs `hosts`");
-                return None;
-            }
+        let Some(hosts) = node.get("hosts") else {
+            self.problem(at(path, node), "a play needs `hosts`");
+            return None;
         };
+        let hosts = Written { value: hosts.value(), place: at(path, hosts) };
         let mut settings = outer.clone();
         let vars = node.get("vars").map(|vars| self.vars(path, vars)).unwrap_or_default();
         self.settings(path, node, &mut settings);
@@ -450,6 +448,7 @@ pub fn each_task(items: &[Item], work: &mut dyn FnMut(&Arc<Task>)) {
         match item {
             Item::Task(task) => work(task),
             Item::Block(block) => {
+                block.gate.iter().for_each(&mut *work);
                 each_task(&block.body, work);
                 each_task(&block.rescue, work);
                 each_task(&block.always, work);

@@ -77,7 +77,7 @@ pub(super) async fn run(request: &Request, connect: Connect, events: &Events) ->
         world: Arc::new(world),
         request,
         events,
-        agents: Agents::new(connect, request.agent.clone()),
+        agents: Agents::new(connect),
         fates: Mutex::default(),
         refused: Mutex::default(),
     };
@@ -251,6 +251,16 @@ impl Engine<'_> {
         hosts: &[String],
         hope: Hope,
     ) -> Result<Vec<String>, Stop> {
+        let let_in;
+        let mut hosts = hosts;
+        if let Some(gate) = &block.gate {
+            // Ansible counts the include of a file, but not that of a role.
+            let counted = gate.module == "include_tasks";
+            let failed = if counted { self.everywhere(play, gate, hosts, hope).await? } else { vec![] };
+            let kept = hosts.iter().filter(|host| !failed.contains(host) && self.wanted(play, gate, host));
+            let_in = kept.cloned().collect::<Vec<_>>();
+            hosts = &let_in;
+        }
         let inner = if block.rescue.is_empty() { hope } else { Hope::Rescue };
         let mut failed = self.items(play, &block.body, hosts, inner).await?;
         if !block.rescue.is_empty() && !failed.is_empty() {
@@ -273,6 +283,13 @@ impl Engine<'_> {
             failed.extend(more);
         }
         Ok(failed)
+    }
+
+    /// Whether the conditions of a task hold on a host.
+    fn wanted(&self, play: &Play, task: &Task, host: &str) -> bool {
+        let cast = Arc::default();
+        let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
+        matches!(prepare::conditions(&scope, &task.settings.when), Ok(None))
     }
 
     /// Carries out a task on all hosts, as many at a time as there are forks. Returns the hosts it failed on.
@@ -354,7 +371,7 @@ impl Engine<'_> {
         }
         let failed = report.status == TaskStatus::Failed;
         if failed {
-            let name = self.name(task, None);
+            let name = task.name.clone().unwrap_or_default();
             self.world.change(host, |state| {
                 let set = Arc::make_mut(&mut state.set);
                 set.insert("ansible_failed_result".to_owned(), Json::Object(report.result));
@@ -442,11 +459,9 @@ impl Engine<'_> {
     }
 
     async fn meta(&self, play: &Play, task: &Task, hosts: &[String]) -> Result<Vec<String>, Stop> {
-        let cast = Arc::new(Cast { alive: hosts.to_vec(), all: hosts.to_vec() });
         let mut meant = vec![];
         for host in hosts {
-            let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-            if matches!(prepare::conditions(&scope, &task.settings.when), Ok(None)) {
+            if self.wanted(play, task, host) {
                 meant.push(host.clone());
             }
         }

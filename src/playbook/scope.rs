@@ -273,7 +273,6 @@ impl<'w> TaskScope<'w> {
                 Value::dict(groups.into_iter().map(|(name, hosts)| (Value::text(name), self.names(hosts))).collect())
             }
             "hostvars" => Value::Object(Arc::new(HostVars { world: world.clone(), cast: self.cast.clone() })),
-            "vars" => return None,
             "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => self.names(self.cast.alive.clone()),
             "ansible_play_hosts_all" => self.names(self.cast.all.clone()),
             "ansible_check_mode" => Value::Bool(world.mode == Mode::Check),
@@ -283,13 +282,11 @@ impl<'w> TaskScope<'w> {
             "ansible_version" => Value::dict(vec![(Value::text("full"), Value::text("2.15.0"))]),
             "inventory_dir" => path(world.inventory.file.as_ref()?.parent()?),
             "inventory_file" => path(world.inventory.file.as_ref()?),
-            "ansible_facts" => match &self.state.facts {
-                Some(facts) => Value::from(&Json::Object(facts.as_ref().clone())),
-                None => {
-                    self.wants_facts.set(self.gathers);
-                    Value::dict(vec![])
-                }
-            },
+            "ansible_facts" => {
+                let facts = self.state.facts.as_ref();
+                self.wants_facts.set(self.wants_facts.get() || (self.gathers && facts.is_none()));
+                facts.map_or_else(|| Value::dict(vec![]), |facts| Value::from(&Json::Object(facts.as_ref().clone())))
+            }
             _ => return None,
         })
     }

@@ -71,7 +71,6 @@ fn pieces(line: &str) -> Result<Vec<&str>, String> {
         }
         match (quote, c) {
             (Some(open), _) if c == open && previous != '\\' => quote = None,
-            (Some(_), _) => {}
             (None, '{' | '%') if previous == '{' => depth += 1,
             (None, '}') if matches!(previous, '}' | '%') => depth = depth.saturating_sub(1),
             (None, '\'' | '"') if previous != '\\' && depth == 0 => quote = Some(c),

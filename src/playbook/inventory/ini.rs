@@ -158,16 +158,14 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
-            (Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (Some(_), _) => word.get_or_insert_default().push(c),
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(chars.next()),
             (None, '\'' | '"') => {
                 word.get_or_insert_default();
                 quote = Some(c);
             }
-            (None, '\\') => word.get_or_insert_default().extend(chars.next()),
             (None, '#') => break,
             (None, _) if c.is_whitespace() => list.extend(word.take()),
-            (None, _) => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {

@@ -79,7 +79,7 @@ impl Reader {
             if !matches!(entry.kind, Kind::Map(_)) {
                 self.problem(at(&around.file, &entry), format!("a task must be a mapping, not {}", entry.describe()));
             } else if entry.get("block").is_some() {
-                items.extend(self.block(around, &entry));
+                items.push(self.block(around, &entry));
             } else {
                 items.extend(self.task(around, &entry));
             }
@@ -87,7 +87,7 @@ impl Reader {
         items
     }
 
-    fn block(&mut self, around: &Around, node: &Node) -> Option<Item> {
+    fn block(&mut self, around: &Around, node: &Node) -> Item {
         let parts = ["block", "rescue", "always"];
         for (key, _) in node.entries() {
             let word = key.written().unwrap_or_default();
@@ -101,7 +101,7 @@ impl Reader {
         self.settings(&around.file, node, &mut inside.settings);
         let [body, rescue, always] =
             parts.map(|part| node.get(part).map(|tasks| self.tasks(&inside, tasks, part)).unwrap_or_default());
-        Some(Item::Block(Arc::new(Block { body, rescue, always })))
+        Item::Block(Arc::new(Block { gate: None, body, rescue, always }))
     }
 
     /// Reads what blocks, tasks, plays and roles have in common, on top of what is around them.
@@ -320,22 +320,13 @@ impl Reader {
         let names: Vec<&str> = match local_modules::parameters(&task.module) {
             Some(local_modules::Takes::Anything) => return,
             Some(local_modules::Takes::These(names)) => names.to_vec(),
-            None => match module::parameters(&task.module) {
-                Some(known) => known
-                    .iter()
-                    .flat_map(|known| [known.name].into_iter().chain(known.aliases.iter().copied()))
-                    .collect(),
-                None => {
-                    let problem =
-                        Problem::new(task.module_place.clone(), format!("there is no module `{}`", task.module));
-                    let all = module::NAMES.iter().chain(local_modules::NAMES).copied();
-                    self.problems.push(match nearest(&task.module, all) {
-                        Some(close) => problem.hint(format!("did you mean `{close}`?")),
-                        None => problem,
-                    });
+            None => {
+                let Some(known) = module::parameters(&task.module) else {
+                    self.no_module(task);
                     return;
-                }
-            },
+                };
+                known.iter().flat_map(|known| [known.name].into_iter().chain(known.aliases.iter().copied())).collect()
+            }
         };
         for (name, value) in &task.args {
             if !names.contains(&name.as_str()) {
@@ -351,6 +342,15 @@ impl Reader {
             let message = format!("`{}` takes parameters, not a line of text", task.module);
             self.problem(text.place.clone(), message);
         }
+    }
+
+    fn no_module(&mut self, task: &Task) {
+        let problem = Problem::new(task.module_place.clone(), format!("there is no module `{}`", task.module));
+        let all = module::NAMES.iter().chain(local_modules::NAMES).copied();
+        self.problems.push(match nearest(&task.module, all) {
+            Some(close) => problem.hint(format!("did you mean `{close}`?")),
+            None => problem,
+        });
     }
 
     fn repeat(&mut self, file: &Path, node: &Node) -> Option<Repeat> {
@@ -397,9 +397,10 @@ impl Reader {
         let mut candidates = vec![around.directory.join(name)];
         candidates.extend(files::candidates("tasks", name, role, &around.directory, &around.playbook));
         let file = files::find(&candidates).unwrap_or(&candidates[0]).clone();
-        let inside = Around { settings: task.settings.clone(), ..around.clone() };
+        let (gate, settings) = gate(around, task);
+        let inside = Around { settings, ..around.clone() };
         let body = self.task_file(&inside, &file, &place);
-        Some(Item::Block(Arc::new(Block { body, rescue: vec![], always: vec![] })))
+        Some(Item::Block(Arc::new(Block { gate, body, rescue: vec![], always: vec![] })))
     }
 
     fn included_role(&mut self, around: &Around, task: &Task) -> Option<Item> {
@@ -419,10 +420,21 @@ impl Reader {
             return None;
         }
         self.depth += 1;
-        let body = self.role_tasks(&role, &from, task.settings.clone(), &around.playbook, &place);
+        let (gate, settings) = gate(around, task);
+        let body = self.role_tasks(&role, &from, settings, &around.playbook, &place);
         self.depth -= 1;
-        Some(Item::Block(Arc::new(Block { body, rescue: vec![], always: vec![] })))
+        Some(Item::Block(Arc::new(Block { gate, body, rescue: vec![], always: vec![] })))
     }
+}
+
+/// What stands before included tasks, and what they have from around them: an `include_…` is asked once for all, an
+/// `import_…` hands its conditions down.
+fn gate(around: &Around, task: &Task) -> (Option<Arc<Task>>, Settings) {
+    if task.module.starts_with("import_") {
+        return (None, task.settings.clone());
+    }
+    let settings = Settings { when: around.settings.when.clone(), ..task.settings.clone() };
+    (Some(Arc::new(task.clone())), settings)
 }
 
 fn is_module(name: &str) -> bool {

@@ -25,7 +25,9 @@ pub fn here(scope: &TaskScope<'_>, task: &Task) -> Result<Option<Prepared>, Stri
         "assert" => Prepared::Done(assert(scope, task)?),
         "set_fact" => Prepared::Done(set_fact(scope, task)?),
         "include_vars" => Prepared::Done(include_vars(scope, task)?),
-        "meta" => Prepared::Done(pairs([("changed", json!(false)), ("failed", json!(false))])),
+        "meta" | "include_tasks" | "include_role" => {
+            Prepared::Done(pairs([("changed", json!(false)), ("failed", json!(false))]))
+        }
         "pause" => {
             let given = arguments(scope, task)?;
             let number = |key: &str| given.get(key).map(|value| shown(value.clone()).parse::<u64>().unwrap_or(0));

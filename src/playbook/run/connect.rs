@@ -159,19 +159,31 @@ fn account(
 }
 
 type Cell<T> = Arc<OnceCell<Arc<T>>>;
+/// Whom an agent works as, where.
+type Post = (Connection, Option<Become>);
+
+/// Returns the cell of a key; a new one if there is none.
+fn cell_of<K: PartialEq, T: ?Sized>(cells: &mut Vec<(K, Cell<T>)>, key: K) -> Cell<T> {
+    if let Some((_, cell)) = cells.iter().find(|(known, _)| *known == key) {
+        return cell.clone();
+    }
+    let cell: Cell<T> = Arc::new(OnceCell::new());
+    cells.push((key, cell.clone()));
+    cell
+}
 
 /// The machines and agents of a run, opened when they are first needed.
 pub struct Agents {
     connect: Connect,
-    binary: agent::Binary,
+    binary: OnceCell<agent::Binary>,
     machines: Mutex<Vec<(Connection, Cell<dyn Machine>)>>,
-    clients: Mutex<Vec<(Connection, Option<Become>, Cell<Client>)>>,
+    clients: Mutex<Vec<(Post, Cell<Client>)>>,
 }
 
 impl Agents {
     /// Starts with none.
-    pub fn new(connect: Connect, binary: agent::Binary) -> Self {
-        Self { connect, binary, machines: Mutex::default(), clients: Mutex::default() }
+    pub fn new(connect: Connect) -> Self {
+        Self { connect, binary: OnceCell::new(), machines: Mutex::default(), clients: Mutex::default() }
     }
 
     /// Returns the agent at the end of a way.
@@ -181,43 +193,24 @@ impl Agents {
     /// What the carrier or the agent said.
     pub async fn at(&self, way: &Way) -> Result<Arc<Client>, Refused> {
         let account = way.account.as_ref().map(|(account, _)| account.clone());
-        let cell = {
-            let mut clients = self.clients.lock().await;
-            match clients.iter().find(|(connection, known, _)| *connection == way.connection && *known == account) {
-                Some((_, _, cell)) => cell.clone(),
-                None => {
-                    let cell = Cell::default();
-                    clients.push((way.connection.clone(), account, Arc::clone(&cell)));
-                    cell
-                }
-            }
-        };
+        let cell = cell_of(&mut *self.clients.lock().await, (way.connection.clone(), account));
         cell.get_or_try_init(|| self.start(way)).await.cloned()
     }
 
     async fn start(&self, way: &Way) -> Result<Arc<Client>, Refused> {
         let account = way.account.as_ref().map(|(account, password)| (account, password.as_ref()));
+        let binary = self.binary.get_or_try_init(|| async { agent::Binary::own() }).await?;
         let client = if way.connection == Connection::Local {
-            Client::local(&self.binary, account).await?
+            Client::local(binary, account).await?
         } else {
             let machine = self.machine(&way.connection).await?;
-            Client::start(machine.as_ref(), &self.binary, account).await?
+            Client::start(machine.as_ref(), binary, account).await?
         };
         Ok(Arc::new(client))
     }
 
     async fn machine(&self, connection: &Connection) -> Result<Arc<dyn Machine>, Refused> {
-        let cell = {
-            let mut machines = self.machines.lock().await;
-            match machines.iter().find(|(known, _)| known == connection) {
-                Some((_, cell)) => cell.clone(),
-                None => {
-                    let cell: Cell<dyn Machine> = Arc::new(OnceCell::new());
-                    machines.push((connection.clone(), cell.clone()));
-                    cell
-                }
-            }
-        };
+        let cell = cell_of(&mut *self.machines.lock().await, connection.clone());
         cell.get_or_try_init(|| (self.connect)(connection.clone())).await.cloned()
     }
 
@@ -225,6 +218,6 @@ impl Agents {
     pub async fn forget(&self, way: &Way) {
         let account = way.account.as_ref().map(|(account, _)| account.clone());
         let mut clients = self.clients.lock().await;
-        clients.retain(|(connection, known, _)| *connection != way.connection || *known != account);
+        clients.retain(|((connection, known), _)| *connection != way.connection || *known != account);
     }
 }

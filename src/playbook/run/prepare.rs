@@ -145,20 +145,18 @@ fn condition(scope: &TaskScope<'_>, written: &Written) -> Result<bool, String> {
     } else {
         jinja::evaluate(text, scope).map_err(wrong)?
     };
-    // A variable that holds text is itself an expression: `when: flag` with `flag: "false"`.
-    Ok(match &value {
-        Value::Str(inner) => match inner.trim().to_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => true,
-            "" | "false" | "no" | "off" | "0" | "none" => false,
-            _ if is_bare_name(text) => jinja::evaluate(inner, scope).map_err(wrong)?.truth(),
-            _ => true,
-        },
-        other => other.truth(),
-    })
-}
-
-fn is_bare_name(text: &str) -> bool {
-    text.trim().chars().all(|c| c.is_alphanumeric() || c == '_')
+    // Text counts as true in Ansible. Where it spells the opposite, that is surely not what is meant.
+    match value.as_str().map(|text| text.trim().to_lowercase()) {
+        Some(word) if matches!(word.as_str(), "false" | "no" | "off" | "0") => {
+            let message = format!(
+                "{}: the condition `{}` is the text `{word}`, which counts as true: write `| bool` behind it",
+                written.place,
+                text.trim()
+            );
+            Err(message)
+        }
+        _ => Ok(value.truth()),
+    }
 }
 
 /// Renders a value, with its place in the message.

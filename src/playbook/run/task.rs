@@ -77,7 +77,7 @@ impl Engine<'_> {
                 if let Err(refused) = self.gather(spot.host, &way).await {
                     return self.finish(
                         spot,
-                        vec![],
+                        &[],
                         Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
                         None,
                     );
@@ -90,11 +90,11 @@ impl Engine<'_> {
             Items::None => {
                 let began = Instant::now();
                 let ended = self.item(spot, &Vars::new()).await;
-                self.finish(spot, vec![], ended, Some(began))
+                self.finish(spot, &[], ended, Some(began))
             }
-            Items::Instead(result) => self.finish(spot, vec![], Ended::of(result), Some(Instant::now())),
+            Items::Instead(result) => self.finish(spot, &[], Ended::of(result), Some(Instant::now())),
             Items::Facts(_) => {
-                self.finish(spot, vec![], Ended::of(result::failed("facts are asked for again and again")), None)
+                self.finish(spot, &[], Ended::of(result::failed("facts are asked for again and again")), None)
             }
             Items::These(items) => self.repeated(spot, items).await,
         }
@@ -140,7 +140,7 @@ impl Engine<'_> {
 
     async fn repeated(&self, spot: Spot<'_>, items: Vec<Value>) -> Report {
         let Some(repeat) = &spot.task.repeat else {
-            return self.finish(spot, vec![], Ended::of(TaskResult::new()), None);
+            return self.finish(spot, &[], Ended::of(TaskResult::new()), None);
         };
         let (mut results, mut refused) = (vec![], None);
         for (index, item) in items.iter().enumerate() {
@@ -178,11 +178,11 @@ impl Engine<'_> {
             whole.insert("unreachable".to_owned(), Json::Bool(true));
         }
         let ended = Ended { result: whole, diffs: vec![], refused };
-        self.finish(spot, results, ended, None)
+        self.finish(spot, &results, ended, None)
     }
 
     /// Registers a result, tells it if `began` is given, and says how it counts.
-    fn finish(&self, spot: Spot<'_>, items: Vec<TaskResult>, ended: Ended, began: Option<Instant>) -> Report {
+    fn finish(&self, spot: Spot<'_>, items: &[TaskResult], ended: Ended, began: Option<Instant>) -> Report {
         let mut ended = ended;
         if ended.refused.is_some() {
             ended.result.insert("unreachable".to_owned(), Json::Bool(true));

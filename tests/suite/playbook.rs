@@ -1,0 +1,239 @@
+//! Playbooks: carried out as ansible-playbook carries them out, and what is said about those that cannot be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proptest::prelude::*;
+use ryo::playbook::{self, Known, Source};
+use serde_json::{Map, Value, json};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/playbook-engine")
+}
+
+/// Every file below `directory` with its mode and its text, the directory's own name left out.
+fn tree(directory: &Path) -> Value {
+    let mut found = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(directory).unwrap().display().to_string();
+            let mode = format!("{:04o}", fs::metadata(&path).unwrap().permissions().mode() & 0o7777);
+            let text = fs::read_to_string(&path).unwrap().replace(&directory.display().to_string(), "OUT");
+            found.insert(name, json!({ "mode": mode, "text": text }));
+        }
+    }
+    json!(found)
+}
+
+/// Reads `host : ok=1 changed=0 …` lines.
+fn recap(text: &str) -> Value {
+    let mut hosts = Map::new();
+    for line in text.lines() {
+        let Some((host, counts)) = line.split_once(':').filter(|(_, counts)| counts.trim().starts_with("ok=")) else {
+            continue;
+        };
+        let pairs = counts.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let counts: Map<String, Value> =
+            pairs.map(|(key, count)| (key.to_owned(), json!(count.parse::<u64>().unwrap()))).collect();
+        hosts.insert(host.trim().to_owned(), Value::Object(counts));
+    }
+    Value::Object(hosts)
+}
+
+fn plays_as_ansible(case: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let place = fixtures().join(case);
+    let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
+        .args(["play", "-i"])
+        .arg(fixtures().join("hosts.ini"))
+        .args(["-e", &format!("out={}", out.path().display()), "-e", "extra=extra"])
+        .arg(place.join("site.yml"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let got = json!({ "recap": recap(&text), "failed": !ran.status.success(), "files": tree(out.path()) });
+    let expected: Value = serde_json::from_str(&fs::read_to_string(place.join("expected.json")).unwrap()).unwrap();
+    assert_eq!(got, expected, "{text}\n{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn variables_win_over_each_other_as_in_ansible() {
+    plays_as_ansible("precedence");
+}
+
+#[test]
+fn conditions_results_and_failures_are_those_of_ansible() {
+    plays_as_ansible("control");
+}
+
+#[test]
+fn handlers_run_when_and_in_the_order_that_ansible_runs_them() {
+    plays_as_ansible("handlers");
+}
+
+#[test]
+fn blocks_rescue_and_end_as_in_ansible() {
+    plays_as_ansible("blocks");
+}
+
+#[test]
+fn loops_leave_behind_what_they_leave_in_ansible() {
+    plays_as_ansible("loops");
+}
+
+#[test]
+fn roles_are_found_ordered_and_rendered_as_in_ansible() {
+    plays_as_ansible("roles");
+}
+
+/// Writes files and checks `site.yml` among them. Problems come back with the directory's name left out.
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let known = Known { inventory: vec![Source::Names("host-1,".to_owned())], extra_vars: Map::new() };
+    let base = format!("{}/", directory.path().display());
+    let found = playbook::check(&directory.path().join("site.yml"), &known);
+    found.iter().map(|problem| problem.to_string().replace(&base, "")).collect()
+}
+
+#[test]
+fn a_good_playbook_has_no_problems() {
+    let site = "- hosts: all\n  vars: {a: 1}\n  roles: [web]\n  tasks:\n    - debug: msg=\"{{ a }} {{ b | default('x') }}\"\n    - command: echo\n      register: r\n    - debug: var=r.stdout\n      when: r is changed and ansible_default_ipv4.interface == 'eth0'\n";
+    let tasks = "- template: {src: a.j2, dest: /a, mode: 0644}\n";
+    assert_eq!(
+        problems(&[("site.yml", site), ("roles/web/tasks/main.yml", tasks), ("roles/web/templates/a.j2", "{{ a }}\n")]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn every_problem_of_a_playbook_is_named_with_its_place() {
+    let site = "\
+- hosts: all
+  rolls: []
+  roles: [web, gone]
+  vars_files: [missing.yml]
+  tasks:
+    - coppy: src=a dest=/b
+    - file: {path: /a, stat: directory}
+    - shell: echo a
+      whne: true
+    - debug: msg='{{ a | upcase }}'
+    - debug: msg='{{ a + }}'
+    - command: echo
+      when: 'a =='
+    - copy: {src: nothere, dest: /x}
+    - command: echo
+      notify: nobody
+    - command: echo
+      async: 45
+";
+    let tasks =
+        "- template: {src: a.j2, dest: /a}\n- template: {src: b.j2, dest: /a}\n- template: {src: none.j2, dest: /a}\n";
+    let files = [
+        ("site.yml", site),
+        ("roles/web/tasks/main.yml", tasks),
+        ("roles/web/templates/a.j2", "x\n{% if a %}\n"),
+        ("roles/web/templates/b.j2", "{{ 'x' | nofilter }}\n"),
+    ];
+    let expected = [
+        "roles/web/tasks/main.yml:3:19: there is no template `none.j2`: `roles/web/templates/none.j2` is not there",
+        "roles/web/templates/a.j2:2:9: unexpected end of input, expected end of block",
+        "roles/web/templates/b.j2:1:10: there is no filter `nofilter`",
+        "site.yml:2:3: a play has no keyword `rolls` (did you mean `roles`?)",
+        "site.yml:3:16: there is no role `gone` in `roles/gone` or `gone`",
+        "site.yml:4:16: `missing.yml` is not there",
+        "site.yml:6:7: there is no module `coppy` (did you mean `copy`?)",
+        "site.yml:7:30: `file` has no parameter `stat` (did you mean `state`?)",
+        "site.yml:9:7: a task has no keyword `whne` (did you mean `when`?)",
+        "site.yml:10:14: there is no filter `upcase`",
+        "site.yml:11:14: the template cannot be read: unexpected end of variable block",
+        "site.yml:13:13: the condition `a ==` cannot be read: unexpected end of input, expected expression",
+        "site.yml:14:19: there is no file `nothere`: `files/nothere` is not there",
+        "site.yml:16:15: there is no handler `nobody`",
+        "site.yml:18:7: `async` is not supported",
+    ];
+    assert_eq!(problems(&files), expected);
+}
+
+#[test]
+fn names_that_nothing_defines_are_problems() {
+    let site = "- hosts: all\n  tasks:\n    - template: {src: a.j2, dest: '/{{ where }}'}\n      when: flag\n";
+    let expected = [
+        "site.yml:3:35: `where` is undefined",
+        "site.yml:4:13: `flag` is undefined",
+        "templates/a.j2:2:4: `domain` is undefined",
+    ];
+    assert_eq!(problems(&[("site.yml", site), ("templates/a.j2", "x\n{{ domain }} {{ x | default(1) }}\n")]), expected);
+}
+
+#[test]
+fn the_inputs_of_a_playbook_are_all_that_it_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [
+        ("site.yml", "- hosts: all\n  vars_files: ['{{ which }}.yml']\n  roles: [web]\n"),
+        ("one.yml", "a: 1\n"),
+        ("roles/web/tasks/main.yml", "- copy: {src: /dev/null, dest: /a}\n- import_tasks: more.yml\n"),
+        ("roles/web/tasks/more.yml", "- debug: msg=x\n"),
+        ("roles/web/files/unused", "x"),
+    ];
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let extra_vars = Map::from_iter([("which".to_owned(), json!("one"))]);
+    let found = playbook::inputs(&directory.path().join("site.yml"), &Known { inventory: vec![], extra_vars }).unwrap();
+    let names: Vec<String> =
+        found.iter().map(|path| path.strip_prefix(directory.path()).unwrap_or(path).display().to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "/dev/null",
+            "one.yml",
+            "roles/web/files/unused",
+            "roles/web/tasks/main.yml",
+            "roles/web/tasks/more.yml",
+            "site.yml"
+        ]
+    );
+}
+
+#[test]
+fn extra_variables_come_as_pairs_json_or_files() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "a: yes\n").unwrap();
+    let read = |text: &str| Value::Object(playbook::extra_vars(text).unwrap());
+    assert_eq!(read("a=1 b='x y' c="), json!({ "a": "1", "b": "x y", "c": "" }));
+    assert_eq!(read(r#"{"a": 1, "b": [true]}"#), json!({ "a": 1, "b": [true] }));
+    assert_eq!(read(&format!("@{}", file.path().display())), json!({ "a": true }));
+    let refused = playbook::extra_vars("a=1 b").unwrap_err();
+    assert_eq!(refused.message, "`b` is not `name=value`");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[-a-z:{}'\" \n|\\[\\]0-9%]{0,120}") {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.yml");
+        fs::write(&path, format!("- hosts: all\n  tasks:\n    - {text}\n")).unwrap();
+        let _ = playbook::check(&path, &Known::default());
+        fs::write(&path, &text).unwrap();
+        let _ = playbook::check(&path, &Known { inventory: vec![Source::File(path.clone())], extra_vars: Map::new() });
+    }
+}
