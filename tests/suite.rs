@@ -38,10 +38,10 @@ mod packer;
 mod place;
 #[path = "suite/plan.rs"]
 mod plan;
-#[path = "suite/project.rs"]
-mod project;
 #[path = "suite/playbook.rs"]
 mod playbook;
+#[path = "suite/project.rs"]
+mod project;
 #[path = "suite/recordings.rs"]
 mod recordings;
 #[path = "suite/ssh.rs"]
