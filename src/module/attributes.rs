@@ -212,8 +212,8 @@ pub fn plan(path: &str, found: &Found, wanted: &Wanted) -> Vec<Action> {
     }
     let what = if found.kind == FileKind::Directory { What::Directory } else { What::File };
     let bits = wanted.bits(found.mode, what);
-    // A change of owner clears the bits that lend it.
-    let cleared = moved && bits & 0o6000 != 0;
+    // A change of owner clears the bits that lend it; they come back only if they are asked for.
+    let cleared = moved && wanted.mode.is_some() && bits & 0o6000 != 0;
     if found.kind != FileKind::Link && (bits != found.mode || cleared) {
         actions.push(Action::Chmod { path: path.to_owned(), mode: digits(bits) });
     }

@@ -98,7 +98,7 @@ pub(crate) fn parse(
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
     let shown = shown(&arguments.what);
     let told = |failed: Failed| failed.with("cmd", shown.clone());
-    let words = words(&arguments.what, arguments.executable.as_deref()).map_err(told)?;
+    let words = words(&arguments.what, arguments.executable.as_deref(), host).map_err(told)?;
     let directory = arguments.chdir.as_deref().map(|path| host.system.path(path));
     if let Some(directory) = &directory
         && !host.system.real(directory).is_dir()
@@ -107,11 +107,16 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
         return Err(told(Failed::new(why)));
     }
     if let Some(why) = needless(arguments, directory.as_deref(), host.system) {
+        let (path, state) = why;
+        let why = format!("'{path}' {state}");
         let message = match mode {
-            Mode::Check => format!("Would not run command since '{why}'"),
-            Mode::Apply => format!("Did not run command since '{why}'"),
+            Mode::Check => format!("Would not run command since {why}"),
+            Mode::Apply => format!("Did not run command since {why}"),
         };
-        return Ok(Outcome { values: unrun(&shown, &format!("skipped, since {why}"), &message), ..Outcome::default() });
+        return Ok(Outcome {
+            values: unrun(&shown, &format!("skipped, since {path} {state}"), &message),
+            ..Outcome::default()
+        });
     }
     if mode == Mode::Check {
         let values = unrun(&shown, "", "Command would have run if not in check mode");
@@ -142,19 +147,19 @@ fn shown(what: &What) -> Value {
     }
 }
 
-fn words(what: &What, executable: Option<&str>) -> Result<Vec<String>, Failed> {
+fn words(what: &What, executable: Option<&str>, host: &Context) -> Result<Vec<String>, Failed> {
+    let filled = |words: &[String]| {
+        words.iter().map(|word| super::system::variables(&host.system.home(word), host.environment)).collect()
+    };
     match what {
         What::Shell(line) => Ok(vec![executable.unwrap_or("/bin/sh").to_owned(), "-c".to_owned(), line.clone()]),
-        What::Line(line) => {
-            let words = program::split(line).map_err(Failed::new)?;
-            Ok(words.iter().map(|word| super::system::variables(word)).collect())
-        }
-        What::Words(words) => Ok(words.clone()),
+        What::Line(line) => Ok(filled(&program::split(line).map_err(Failed::new)?)),
+        What::Words(words) => Ok(filled(words)),
     }
 }
 
 /// Why nothing is to be run: what it would make is there, or what it would remove is not.
-fn needless(arguments: &Arguments, directory: Option<&str>, system: &System) -> Option<String> {
+fn needless<'a>(arguments: &'a Arguments, directory: Option<&str>, system: &System) -> Option<(&'a str, &'static str)> {
     let is_there = |pattern: &str| {
         let pattern = match directory {
             Some(directory) if !pattern.starts_with(['/', '~', '$']) => format!("{directory}/{pattern}"),
@@ -163,8 +168,8 @@ fn needless(arguments: &Arguments, directory: Option<&str>, system: &System) -> 
         exists(&system.path(&pattern), system)
     };
     match (&arguments.creates, &arguments.removes) {
-        (Some(creates), _) if is_there(creates) => Some(format!("{creates} exists")),
-        (_, Some(removes)) if !is_there(removes) => Some(format!("{removes} does not exist")),
+        (Some(creates), _) if is_there(creates) => Some((creates, "exists")),
+        (_, Some(removes)) if !is_there(removes) => Some((removes, "does not exist")),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::module::action::{Action, Bytes, Write, octal, umask};
@@ -182,16 +182,27 @@ pub(crate) fn parse(mut arguments: Map<String, Value>) -> Result<Arguments, Erro
     Ok(arguments)
 }
 
-/// JSON with a space after `,` and `:`, as Python's `json.dumps` writes it.
+/// JSON with a space after `,` and `:` and nothing beyond ASCII, as Python's `json.dumps` writes it.
 fn spaced(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
-            let pairs = map.iter().map(|(key, value)| format!("{}: {}", Value::String(key.clone()), spaced(value)));
+            let pairs = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", ascii(&Value::String(key.clone()).to_string()), spaced(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
-        other => other.to_string(),
+        other => ascii(&other.to_string()),
     }
+}
+
+fn ascii(json: &str) -> String {
+    let escaped = |letter: char| {
+        let mut units = [0; 2];
+        let units = letter.encode_utf16(&mut units).iter();
+        units.fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
+    };
+    json.chars().map(|letter| if letter.is_ascii() { letter.to_string() } else { escaped(letter) }).collect()
 }
 
 /// Refers to `bytes`, which are put into `blobs`.
@@ -295,7 +306,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
             preserve(&mut wanted, file.mode);
             to.file(Some(&name), &file, wanted)
         }
-        Ok(Gathered::Tree(name, entries)) => to.tree(name.as_deref(), &entries, &wanted),
+        Ok(Gathered::Tree(name, mode, entries)) => to.tree(name.as_deref(), mode, &entries, &wanted),
     }
 }
 
@@ -310,7 +321,8 @@ enum Gathered {
     /// Its name and what is in it.
     File(String, File),
     /// Its name below the destination, if it has one there, and what is in it.
-    Tree(Option<String>, Vec<(String, Part)>),
+    /// With a mode of its own if it is copied as it is.
+    Tree(Option<String>, Option<u32>, Vec<(String, Part)>),
 }
 
 /// Something in a directory.
@@ -338,7 +350,7 @@ fn on_control(arguments: &Arguments) -> Result<Gathered, Failed> {
                 };
                 (entry.path.clone(), part)
             };
-            Gathered::Tree(name.clone(), entries.iter().map(part).collect())
+            Gathered::Tree(name.clone(), None, entries.iter().map(part).collect())
         }
     })
 }
@@ -354,7 +366,7 @@ fn on_target(arguments: &Arguments, host: &Context) -> Result<Gathered, Failed> 
         FileKind::Directory => {
             let mut parts = vec![];
             gather_on_target(path.trim_end_matches('/'), "", arguments.local_follow, host, &mut parts)?;
-            Ok(Gathered::Tree((!src.ends_with('/')).then_some(name), parts))
+            Ok(Gathered::Tree((!src.ends_with('/')).then_some(name), Some(found.mode), parts))
         }
         FileKind::File => Ok(Gathered::File(name, file_on_target(&path, &found, host.system).map_err(told)?)),
         _ => Err(Failed::new(format!("Cannot copy invalid source '{src}': not a file"))),
@@ -434,6 +446,9 @@ impl Destination<'_> {
         if let Some(Action::Write(write)) = plan.actions.iter().find(|it| matches!(it, Action::Write(_))) {
             plan.diffs.insert(0, self.diff(&scene, &write.bytes, file)?);
         }
+        if !plan.actions.iter().any(|it| matches!(it, Action::Write(_))) {
+            plan.tell("path", scene.path.clone());
+        }
         plan.tell("dest", scene.path);
         plan.tell("src", self.arguments.src.clone().map_or(Value::Null, Value::String));
         plan.tell("checksum", sha1);
@@ -473,13 +488,21 @@ impl Destination<'_> {
         Ok(text::diff(&scene.path, &before, &after))
     }
 
-    fn tree(&self, name: Option<&str>, entries: &[(String, Part)], wanted: &Wanted) -> Result<Outcome, Failed> {
+    fn tree(
+        &self,
+        name: Option<&str>,
+        mode: Option<u32>,
+        entries: &[(String, Part)],
+        wanted: &Wanted,
+    ) -> Result<Outcome, Failed> {
         let system = self.host.system;
         let dest = system.path(&self.arguments.dest).trim_end_matches('/').to_owned();
         let top = name.map_or(dest.clone(), |name| format!("{dest}/{name}"));
         let mut whole = Plan { warnings: wanted.warnings.clone(), ..Plan::default() };
         let mut fresh = vec![];
-        self.directory(&top, None, &mut fresh, &mut whole)?;
+        // A directory that is copied to a place that is not there keeps its mode only if it takes that place itself.
+        let there = self.arguments.dest.ends_with('/') || system.real(&dest).is_dir();
+        self.directory(&top, mode.filter(|_| name.is_none() || there), &mut fresh, &mut whole)?;
         for (below, part) in entries {
             let path = format!("{top}/{below}");
             match part {
@@ -509,11 +532,10 @@ impl Destination<'_> {
                 }
             }
         }
-        whole.tell("dest", self.arguments.dest.clone());
+        whole.tell("dest", top);
         whole.tell("src", self.arguments.src.clone().map_or(Value::Null, Value::String));
         let mut outcome = planned::finish(whole, self.host, self.mode)?;
         outcome.values.shift_remove("backup_file");
-        outcome.values.insert("dest".to_owned(), json!(self.arguments.dest));
         Ok(outcome)
     }
 
@@ -528,15 +550,19 @@ impl Destination<'_> {
             }
             return Ok(());
         }
-        let mut wanted = self.directory.clone();
-        if self.arguments.remote_src && wanted.mode.is_none() {
-            wanted.mode = mode.map(octal);
-        }
-        for path in edit::missing_parents(path, self.host)?.iter().map(String::as_str).chain([path]) {
-            if !fresh.iter().any(|it| it == path) {
-                plan.actions.extend(super::file::made(path, &wanted));
-                fresh.push(path.to_owned());
+        for above in edit::missing_parents(path, self.host)? {
+            if !fresh.contains(&above) {
+                plan.actions.extend(super::file::made(&above, &self.directory));
+                fresh.push(above);
             }
+        }
+        if !fresh.iter().any(|it| it == path) {
+            let mut wanted = self.directory.clone();
+            if self.arguments.remote_src && wanted.mode.is_none() {
+                wanted.mode = mode.map(octal);
+            }
+            plan.actions.extend(super::file::made(path, &wanted));
+            fresh.push(path.to_owned());
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ pub fn about(path: &str, system: &System, values: &mut Map<String, Value>) {
         tell("gid", json!(found.gid));
         tell("owner", json!(system.owner(found.uid)));
         tell("group", json!(system.group(found.gid)));
-        tell("mode", json!(format!("{:04o}", found.mode)));
+        tell("mode", json!(format!("0{:03o}", found.mode)));
         tell("size", json!(found.size));
     }
 }

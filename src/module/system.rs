@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::module::Environment;
+
 /// The machine, or what pretends to be one below a directory.
 ///
 /// Below another root than `/`, absolute links are not followed as the machine would.
@@ -90,7 +92,7 @@ impl System {
     ///
     /// A `/` at the end is kept; `..` is kept, because what is before it may be a link.
     pub fn path(&self, text: &str) -> String {
-        let filled = variables(&self.home(text));
+        let filled = variables(&self.home(text), &Environment::new());
         let mut path = match filled.strip_prefix('/') {
             Some(_) => PathBuf::from("/"),
             None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
@@ -109,7 +111,8 @@ impl System {
         path
     }
 
-    fn home(&self, text: &str) -> String {
+    /// `text` with `~` or `~name` at its start filled in.
+    pub fn home(&self, text: &str) -> String {
         let Some(rest) = text.strip_prefix('~') else { return text.to_owned() };
         let (name, below) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let accounts = self.accounts();
@@ -356,15 +359,15 @@ fn group(line: &str) -> Option<Group> {
     Some(Group { name: name.to_owned(), gid: gid.parse().ok()?, members })
 }
 
-/// Fills in `$NAME` and `${NAME}` of the environment; what is not set stays as it is.
-pub(crate) fn variables(text: &str) -> String {
+/// Fills in `$NAME` and `${NAME}` of `set` and the environment; what is not set stays as it is.
+pub(crate) fn variables(text: &str, set: &Environment) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
         filled.push_str(&rest[..at]);
         let (name, length) = variable(&rest[at + 1..]);
-        match std::env::var(name) {
-            Ok(value) if !name.is_empty() => filled.push_str(&value),
+        match set.get(name).cloned().or_else(|| std::env::var(name).ok()) {
+            Some(value) if !name.is_empty() => filled.push_str(&value),
             _ => filled.push_str(&rest[at..=at + length]),
         }
         rest = &rest[at + 1 + length..];

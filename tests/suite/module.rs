@@ -176,9 +176,9 @@ fn values_are_coerced_as_ansible_coerces_them() {
     let arguments = json!({ "upgrade": true });
     let Task::Apt(task) = parse("apt", None, arguments.as_object().unwrap()).unwrap() else { panic!("apt is apt") };
     assert_eq!(task.upgrade, apt::Upgrade::Yes);
-    let arguments = json!({ "dest": "/a", "content": { "a": [1, "b"] }, "mode": 493 });
+    let arguments = json!({ "dest": "/a", "content": { "a": [1, "ä"] }, "mode": 493 });
     let Task::Copy(task) = parse("copy", None, arguments.as_object().unwrap()).unwrap() else { panic!("copy is copy") };
-    assert_eq!(task.content.as_deref(), Some(r#"{"a": [1, "b"]}"#));
+    assert_eq!(task.content.as_deref(), Some(r#"{"a": [1, "\u00e4"]}"#));
     assert_eq!(task.attributes.mode.as_deref(), Some("0755"));
 }
 
@@ -356,7 +356,7 @@ fn commands_tell_what_they_did() {
     let outcome =
         run(root.path(), &parse("command", None, made.as_object().unwrap()).unwrap(), &Blobs::new(), Mode::Apply);
     assert!(!outcome.changed);
-    assert_eq!(outcome.values["msg"], json!("Did not run command since '/etc/pass* exists'"));
+    assert_eq!(outcome.values["msg"], json!("Did not run command since '/etc/pass*' exists"));
     let missing = parse("command", Some("ryo-no-such-program x"), &serde_json::Map::new()).unwrap();
     let outcome = run(root.path(), &missing, &Blobs::new(), Mode::Apply);
     assert_eq!(
