@@ -43,6 +43,9 @@ pub struct Common {
     /// The operator's settings (default: ~/.config/ryo/settings.yml)
     #[arg(long, global = true, value_name = "FILE", env = "RYO_SETTINGS")]
     pub settings: Option<PathBuf>,
+    /// The one SSH host key to be accepted, e.g. SHA256:…
+    #[arg(long, global = true, value_name = "FINGERPRINT")]
+    pub host_key: Option<String>,
 }
 
 /// What to do.
@@ -83,7 +86,8 @@ impl Common {
     ///
     /// They cannot be read.
     pub fn settings(&self) -> Result<Settings, Failure> {
-        Settings::load(self.settings.as_deref()).map_err(|error| Failure::new(Kind::Request, error))
+        let settings = Settings::load(self.settings.as_deref()).map_err(|error| Failure::new(Kind::Request, error))?;
+        Ok(Settings { host_key: self.host_key.clone(), ..settings })
     }
 
     /// Reads the repository in `directory`.

@@ -118,7 +118,7 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     let agent = start_agent(&line).await?;
     Ok(World {
         host: address.name.clone(),
-        connect: connect(&line, lxd.clone(), ssh_settings(host.host_key), events.clone()),
+        connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
         consul: connect_consul(&line, host.consul, address.name.clone()),
         lxd,
         agent: Arc::new(agent),
@@ -144,7 +144,7 @@ async fn line(address: &Address, settings: &Settings, events: &Events) -> Result
         key: host.key.or_else(|| address.key.clone()),
         password: address.password.clone(),
     };
-    let session = ssh::connect(&target, &ssh_settings(host.host_key), events).await?;
+    let session = ssh::connect(&target, &ssh_settings(settings.host_key.clone().or(host.host_key)), events).await?;
     Ok(Line::Ssh(Arc::new(session)))
 }
 

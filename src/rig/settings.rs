@@ -21,6 +21,9 @@ pub struct Settings {
     pub remotes: BTreeMap<String, String>,
     /// Where modules that are not checked out are cloned from; the module's name is put behind it.
     pub modules: Option<String>,
+    /// The one host key to be accepted, from the command line: it wins over the hosts' own.
+    #[serde(skip)]
+    pub host_key: Option<String>,
 }
 
 /// How a host is reached.
