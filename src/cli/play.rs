@@ -17,6 +17,7 @@ use crate::ui::{Format, Ui};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  ryo play site.yml -i inventory.ini --limit web --check --diff")]
 pub struct Arguments {
     /// The playbook
     #[arg(value_name = "FILE")]

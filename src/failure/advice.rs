@@ -150,7 +150,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Consul(error) => consul(error),
         apply::Error::Playbook(error) => playbook(error),
         apply::Error::Agent(error) => agent(error),
-        apply::Error::Record(_) => Advice::world(),
+        apply::Error::Record(_) | apply::Error::Module(_) | apply::Error::Remember { .. } => Advice::world(),
     }
 }
 

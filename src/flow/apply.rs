@@ -10,7 +10,7 @@ use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{host_setup, image, instance, keys};
 use crate::plan::{Action, Plan, Step};
-use crate::{agent, consul, lxd, playbook, project};
+use crate::{agent, consul, lxd, module, playbook, project};
 
 /// What can go wrong in a step.
 #[derive(Debug, Error)]
@@ -33,6 +33,15 @@ pub enum Error {
     /// The agent on the host.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// A task of our own is not one that the modules take.
+    #[error(transparent)]
+    Module(#[from] module::Error),
+    /// What was done cannot be remembered on the host.
+    #[error("the host cannot remember that its set-up has run: {message}")]
+    Remember {
+        /// Why.
+        message: String,
+    },
     /// The lists of what is deployed.
     #[error(transparent)]
     Record(#[from] project::deployed::Error),

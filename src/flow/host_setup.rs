@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::agent;
 use crate::agent::client::Attributes;
+use crate::flow::apply;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
-use crate::machine::Command;
-use crate::module::Mode;
+use crate::module::{self, Mode};
 use crate::playbook::{self, Diffs, Source};
 
 /// Returns the digest of the inputs that the owner's playbook ran with last, if it did.
@@ -49,11 +49,23 @@ pub async fn run(
     inputs: &str,
     progress: &Progress,
     stop: watch::Receiver<bool>,
-) -> Result<(), crate::flow::apply::Error> {
+) -> Result<(), apply::Error> {
     playbook::run(request(world, playbook, Mode::Apply, stop), world.connect.clone(), &progress.of_playbook()).await?;
-    let directory = format!("{}/{}/{owner}", world.state, world.host);
-    world.agent.run(&Command::new(["mkdir", "-p", &directory]), &[]).await?;
+    make_directory(world, &format!("{}/{}/{owner}", world.state, world.host)).await?;
     let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
     world.agent.write(&place(world, owner), inputs.as_bytes(), &attributes).await?;
     Ok(())
+}
+
+async fn make_directory(world: &World, path: &str) -> Result<(), apply::Error> {
+    let arguments = Map::from_iter(
+        [("path", path), ("state", "directory"), ("mode", "0755")]
+            .map(|(key, value)| (key.to_owned(), Value::from(value))),
+    );
+    let task = module::parse("file", None, &arguments)?;
+    let outcome = world.agent.task(&task, &module::Environment::default(), &module::Blobs::new(), Mode::Apply).await?;
+    match outcome.failed {
+        Some(message) => Err(apply::Error::Remember { message }),
+        None => Ok(()),
+    }
 }
