@@ -79,7 +79,11 @@ impl Stage {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repositories"), &directory.path().join("work"));
-        let stage = Self { lxd: Arc::new(FakeLxd::default()), consul: Arc::new(FakeConsul::default()), directory };
+        let fake = FakeLxd::default();
+        let nic = json!({ "name": "eth0", "network": "local", "type": "nic" });
+        let root = json!({ "path": "/", "pool": "default", "type": "disk" });
+        fake.add_profile("build", &json!({}), &json!({ "eth0": nic, "root": root }));
+        let stage = Self { lxd: Arc::new(fake), consul: Arc::new(FakeConsul::default()), directory };
         let instances = stage.path("instances");
         stage.lxd.on_exec(move |exec| {
             let root = instances.join(&exec.instance);
