@@ -114,6 +114,8 @@ pub struct Scene {
     pub enabled: String,
     /// Whether systemd runs here; else units can only be enabled and masked.
     pub running: bool,
+    /// Whether it is known not to run on purpose: a change of root, or `SYSTEMD_OFFLINE`.
+    pub offline: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
@@ -142,14 +144,17 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     values.extend(arguments.enabled.map(|enabled| ("enabled".to_owned(), json!(enabled))));
     let state = arguments.state.map(|state| if state == State::Stopped { "stopped" } else { "started" });
     values.extend(state.map(|state| ("state".to_owned(), json!(state))));
-    Ok(Outcome { changed: !verbs.is_empty(), values, ..Outcome::default() })
+    let unasked = arguments.state.is_some() && !scene.running;
+    let warning = "Target is a chroot or systemd is offline: the service is neither started nor stopped";
+    let warnings = unasked.then(|| warning.to_owned()).into_iter().collect();
+    Ok(Outcome { changed: !verbs.is_empty(), values, warnings, ..Outcome::default() })
 }
 
 /// The verbs of `systemctl` that make the unit as wanted, in order.
 ///
 /// # Errors
 ///
-/// [`Failed`]: there is no such unit, or it is masked and shall run.
+/// [`Failed`]: there is no such unit, it is masked and shall run, or nobody knows whether it runs.
 pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Vec<String>, Failed> {
     let name = arguments.name.as_deref().unwrap_or_default();
     let property = |name: &str| scene.status.get(name).map_or("", String::as_str);
@@ -183,6 +188,9 @@ pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Vec<String>, Failed>
     }
     if stays_masked && !stopping && arguments.state.is_some() {
         return Err(Failed::new(format!("Unable to start service {name}: unit is masked")));
+    }
+    if arguments.state.is_some() && !scene.running && !scene.offline {
+        return Err(Failed::new("Service is in unknown state"));
     }
     if scene.running {
         verbs.extend(state_verbs(arguments, active));
@@ -246,6 +254,8 @@ impl Systemctl<'_> {
             let why = format!("Could not find the requested service {name}: {}", shown.stderr.trim());
             return Err(Failed::new(why));
         }
-        Ok(Scene { status, enabled, running: !offline })
+        let ignored = [&shown.stdout, &shown.stderr].iter().any(|said| said.contains("in chroot, ignoring"));
+        let told = self.host.environment.get("SYSTEMD_OFFLINE").is_some_and(|it| it == "1");
+        Ok(Scene { status, enabled, running: !offline, offline: ignored || told })
     }
 }
