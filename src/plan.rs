@@ -97,6 +97,8 @@ pub enum Action {
         alias: String,
         /// The image.
         fingerprint: String,
+        /// What the alias says of itself.
+        description: String,
     },
     /// Remove an image that nothing uses.
     RemoveImage {
@@ -253,7 +255,7 @@ impl fmt::Display for Action {
             Self::PutBack(name) => write!(f, "put instance {name} back under its name"),
             Self::HostSetup { why, .. } => write!(f, "set up the host ({why})"),
             Self::BuildImage { spec, why } => write!(f, "build image {} from {} ({why})", spec.build.alias, spec.base),
-            Self::TagImage { alias, fingerprint } => {
+            Self::TagImage { alias, fingerprint, .. } => {
                 write!(f, "call image {} also {alias}", fingerprint.get(..12).unwrap_or(fingerprint))
             }
             Self::RemoveImage { fingerprint, aliases } => {

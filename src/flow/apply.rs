@@ -115,7 +115,9 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
         }
         Action::BuildImage { spec, .. } => Ok(image::build(world, spec, progress, stop.clone()).await.map(drop)?),
         Action::RemoveImage { fingerprint, .. } => Ok(world.lxd.delete_image(fingerprint).await?),
-        Action::TagImage { alias, fingerprint } => Ok(world.lxd.set_alias(alias, fingerprint, "").await?),
+        Action::TagImage { alias, fingerprint, description } => {
+            Ok(world.lxd.set_alias(alias, fingerprint, description).await?)
+        }
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
         Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),

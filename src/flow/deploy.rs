@@ -155,7 +155,8 @@ impl<'a> Planning<'a> {
             if let Some(image) = self.found.image_of(&unit.owner, &spec.inputs) {
                 self.tagged.insert(spec.build.alias.clone(), image.fingerprint.clone());
                 let (alias, fingerprint) = (spec.build.alias.clone(), image.fingerprint.clone());
-                self.push(&unit.owner, Action::TagImage { alias, fingerprint });
+                let description = spec.build.properties.get("description").cloned().unwrap_or_default();
+                self.push(&unit.owner, Action::TagImage { alias, fingerprint, description });
                 continue;
             }
             let why = if named.is_some() { "what it is made from has changed" } else { "there is none" };

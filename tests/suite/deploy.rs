@@ -1,9 +1,12 @@
 //! A whole deployment in memory, and every way in which a wire can break in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use ryo::http::Http;
+use serde_json::Value;
 
 use crate::support::faulty::{FAULTS, Fault, Faulty};
 use crate::support::stage::Stage;
@@ -57,7 +60,7 @@ enum Broken {
 }
 
 /// Prepares a stage, breaks exchange number `at`, and repeats the command. Returns whether there was such an exchange.
-async fn broken(prepare: &Prepare, wire: Broken, fault: Fault, at: usize, clean: &serde_json::Value) -> bool {
+async fn broken(prepare: &Prepare, wire: Broken, fault: Fault, at: usize, clean: &Value) -> bool {
     let stage = prepare().await;
     let inner: Arc<dyn Http> = match wire {
         Broken::Lxd => stage.lxd.clone(),
@@ -71,15 +74,35 @@ async fn broken(prepare: &Prepare, wire: Broken, fault: Fault, at: usize, clean:
     if !faulty.happened() {
         return false;
     }
-    assert!(ended.is_err() || stage.everything() == *clean, "{wire:?} {fault:?} at {at}: a lie");
+    let lies = || ended.is_ok() && !differences("", &stage.everything(), clean).is_empty();
+    assert!(!lies(), "{wire:?} {fault:?} at {at}: a lie");
     if let Err(error) = stage.deploy(stage.lxd.clone(), stage.consul.clone()).await {
         panic!("{wire:?} {fault:?} at {at}: after {ended:?}, running again: {error}");
     }
-    assert_eq!(stage.everything(), *clean, "{wire:?} {fault:?} at {at}: after {ended:?}");
+    let left = differences("", &stage.everything(), clean);
+    assert!(left.is_empty(), "{wire:?} {fault:?} at {at}: after {ended:?}:\n{}", left.join("\n"));
     true
 }
 
+/// Where two worlds differ.
+fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            let of = |map: &serde_json::Map<String, Value>, key: &String| map.get(key).cloned().unwrap_or_default();
+            keys.into_iter()
+                .flat_map(|key| differences(&format!("{path}/{key}"), &of(left, key), &of(right, key)))
+                .collect()
+        }
+        _ if left == right => vec![],
+        _ => vec![format!("{path}: {left}, not {right}")],
+    }
+}
+
 type Prepare = dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Stage>>>;
+
+/// How many stages are played on side by side: most of their time is spent waiting.
+const AT_ONCE: usize = 8;
 
 /// Breaks every exchange of a deployment, one at a time, in one way, and then repeats the command. A broken run never
 /// says that it is done when it is not, and after the repeat the host is as if nothing had happened.
@@ -89,8 +112,13 @@ async fn sweep(prepare: &Prepare, fault: Fault) {
     let clean = stage.everything();
     for wire in [Broken::Lxd, Broken::Consul] {
         let mut at = 0;
-        while broken(prepare, wire, fault, at, &clean).await {
-            at += 1;
+        loop {
+            let some = (at..at + AT_ONCE).map(|at| broken(prepare, wire, fault, at, &clean));
+            let there = join_all(some).await.into_iter().filter(|there| *there).count();
+            at += there;
+            if there < AT_ONCE {
+                break;
+            }
         }
         assert!(at > 3, "{wire:?}: only {at} exchanges");
     }

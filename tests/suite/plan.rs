@@ -135,7 +135,7 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                 found.host_setup.insert(step.owner.clone(), state);
             }
             Action::BuildImage { spec, .. } => build(found, spec),
-            Action::TagImage { alias, fingerprint } => {
+            Action::TagImage { alias, fingerprint, .. } => {
                 for image in &mut found.images {
                     image.aliases.retain(|name| name != alias);
                     if image.fingerprint == *fingerprint {
