@@ -6,6 +6,8 @@
 mod consul;
 #[path = "real/deploy.rs"]
 mod deploy;
+#[path = "real/examples.rs"]
+mod examples;
 #[path = "real/incus.rs"]
 mod incus;
 #[path = "real/lxd.rs"]

@@ -47,7 +47,7 @@ require_cargo() {
 
 # Where a release of ryo is built; .cargo/config.toml names the target.
 release_binary() { # ROOT; prints the path
-    echo "$1/target/$(rustc -vV | sed -n 's/^host: //p')/release/ryo"
+    echo "$(realpath -m "${CARGO_TARGET_DIR:-$1/target}")/$(rustc -vV | sed -n 's/^host: //p')/release/ryo"
 }
 
 # --- packages ---------------------------------------------------------------------------------------------------------

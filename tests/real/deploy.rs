@@ -14,34 +14,7 @@ const OWNERS: [&str; 2] = ["ryo-tiny-store", "ryo-tiny"];
 
 /// Removes everything that a deployment of the tiny project leaves on a host.
 async fn wipe(host: &Host) {
-    let client = host.client();
-    for instance in client.instances().await.unwrap() {
-        let ours = instance.config.get("user.ryo.project").is_some_and(|owner| OWNERS.contains(&owner.as_str()));
-        if ours || INSTANCES.contains(&instance.name.as_str()) {
-            if instance.is_running() {
-                client.kill(&instance.name).await.unwrap();
-            }
-            client.delete(&instance.name).await.unwrap();
-        }
-    }
-    for image in client.images().await.unwrap() {
-        if image.properties.get("ryo.project").is_some_and(|owner| OWNERS.contains(&owner.as_str())) {
-            client.delete_image(&image.fingerprint).await.unwrap();
-        }
-    }
-    let consul = host.consul();
-    let mut changes = vec![];
-    for prefix in ["service/store/", "ryo/owned/ryo-tiny"] {
-        let entries = consul.list(prefix).await.unwrap();
-        changes.extend(entries.into_iter().map(|entry| ryo::consul::Change::Delete { key: entry.key }));
-    }
-    if !changes.is_empty() {
-        consul.transaction(&changes).await.unwrap();
-    }
-    for owner in OWNERS {
-        let _ = std::fs::remove_dir_all(format!("/var/containers/{owner}"));
-        let _ = std::fs::remove_dir_all(format!("/var/lib/ryo/hosts/{}/{owner}", host.name));
-    }
+    host.wipe(&OWNERS, &INSTANCES, "service/store/").await;
 }
 
 /// Everything that a deployment is about, without what differs from run to run by nature.

@@ -62,6 +62,41 @@ impl Host {
         consul::Client::new(Arc::new(wire) as Arc<dyn Http>, None, None)
     }
 
+    /// Removes everything that deployments of these projects and modules leave on it: instances (also those of these
+    /// `names` that nobody owns), images, Consul keys below `keys`, data, and what is remembered of the host.
+    pub async fn wipe(&self, owners: &[&str], names: &[&str], keys: &str) {
+        let client = self.client();
+        for instance in client.instances().await.unwrap() {
+            let owner = instance.config.get("user.ryo.project").map_or("", String::as_str);
+            if owners.contains(&owner) || names.contains(&instance.name.as_str()) {
+                if instance.is_running() {
+                    client.kill(&instance.name).await.unwrap();
+                }
+                client.delete(&instance.name).await.unwrap();
+            }
+        }
+        for image in client.images().await.unwrap() {
+            if image.properties.get("ryo.project").is_some_and(|owner| owners.contains(&owner.as_str())) {
+                client.delete_image(&image.fingerprint).await.unwrap();
+            }
+        }
+        let consul = self.consul();
+        let mut changes = vec![];
+        for prefix in owners.iter().map(|owner| format!("ryo/owned/{owner}")).chain([keys.to_owned()]) {
+            let entries = consul.list(&prefix).await.unwrap();
+            changes.extend(entries.into_iter().map(|entry| consul::Change::Delete { key: entry.key }));
+        }
+        changes.sort_by_key(|change| format!("{change:?}"));
+        changes.dedup_by_key(|change| format!("{change:?}"));
+        if !changes.is_empty() {
+            consul.transaction(&changes).await.unwrap();
+        }
+        for owner in owners {
+            let _ = fs::remove_dir_all(format!("/var/containers/{owner}"));
+            let _ = fs::remove_dir_all(format!("/var/lib/ryo/hosts/{}/{owner}", self.name));
+        }
+    }
+
     /// Runs words in an instance and returns what they print.
     pub async fn inside(&self, instance: &str, words: &[&str]) -> String {
         let machine = Container::new(self.client(), instance, instance);
@@ -71,7 +106,7 @@ impl Host {
     }
 }
 
-/// A working directory with repositories that are deployed in seconds, for one host.
+/// A working directory with repositories, for one host.
 pub struct Work {
     directory: tempfile::TempDir,
     /// The host.
@@ -79,16 +114,32 @@ pub struct Work {
 }
 
 impl Work {
-    /// Copies `tests/repositories` and writes configuration and settings for `host`.
+    /// Copies `tests/repositories`, which are deployed in seconds, and writes configuration and settings for `host`.
     pub fn new(host: Host) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/repositories"), directory.path());
-        let work = Self { directory, host };
-        work.configure();
+        Self::copied(host, "tests/repositories", "ryo-tiny")
+    }
+
+    /// The same with `examples`, without what a deployment from there has made in them.
+    pub fn examples(host: Host) -> Self {
+        let work = Self::copied(host, "examples", "ryo-hello");
+        for entry in fs::read_dir(work.path("ryo-hello/configuration")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().contains("_signing_key_") {
+                fs::remove_file(path).unwrap();
+            }
+        }
         work
     }
 
-    fn configure(&self) {
+    fn copied(host: Host, from: &str, project: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(from), directory.path());
+        let work = Self { directory, host };
+        work.configure(project);
+        work
+    }
+
+    fn configure(&self, project: &str) {
         let Host { name, socket, network, consul: _, subnet } = &self.host;
         let configuration = self.path("ryo-host/configuration");
         let text = fs::read_to_string(configuration.join("configuration_local.yml")).unwrap();
@@ -97,7 +148,7 @@ impl Work {
             text.replace("lxd_host_network_ipv6_subnet: \"1\"", &format!("lxd_host_network_ipv6_subnet: \"{subnet}\""));
         fs::write(configuration.join(format!("configuration_{name}.yml")), text).unwrap();
         fs::copy(configuration.join("inventory_local"), configuration.join(format!("inventory_{name}"))).ok();
-        let own = self.path("ryo-tiny/configuration");
+        let own = self.path(project).join("configuration");
         fs::copy(own.join("configuration_local.yml"), own.join(format!("configuration_{name}.yml"))).ok();
         let settings = format!("hosts:\n  {name}:\n    connection: local\n    socket: {socket}\n");
         fs::write(self.path("settings.yml"), settings).unwrap();
