@@ -147,9 +147,12 @@ impl Work {
         let text =
             text.replace("lxd_host_network_ipv6_subnet: \"1\"", &format!("lxd_host_network_ipv6_subnet: \"{subnet}\""));
         fs::write(configuration.join(format!("configuration_{name}.yml")), text).unwrap();
-        fs::copy(configuration.join("inventory_local"), configuration.join(format!("inventory_{name}"))).ok();
         let own = self.path(project).join("configuration");
-        fs::copy(own.join("configuration_local.yml"), own.join(format!("configuration_{name}.yml"))).ok();
+        for path in [configuration.join("inventory_local"), own.join("configuration_local.yml")] {
+            let text = fs::read(&path).unwrap();
+            let path = path.to_string_lossy().replace("_local", &format!("_{name}"));
+            fs::write(path, text).unwrap();
+        }
         let settings = format!("hosts:\n  {name}:\n    connection: local\n    socket: {socket}\n");
         fs::write(self.path("settings.yml"), settings).unwrap();
     }
