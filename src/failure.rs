@@ -92,7 +92,7 @@ impl Failure {
     pub fn text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);
         for cause in self.causes() {
-            let _ = writeln!(text, "  because: {cause}");
+            let _ = writeln!(text, "  because: {}", cause.replace('\n', "\n    "));
         }
         for hint in &self.hints {
             let _ = writeln!(text, "hint: {hint}");

@@ -73,6 +73,17 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// Returns several problems as one text: their number, then one a line; a single one is its own text.
+pub fn listed(problems: &[Problem]) -> String {
+    match problems {
+        [problem] => problem.to_string(),
+        problems => {
+            let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            format!("{} problems{}", problems.len(), lines.concat())
+        }
+    }
+}
+
 /// Returns the candidate closest to `wanted`, if one is close enough to be meant.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (wanted.chars().count() / 3).max(1);

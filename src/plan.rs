@@ -73,6 +73,8 @@ pub enum Action {
     RemoveBuild(String),
     /// Remove a new instance that a broken replacement left beside the old one.
     RemoveUnfinished(String),
+    /// Remove an instance that was set aside and whose successor has proved itself.
+    RemoveReplaced(String),
     /// Give an instance that a broken replacement set aside its name and devices back.
     PutBack(String),
     /// Run a host-setup playbook.
@@ -180,6 +182,7 @@ impl Action {
         match self {
             Self::RemoveBuild(_) => "remove_build",
             Self::RemoveUnfinished(_) => "remove_unfinished",
+            Self::RemoveReplaced(_) => "remove_replaced",
             Self::PutBack(_) => "put_back",
             Self::HostSetup { .. } => "host_setup",
             Self::BuildImage { .. } => "build_image",
@@ -200,9 +203,11 @@ impl Action {
     /// The mark in front of it: `+` makes, `~` changes, `±` replaces, `-` removes.
     pub fn mark(&self) -> char {
         match self {
-            Self::RemoveBuild(_) | Self::RemoveUnfinished(_) | Self::RemoveInstance(_) | Self::RemoveImage { .. } => {
-                '-'
-            }
+            Self::RemoveBuild(_)
+            | Self::RemoveUnfinished(_)
+            | Self::RemoveReplaced(_)
+            | Self::RemoveInstance(_)
+            | Self::RemoveImage { .. } => '-',
             Self::ReplaceInstance { .. } => '±',
             Self::BuildImage { .. } | Self::TagImage { .. } | Self::CreateInstance(_) | Self::Record { .. } => '+',
             Self::Keys { set, .. } if set.is_empty() => '-',
@@ -215,7 +220,7 @@ impl Action {
         match self {
             Self::RemoveBuild(name) => Some(format!("build instance `{name}`")),
             Self::RemoveUnfinished(name) => Some(format!("instance `{name}`, which was never in use")),
-            Self::RemoveInstance(name) => {
+            Self::RemoveInstance(name) | Self::RemoveReplaced(name) => {
                 Some(format!("instance `{name}` with everything in it that is not on a mounted host directory"))
             }
             Self::ReplaceInstance { spec, .. } => Some(format!(
@@ -252,6 +257,7 @@ impl fmt::Display for Action {
         match self {
             Self::RemoveBuild(name) => write!(f, "remove the left-over build instance {name}"),
             Self::RemoveUnfinished(name) => write!(f, "remove the unfinished instance {name}"),
+            Self::RemoveReplaced(name) => write!(f, "remove instance {name}, which has been replaced"),
             Self::PutBack(name) => write!(f, "put instance {name} back under its name"),
             Self::HostSetup { why, .. } => write!(f, "set up the host ({why})"),
             Self::BuildImage { spec, why } => write!(f, "build image {} from {} ({why})", spec.build.alias, spec.base),
@@ -296,13 +302,20 @@ impl fmt::Display for Step {
 }
 
 impl Plan {
-    /// Returns the steps up to the first that touches an instance or a key: hosts set up, images built.
+    /// Returns the steps up to the first that makes or changes an instance or a key: leftovers seen to, hosts set up,
+    /// images built.
     #[must_use]
     pub fn preparation(&self) -> Self {
         let prepares = |step: &&Step| {
             matches!(
                 step.action,
-                Action::RemoveBuild(_) | Action::HostSetup { .. } | Action::BuildImage { .. } | Action::TagImage { .. }
+                Action::RemoveBuild(_)
+                    | Action::RemoveUnfinished(_)
+                    | Action::RemoveReplaced(_)
+                    | Action::PutBack(_)
+                    | Action::HostSetup { .. }
+                    | Action::BuildImage { .. }
+                    | Action::TagImage { .. }
             )
         };
         let steps = self.steps.iter().take_while(prepares).cloned().collect();

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::event::{Events, HostRecap};
 use crate::machine::Machine;
 use crate::module::Mode;
-use crate::place::Problem;
+use crate::place::{Problem, listed};
 use crate::secret::Secret;
 
 mod check;
@@ -93,7 +93,7 @@ pub struct Recap {
 #[derive(Debug, Error)]
 pub enum Error {
     /// It cannot be carried out as it is written. Nothing was touched.
-    #[error("{}", problems(.0))]
+    #[error("{}", listed(.0))]
     Problems(Vec<Problem>),
 
     /// Tasks failed.
@@ -122,10 +122,6 @@ pub enum Error {
         /// The last task that was carried out.
         task: String,
     },
-}
-
-fn problems(list: &[Problem]) -> String {
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs a playbook.

@@ -115,6 +115,8 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     };
     let server = Wire::new(format!("LXD at {socket} on {}", address.name), "lxd", line.unix(&socket));
     let lxd = lxd::Client::new(Arc::new(server));
+    // Before an agent is put there: what cannot be had at all is told first.
+    lxd.server().await?;
     let agent = start_agent(&line).await?;
     Ok(World {
         host: address.name.clone(),

@@ -117,16 +117,15 @@ async fn repositories(
         git::update(&arguments.directory, events).await?;
     }
     let project = common.load(&arguments.directory)?;
-    let mut repositories = vec![];
-    if !arguments.no_modules {
-        for module in &project.modules {
-            let directory = project.sibling(module);
-            pull(&directory, &settings.module_url(module), arguments.no_pull, events).await?;
-            repositories.push(common.load(&directory)?);
-        }
+    let names: &[String] = if arguments.no_modules { &[] } else { &project.modules };
+    let modules: Vec<PathBuf> = names.iter().map(|module| project.sibling(module)).collect();
+    for (directory, module) in modules.iter().zip(names) {
+        pull(directory, &settings.module_url(module), arguments.no_pull, events).await?;
     }
-    repositories.push(project);
+    // Before anything is loaded that may be missing: the check tells everything at once.
     common.check(&arguments.directory, &arguments.host)?;
+    let mut repositories = modules.iter().map(|directory| common.load(directory)).collect::<Result<Vec<_>, _>>()?;
+    repositories.push(project);
     Ok(repositories)
 }
 

@@ -106,9 +106,10 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
 async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Receiver<bool>) -> Result<(), Error> {
     let events = &progress.events;
     match &step.action {
-        Action::RemoveBuild(name) | Action::RemoveUnfinished(name) | Action::RemoveInstance(name) => {
-            Ok(instance::remove(world, name).await?)
-        }
+        Action::RemoveBuild(name)
+        | Action::RemoveUnfinished(name)
+        | Action::RemoveReplaced(name)
+        | Action::RemoveInstance(name) => Ok(instance::remove(world, name).await?),
         Action::PutBack(name) => Ok(instance::put_back(world, name, events).await?),
         Action::HostSetup { playbook, inputs, .. } => {
             host_setup::run(world, &step.owner, playbook, inputs, progress, stop.clone()).await
@@ -121,7 +122,7 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
         Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),
-        Action::StartInstance(spec) => Ok(instance::start(world, &spec.instance.name, events).await?),
+        Action::StartInstance(spec) => Ok(instance::resume(world, &spec.instance.name, events).await?),
         Action::SettleInstance(spec) => Ok(instance::settle(world, spec, events).await?),
         Action::StopInstance(name) => Ok(world.lxd.stop(name, world.limits.stop).await?),
         Action::Keys { server, set, delete, owned } => {

@@ -53,6 +53,10 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
             }
         }
     }
+    // An instance of the original tools says nothing; it is adopted as it is.
+    if let Some(owner) = found.config(found::OWNER).filter(|owner| *owner != wanted.owner) {
+        changes.push(format!("belongs to {owner} → {}", wanted.owner));
+    }
     if wanted.instance.profiles != found.profiles {
         changes.push(format!("profiles: {} → {}", found.profiles.join(", "), wanted.instance.profiles.join(", ")));
     }

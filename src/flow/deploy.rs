@@ -72,7 +72,7 @@ struct Planning<'a> {
 
 impl<'a> Planning<'a> {
     fn new(units: &'a [Unit], found: &'a Found) -> Self {
-        Self {
+        let mut planning = Self {
             units,
             found,
             instances: found.instances.clone(),
@@ -80,6 +80,23 @@ impl<'a> Planning<'a> {
             built: BTreeSet::new(),
             tagged: BTreeMap::new(),
             steps: vec![],
+        };
+        planning.decide();
+        planning
+    }
+
+    /// Decides which images are built and which only get a name: whether a left-over instance is what somebody wants
+    /// depends on that.
+    fn decide(&mut self) {
+        for (unit, spec) in self.units.iter().flat_map(|unit| unit.images.iter().map(move |spec| (unit, spec))) {
+            let alias = spec.build.alias.clone();
+            if self.found.image(&alias).is_some_and(|image| up_to_date(image, &spec.inputs)) {
+                continue;
+            }
+            match self.found.image_of(&unit.owner, &spec.inputs) {
+                Some(image) => drop(self.tagged.insert(alias, image.fingerprint.clone())),
+                None => drop(self.built.insert(alias)),
+            }
         }
     }
 
@@ -107,29 +124,34 @@ impl<'a> Planning<'a> {
             }
         }
         for instance in self.found.instances.values() {
-            let Some(name) = instance.config(found::REPLACED) else { continue };
-            let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
-            let present = self.found.instances.get(name).filter(|present| present.name != instance.name);
-            if present.is_some_and(|present| present.config(found::REPLACES).is_none() && self.as_wanted(present)) {
-                self.unsettled.insert(name.to_owned());
-                self.instances.remove(&instance.name);
-                continue;
+            if let Some(name) = instance.config(found::REPLACED) {
+                self.set_aside(instance, name);
             }
-            self.instances.remove(&instance.name);
+        }
+    }
+
+    /// What becomes of `instance`, which was set aside when its name was `name`: it goes if a new one has proved itself,
+    /// waits for one that is wanted and may still do so, and comes back otherwise.
+    fn set_aside(&mut self, instance: &found::Instance, name: &str) {
+        let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
+        self.instances.remove(&instance.name);
+        let present = self.found.instances.get(name).filter(|present| present.name != instance.name);
+        // One that still has the mark of standing beside the old one has not got its devices yet.
+        let taken = present.filter(|present| present.config(found::REPLACES).is_none());
+        if taken.is_some_and(|present| self.as_wanted(present)) {
+            self.unsettled.insert(name.to_owned());
+        } else if taken.is_some_and(|present| present.config(found::UNPROVEN).is_none()) {
+            self.push(&owner, Action::RemoveReplaced(instance.name.clone()));
+        } else {
             self.instances.insert(name.to_owned(), put_back(instance, name));
             self.push(&owner, Action::PutBack(name.to_owned()));
         }
     }
 
-    /// Whether `present` is what somebody wants, images that are yet to be built aside.
+    /// Whether `present` is what somebody wants.
     fn as_wanted(&self, present: &found::Instance) -> bool {
-        self.units.iter().any(|unit| {
-            specs(unit).iter().any(|spec| {
-                let image = self.found.image(&spec.instance.image);
-                let image = image.map_or(WantedImage::Unknown, |image| WantedImage::Known(image.fingerprint.clone()));
-                spec.instance.name == present.name && compare(spec, &image, present) == Difference::None
-            })
-        })
+        let mut wanted = self.units.iter().flat_map(specs).filter(|spec| spec.instance.name == present.name);
+        wanted.any(|spec| compare(&spec, &self.wanted_image(&spec.instance.image), present) == Difference::None)
     }
 
     fn host_setup(&mut self, unit: &Unit) {
@@ -148,20 +170,15 @@ impl<'a> Planning<'a> {
 
     fn images(&mut self, unit: &Unit) {
         for spec in &unit.images {
-            let named = self.found.image(&spec.build.alias);
-            if named.is_some_and(|image| up_to_date(image, &spec.inputs)) {
-                continue;
-            }
-            if let Some(image) = self.found.image_of(&unit.owner, &spec.inputs) {
-                self.tagged.insert(spec.build.alias.clone(), image.fingerprint.clone());
-                let (alias, fingerprint) = (spec.build.alias.clone(), image.fingerprint.clone());
+            let alias = &spec.build.alias;
+            if let Some(fingerprint) = self.tagged.get(alias).cloned() {
                 let description = spec.build.properties.get("description").cloned().unwrap_or_default();
-                self.push(&unit.owner, Action::TagImage { alias, fingerprint, description });
-                continue;
+                self.push(&unit.owner, Action::TagImage { alias: alias.clone(), fingerprint, description });
+            } else if self.built.contains(alias) {
+                let named = self.found.image(alias).is_some();
+                let why = if named { "what it is made from has changed" } else { "there is none" };
+                self.push(&unit.owner, Action::BuildImage { spec: Box::new(spec.clone()), why: why.to_owned() });
             }
-            let why = if named.is_some() { "what it is made from has changed" } else { "there is none" };
-            self.built.insert(spec.build.alias.clone());
-            self.push(&unit.owner, Action::BuildImage { spec: Box::new(spec.clone()), why: why.to_owned() });
         }
     }
 
@@ -203,11 +220,11 @@ impl<'a> Planning<'a> {
         };
         match compare(&spec, &self.wanted_image(&spec.instance.image), present) {
             Difference::Replace { why } => Some(Action::ReplaceInstance { spec, why }),
-            _ if self.unsettled.contains(&spec.instance.name) || present.config(found::UNPROVEN).is_some() => {
-                Some(Action::SettleInstance(spec))
-            }
             Difference::Update { changes, restart } => {
                 Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart })))
+            }
+            _ if self.unsettled.contains(&spec.instance.name) || present.config(found::UNPROVEN).is_some() => {
+                Some(Action::SettleInstance(spec))
             }
             Difference::None if spec.instance.running && !present.running => Some(Action::StartInstance(spec)),
             Difference::None if !spec.instance.running && present.running => {
@@ -236,8 +253,8 @@ impl<'a> Planning<'a> {
         let Some(server) = unit.deployment.consul.clone() else { return };
         let wanted = wanted_keys(&unit.deployment);
         let before = self.owned(&unit.owner);
-        let others: BTreeSet<&String> = self.others_keys(&unit.owner);
-        let gone = before.difference(&wanted).filter(|key| !others.contains(key));
+        let others = self.others_keys(&unit.owner);
+        let gone = before.difference(&wanted).filter(|key| !others.contains(*key));
         let delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
         let set = self.differing(keys);
         if !set.is_empty() || !delete.is_empty() || before != wanted {
@@ -245,18 +262,20 @@ impl<'a> Planning<'a> {
         }
     }
 
-    fn others_keys(&self, owner: &str) -> BTreeSet<&'a String> {
-        let indexed = self.found.owned.iter().filter(|(other, _)| *other != owner).flat_map(|(_, keys)| keys);
-        indexed.collect()
+    /// Keys that others have, or will have after this plan.
+    fn others_keys(&self, owner: &str) -> BTreeSet<String> {
+        let indexed = self.found.owned.iter().filter(|(other, _)| *other != owner).flat_map(|(_, keys)| keys.clone());
+        let wanted = self.units.iter().filter(|unit| unit.owner != owner).flat_map(|it| wanted_keys(&it.deployment));
+        indexed.chain(wanted).collect()
     }
 
     fn differing(&self, keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
         keys.into_iter().filter(|(key, value)| self.found.keys.get(key) != Some(value)).collect()
     }
 
-    /// Instances that we made for this owner and that its files no longer name.
+    /// Instances that we made for this owner and that no file names any longer, neither its own nor another's.
     fn unwanted(&mut self, unit: &Unit) {
-        let wanted: BTreeSet<String> = specs(unit).into_iter().map(|spec| spec.instance.name).collect();
+        let wanted: BTreeSet<String> = self.units.iter().flat_map(specs).map(|spec| spec.instance.name).collect();
         let ours = |instance: &&found::Instance| {
             instance.config(found::OWNER) == Some(&unit.owner) && !wanted.contains(&instance.name)
         };

@@ -10,8 +10,12 @@ pub const REPLACES: &str = "user.ryo.replaces";
 pub const REPLACED: &str = "user.ryo.replaced";
 /// On an old instance that was set aside: its devices, as JSON.
 pub const DEVICES: &str = "user.ryo.devices";
-/// On an instance that has not been seen healthy yet.
+/// On an instance that has not been seen healthy yet: [`NEW`] or [`AGAIN`].
 pub const UNPROVEN: &str = "user.ryo.unproven";
+/// Value of [`UNPROVEN`]: it has never been in use.
+pub const NEW: &str = "yes";
+/// Value of [`UNPROVEN`]: it was in use before it was changed or started again, and holds what it held then.
+pub const AGAIN: &str = "again";
 /// The project or module that an instance belongs to.
 pub const OWNER: &str = "user.ryo.project";
 /// The version that an instance was deployed with.

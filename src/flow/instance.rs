@@ -61,7 +61,7 @@ fn console_text(lines: &[String]) -> String {
         text.push_str("; its console ends with:");
     }
     for line in lines {
-        let _ = write!(text, "\n    {line}");
+        let _ = write!(text, "\n{line}");
     }
     text
 }
@@ -76,8 +76,20 @@ pub async fn create(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
     prove(world, &spec.instance.name).await
 }
 
+/// Starts an instance that was in use before. It is unproven until it has been seen to come up.
+pub async fn resume(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+    change(world, name, |settings| doubt(&mut settings.config)).await?;
+    start(world, name, events).await?;
+    prove(world, name).await
+}
+
+/// Marks an instance that was in use as one that has to be seen healthy again.
+fn doubt(config: &mut Config) {
+    config.entry(found::UNPROVEN.to_owned()).or_insert_with(|| found::AGAIN.to_owned());
+}
+
 /// Starts an instance that is stopped and sees it come up.
-pub async fn start(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+async fn start(world: &World, name: &str, events: &Events) -> Result<(), Error> {
     if !world.lxd.state(name).await?.is_running() {
         world.lxd.start(name).await?;
     }
@@ -116,9 +128,17 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     let old = set_aside(world, name).await?;
     match take_over(world, spec, &beside, &old, events).await {
         Ok(()) => settle_old(world, name).await,
-        Err(error) => {
-            put_back(world, name, events).await?;
-            Err(Error::SwappedBack { name: name.clone(), source: Box::new(error) })
+        Err(error) => Err(swap_back(world, name, error, events).await),
+    }
+}
+
+/// Puts the old instance back because the new one failed by `error`. Returns what there is to tell.
+async fn swap_back(world: &World, name: &str, error: Error, events: &Events) -> Error {
+    match put_back(world, name, events).await {
+        Ok(()) => Error::SwappedBack { name: name.to_owned(), source: Box::new(error) },
+        Err(second) => {
+            events.warn(format!("the new instance `{name}` did not come up: {error}"));
+            second
         }
     }
 }
@@ -172,20 +192,19 @@ fn hardware_addresses(old: &Config, devices: &Devices) -> Config {
 
 /// Sees an unproven instance come up; then removes the one that it replaces, if any.
 ///
-/// One that does not come up and replaces nothing is made anew: it was never in use.
+/// One that does not come up, replaces nothing and was never in use is made anew.
 pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
     let name = &spec.instance.name;
-    let seen = match start(world, name, events).await {
+    let new = get(world, name).await?.config.get(found::UNPROVEN).is_some_and(|value| value == found::NEW);
+    let seen = if spec.instance.running { start(world, name, events).await } else { Ok(()) };
+    let seen = match seen {
         Ok(()) => prove(world, name).await,
         Err(error) => Err(error),
     };
     match (seen, aside(world, name).await?) {
         (Ok(()), _) => settle_old(world, name).await,
-        (Err(error), Some(_)) => {
-            put_back(world, name, events).await?;
-            Err(Error::SwappedBack { name: name.clone(), source: Box::new(error) })
-        }
-        (Err(Error::Unhealthy { .. }), None) => {
+        (Err(error), Some(_)) => Err(swap_back(world, name, error, events).await),
+        (Err(Error::Unhealthy { .. }), None) if new => {
             remove(world, name).await?;
             create(world, spec, events).await
         }
@@ -214,35 +233,60 @@ pub async fn put_back(world: &World, name: &str, events: &Events) -> Result<(), 
             settings.devices = devices;
         }
         settings.config.remove(found::REPLACED);
+        doubt(&mut settings.config);
     })
     .await?;
     remove(world, &derived(name, "-ryo-new")).await?;
-    start(world, name, events).await
+    start(world, name, events).await?;
+    prove(world, name).await
 }
 
-/// The instance that was set aside for the one called `name`.
+/// The instance that was set aside for the one called `name`; the one that still has the name comes first.
 async fn aside(world: &World, name: &str) -> Result<Option<Instance>, Error> {
-    let instances = world.lxd.instances().await?;
-    Ok(instances.into_iter().find(|it| it.config.get(found::REPLACED).is_some_and(|replaced| replaced == name)))
+    let instances = world.lxd.instances().await?.into_iter();
+    let aside = instances.filter(|it| it.config.get(found::REPLACED).is_some_and(|replaced| replaced == name));
+    Ok(aside.min_by_key(|it| it.name != name))
 }
 
 /// Changes devices, profiles and configuration of an instance in place.
+///
+/// One that needs a restart is stopped before the change: a run that breaks behind it leaves an instance that is
+/// stopped, which the next plan sees, and not one that runs without its change.
 pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(), Error> {
     let spec = &update.spec;
     let name = &spec.instance.name;
-    change(world, name, |settings| {
-        settings.config.retain(|key, _| key.starts_with("volatile.") || key.starts_with("image."));
-        settings.config.extend(spec.instance.config.clone());
-        settings.config.extend(labels(spec));
-        settings.devices.clone_from(&spec.instance.devices);
-        settings.profiles.clone_from(&spec.instance.profiles);
-    })
-    .await?;
     let running = world.lxd.state(name).await?.is_running();
-    if running && (update.restart == Restart::Yes || !spec.instance.running) {
+    let stops = running && (update.restart == Restart::Yes || !spec.instance.running);
+    if stops {
         world.lxd.stop(name, world.limits.stop).await?;
     }
-    if spec.instance.running { start(world, name, events).await } else { Ok(()) }
+    let changed = change(world, name, |settings| rewrite(settings, spec)).await;
+    if changed.is_err() && stops && spec.instance.running {
+        // As it was, it could run.
+        let _ = world.lxd.start(name).await;
+    }
+    changed?;
+    if !spec.instance.running {
+        return Ok(());
+    }
+    start(world, name, events).await?;
+    prove(world, name).await
+}
+
+/// Makes the settings of an instance those that are wanted; what the server notes there stays.
+fn rewrite(settings: &mut Settings, spec: &InstanceSpec) {
+    settings
+        .config
+        .retain(|key, _| key.starts_with("volatile.") || key.starts_with("image.") || key == found::UNPROVEN);
+    settings.config.extend(spec.instance.config.clone());
+    settings.config.extend(labels(spec));
+    settings.devices.clone_from(&spec.instance.devices);
+    settings.profiles.clone_from(&spec.instance.profiles);
+    if spec.instance.running {
+        doubt(&mut settings.config);
+    } else {
+        settings.config.remove(found::UNPROVEN);
+    }
 }
 
 /// Stops an instance, by force if it has to be, and deletes it. One that is not there is removed already.
@@ -278,7 +322,7 @@ async fn change(world: &World, name: &str, edit: impl Fn(&mut Settings)) -> Resu
 async fn new_instance(world: &World, spec: &InstanceSpec, name: &str) -> Result<NewInstance, Error> {
     let mut config = spec.instance.config.clone();
     config.extend(labels(spec));
-    config.insert(found::UNPROVEN.to_owned(), "yes".to_owned());
+    config.insert(found::UNPROVEN.to_owned(), found::NEW.to_owned());
     Ok(NewInstance {
         name: name.to_owned(),
         source: source(world, &spec.instance.image).await?,

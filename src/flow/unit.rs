@@ -12,7 +12,7 @@ use crate::flow::inputs::{self, Inputs};
 use crate::flow::names::Names;
 use crate::hcl;
 use crate::packer::{self, Build};
-use crate::place::Problem;
+use crate::place::{Problem, listed};
 use crate::plan::ImageSpec;
 use crate::playbook::{self, Known, Source};
 use crate::project::Repository;
@@ -22,7 +22,7 @@ use crate::{lxd, terraform};
 #[derive(Debug, Error)]
 pub enum Error {
     /// Its files cannot be carried out.
-    #[error("{}", lines(.0))]
+    #[error("{}", listed(.0))]
     Problems(Vec<Problem>),
     /// A base image is not there.
     #[error(transparent)]
@@ -30,10 +30,6 @@ pub enum Error {
     /// A file that an image is made from cannot be read.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
-}
-
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What the version of a deployment is.

@@ -182,15 +182,15 @@ impl Walk {
             }
             let Some(path) = files::find(&candidates).cloned() else {
                 if let Some(first) = candidates.first().filter(|_| names.len() == 1 || !self.open) {
+                    let message = format!("`{}` is not there", files::tidy(first).display());
                     self.files.insert(first.clone());
-                    self.problems
-                        .push(Problem::new(written.place.clone(), format!("`{}` is not there", first.display())));
+                    self.problems.push(Problem::new(written.place.clone(), message));
                     self.open = true;
                 }
                 continue;
             };
             self.files.insert(path.clone());
-            match inventory::read_vars(&path) {
+            match inventory::read_vars(&files::tidy(&path)) {
                 Ok(read) => vars.extend(read),
                 Err(problem) => self.problems.push(problem),
             }

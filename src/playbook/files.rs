@@ -28,6 +28,16 @@ pub fn find(candidates: &[PathBuf]) -> Option<&PathBuf> {
     candidates.iter().find(|path| path.exists())
 }
 
+/// Returns `path` without the detours of `..`, where its directory is there.
+pub fn tidy(path: &Path) -> PathBuf {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+    let detour = parent.components().any(|part| part == std::path::Component::ParentDir);
+    match parent.canonicalize() {
+        Ok(parent) if detour => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// Returns `main.yml`, `main.yaml` or `main` of a directory of a role.
 pub fn main_file(role: &Path, kind: &str, name: &str) -> Option<PathBuf> {
     let directory = role.join(kind);

@@ -251,8 +251,10 @@ pub fn read_vars(path: &Path) -> Result<Vars, Problem> {
         };
         Problem::new(Place::file(path), message)
     })?;
-    let documents = yaml::load(&text, Dialect::Ansible)
-        .map_err(|error| Problem::new(Place::new(path, error.line, error.column), error.message))?;
+    let documents = yaml::load(&text, Dialect::Ansible).map_err(|error| {
+        let message = format!("not YAML: {}", error.message);
+        Problem::new(Place::new(path, error.line, error.column), message)
+    })?;
     match documents.first().map(|node| (&node.kind, node.value())) {
         None | Some((Kind::Null, _)) => Ok(Vars::new()),
         Some((_, Value::Object(vars))) => Ok(vars),

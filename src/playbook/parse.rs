@@ -105,7 +105,7 @@ impl Reader {
                 None
             }
             Err(error) => {
-                self.problem(Place::new(path, error.line, error.column), error.message);
+                self.problem(Place::new(path, error.line, error.column), format!("not YAML: {}", error.message));
                 None
             }
         }

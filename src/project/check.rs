@@ -119,22 +119,24 @@ fn inside(repository: &Repository, host: &str, report: &mut Report) {
         Err(problems) => report.problems.extend(problems),
     }
     // A file that is not there, or not readable, is missed by every expression that needs it: that is told once.
-    let unreadable: Vec<String> = unreadable(&broken).chain(unreadable(&report.problems)).collect();
+    let unreadable: Vec<String> = unreadable(&broken).into_iter().chain(unreadable(&report.problems)).collect();
     report.problems.retain(|problem| !unreadable.contains(&problem.message));
     report.problems.extend(broken);
 }
 
-/// Returns what expressions say when they read the configuration files that `problems` say are missing or broken.
-fn unreadable(problems: &[Problem]) -> impl Iterator<Item = String> {
-    let symptom = |problem: &Problem| {
+/// Returns what expressions and plays say when they read the configuration files that `problems` say are missing or
+/// broken.
+fn unreadable(problems: &[Problem]) -> Vec<String> {
+    let symptoms = |problem: &Problem| {
         let place = &problem.place;
+        let file = place.file.display();
         if problem.message == "this configuration file is missing" {
-            return Some(format!("`file`: there is no file `{}`", place.file.display()));
+            return vec![format!("`file`: there is no file `{file}`"), format!("`{file}` is not there")];
         }
-        let wrong = problem.message.strip_prefix("not YAML: ")?;
-        Some(format!("`yamldecode`: {wrong} (line {}, column {} of the text)", place.line, place.column))
+        let Some(wrong) = problem.message.strip_prefix("not YAML: ") else { return vec![] };
+        vec![format!("`yamldecode`: {wrong} (line {}, column {} of the text)", place.line, place.column)]
     };
-    problems.iter().filter_map(symptom).collect::<Vec<_>>().into_iter()
+    problems.iter().flat_map(symptoms).collect()
 }
 
 fn playbook_of_host(repository: &Repository, host: &str, report: &mut Report) {

@@ -190,12 +190,12 @@ fn problems_of_a_repository_are_all_listed() {
     reads(
         playbook::Error::Problems(problems()),
         2,
-        "error: site.yml:3:5: there is no module `aptt` (did you mean `apt`?)\nmain.tf: variable `x` is not set\n",
+        "error: 2 problems\n  site.yml:3:5: there is no module `aptt` (did you mean `apt`?)\n  main.tf: variable `x` is not set\n",
     );
     reads(
         unit::Error::Problems(problems()),
         2,
-        "error: site.yml:3:5: there is no module `aptt` (did you mean `apt`?)\nmain.tf: variable `x` is not set\n",
+        "error: 2 problems\n  site.yml:3:5: there is no module `aptt` (did you mean `apt`?)\n  main.tf: variable `x` is not set\n",
     );
 }
 
