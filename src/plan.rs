@@ -281,6 +281,7 @@ impl fmt::Display for Action {
             Self::StopInstance(name) => write!(f, "stop instance {name}"),
             Self::RemoveInstance(name) => write!(f, "remove instance {name}, which no file names any longer"),
             Self::Keys { set, delete, .. } => match (set.len(), delete.len()) {
+                (0, 0) => f.write_str("note which Consul keys are its own"),
                 (set, 0) => write!(f, "write {}", keys(set)),
                 (0, delete) => write!(f, "remove {}", keys(delete)),
                 (set, delete) => write!(f, "write {}, remove {delete}", keys(set)),

@@ -123,10 +123,12 @@ impl<'a> Planning<'a> {
                 self.push(&owner, Action::RemoveUnfinished(instance.name.clone()));
             }
         }
-        for instance in self.found.instances.values() {
-            if let Some(name) = instance.config(found::REPLACED) {
-                self.set_aside(instance, name);
-            }
+        // The one that still has its name is seen to last: those that it replaced go before it comes back.
+        let mut aside: Vec<_> =
+            self.found.instances.values().filter_map(|it| Some((it, it.config(found::REPLACED)?))).collect();
+        aside.sort_by_key(|(instance, name)| instance.name == *name);
+        for (instance, name) in aside {
+            self.set_aside(instance, name);
         }
     }
 
@@ -136,6 +138,10 @@ impl<'a> Planning<'a> {
         let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
         self.instances.remove(&instance.name);
         let present = self.found.instances.get(name).filter(|present| present.name != instance.name);
+        // A later replacement broke as well: what stands under the name is the newer one.
+        if present.is_some_and(|present| present.config(found::REPLACED) == Some(name)) {
+            return self.push(&owner, Action::RemoveReplaced(instance.name.clone()));
+        }
         // One that still has the mark of standing beside the old one has not got its devices yet.
         let taken = present.filter(|present| present.config(found::REPLACES).is_none());
         if taken.is_some_and(|present| self.as_wanted(present)) {

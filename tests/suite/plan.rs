@@ -569,9 +569,9 @@ fn what_moves_from_one_repository_to_another_stays() {
     assert_eq!(
         lines(&moved),
         [
-            "ryo-web-proxy: write 0 Consul keys",
+            "ryo-web-proxy: note which Consul keys are its own",
             "ryo-hello: change instance web-proxy in place",
-            "ryo-hello: write 0 Consul keys",
+            "ryo-hello: note which Consul keys are its own",
         ]
     );
     assert_eq!(moved.steps[1].action.details(), ["belongs to ryo-web-proxy → ryo-hello"]);
