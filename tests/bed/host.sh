@@ -64,7 +64,7 @@ start_engine() {
 
 # Instances first, then the daemon, then what it leaves behind: bridges, their dnsmasq, mounts.
 stop_engine() {
-    local name pidfile point
+    local name pidfile pid point
     if process_runs "$RYO_BED/$ENGINE.pid"; then
         say "stopping $ENGINE"
         for name in $(engine list -f csv -c n status=running); do engine stop --force "$name" >&2 || true; done
@@ -77,10 +77,12 @@ stop_engine() {
     # Somebody else's daemon, then: it needs what it has.
     ! engine_answers >/dev/null 2>&1 || return 0
     for name in "$HOST" "$BUILD_BRIDGE"; do
-        # The daemon's own record says that the bridge is its own.
-        [ -d "$ENGINE_DIR/networks/$name" ] || continue
+        # A bridge is this daemon's own if the dnsmasq that it started for it still runs. Another daemon may have made
+        # one of the same name since.
         pidfile=$ENGINE_DIR/networks/$name/dnsmasq.pid
-        [ ! -e "$pidfile" ] || kill "$(sed -n 's/^pid: //p' "$pidfile")" 2>/dev/null || true
+        pid=$(sed -n 's/^pid: //p' "$pidfile" 2>/dev/null) || continue
+        grep -qaF "$ENGINE_DIR/networks/$name/" "/proc/$pid/cmdline" 2>/dev/null || continue
+        kill "$pid" 2>/dev/null || true
         ip link delete "$name" 2>/dev/null || true
     done
     while point=$(findmnt -rno TARGET | grep -F "$ENGINE_DIR/" | tail -n 1); [ -n "$point" ]; do
@@ -215,6 +217,8 @@ consul_leads() { curl -gsf "$(consul_address)/v1/status/leader" | grep -q '[0-9]
 start_consul() { # BINARY
     ! consul_leads >/dev/null 2>&1 || return 0
     say "starting consul for $HOST ($(consul_address))"
+    # One that runs and cannot be asked has lost the bridge that it listened on.
+    stop_process "$CONSUL_DIR.pid"
     own_directory "$CONSUL_DIR" 700
     mkdir -p "$CONSUL_DIR/data"
     consul_configuration >"$CONSUL_DIR/consul.json"
