@@ -45,6 +45,8 @@ fn start(command: &Command) -> Result<Process, Lost> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Ctrl-C is for us: what runs goes on until it is told to stop.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn();
     match started {

@@ -37,6 +37,27 @@ const SOCKETS: [&str; 3] =
 /// Where we remember things on a host.
 const STATE: &str = "/var/lib/ryo/hosts";
 
+/// An instance that an inventory names cannot be reached from here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Playbooks reach instances of this computer only.
+    #[error("the instance `{instance}` is on the remote `{remote}`, only `local` can be reached")]
+    Remote {
+        /// The server, as the inventory names it.
+        remote: String,
+        /// The instance.
+        instance: String,
+    },
+    /// The servers' projects are not supported.
+    #[error("the instance `{instance}` is in the project `{project}`, only `default` can be reached")]
+    Project {
+        /// The server's project.
+        project: String,
+        /// The instance.
+        instance: String,
+    },
+}
+
 /// How SSH connections are made for this account.
 pub fn ssh_settings(pinned: Option<String>) -> ssh::Settings {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -193,7 +214,10 @@ fn connect(line: &Line, lxd: lxd::Client, settings: ssh::Settings, events: Event
     Arc::new(move |connection| match connection {
         Connection::Local => others(connection),
         Connection::Ssh(_) => ready(line.machine()),
-        Connection::Lxd(guest) | Connection::Incus(guest) => ready(container(&lxd, guest)),
+        Connection::Lxd(guest) | Connection::Incus(guest) => {
+            let opened = container(&lxd, guest).map_err(Refused::from);
+            Box::pin(async move { opened })
+        }
     })
 }
 
@@ -201,9 +225,20 @@ fn ready(machine: Arc<dyn Machine>) -> BoxFuture<'static, Result<Arc<dyn Machine
     Box::pin(async move { Ok(machine) })
 }
 
-fn container(lxd: &lxd::Client, guest: Guest) -> Arc<dyn Machine> {
+fn container(lxd: &lxd::Client, guest: Guest) -> Result<Arc<dyn Machine>, Error> {
+    if let Some(project) = guest.project.filter(|project| project != "default") {
+        return Err(Error::Project { project, instance: guest.instance });
+    }
     let name = format!("container {} on {}", guest.instance, guest.remote);
-    Arc::new(Container::new(lxd.clone(), guest.instance, name))
+    Ok(Arc::new(Container::new(lxd.clone(), guest.instance, name)))
+}
+
+/// The container of a guest of the server on this computer.
+fn neighbour(kind: &str, usual: &[&str], guest: Guest) -> Result<Arc<dyn Machine>, Error> {
+    if guest.remote != "local" {
+        return Err(Error::Remote { remote: guest.remote, instance: guest.instance });
+    }
+    container(&local_server(kind, usual), guest)
 }
 
 type Sessions = Arc<Mutex<Vec<(ssh::Target, Arc<ssh::Session>)>>>;
@@ -228,10 +263,8 @@ pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
                     };
                     Ok(session(target, &settings, &events, &sessions).await?)
                 }
-                Connection::Lxd(guest) => Ok(container(&local_server("LXD", &["LXD_SOCKET"], &SOCKETS[..2]), guest)),
-                Connection::Incus(guest) => {
-                    Ok(container(&local_server("Incus", &["INCUS_SOCKET"], &SOCKETS[2..]), guest))
-                }
+                Connection::Lxd(guest) => Ok(neighbour("LXD", &SOCKETS[..2], guest)?),
+                Connection::Incus(guest) => Ok(neighbour("Incus", &SOCKETS[2..], guest)?),
             }
         })
     })
@@ -252,9 +285,14 @@ async fn session(
     Ok(session)
 }
 
-/// The server on this computer: where the environment says, else the first of the usual places that is there.
-fn local_server(kind: &str, variables: &[&str], usual: &[&str]) -> lxd::Client {
-    let named = variables.iter().find_map(std::env::var_os).map(PathBuf::from);
+/// The server on this computer: where the environment says (`LXD_SOCKET`, `LXD_DIR`, as for `lxc`), else the first of
+/// the usual places that is there.
+fn local_server(kind: &str, usual: &[&str]) -> lxd::Client {
+    let set = |what: &str| {
+        let value = std::env::var_os(format!("{}_{what}", kind.to_uppercase()));
+        value.filter(|value| !value.is_empty()).map(PathBuf::from)
+    };
+    let named = set("SOCKET").or_else(|| Some(set("DIR")?.join("unix.socket")));
     let there = usual.iter().map(PathBuf::from).find(|path| path.exists());
     let path = named.or(there).unwrap_or_else(|| PathBuf::from(usual[0]));
     lxd::Client::new(Arc::new(Wire::new(format!("{kind} at {}", path.display()), "lxd", wire::unix(&path))))

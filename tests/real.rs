@@ -16,6 +16,8 @@ mod lxd;
 mod lxd_scenarios;
 #[path = "suite/machines.rs"]
 mod machines;
+#[path = "real/play.rs"]
+mod play;
 #[path = "real/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::cli::Common;
+use crate::cli::{Common, interrupt};
 use crate::failure::{Failure, Kind};
 use crate::module::Mode;
 use crate::place::{Place, Problem};
@@ -49,9 +49,6 @@ pub struct Arguments {
     /// Login name where the inventory gives none
     #[arg(short, long, value_name = "NAME")]
     pub user: Option<String>,
-    /// The only host key that is accepted, e.g. SHA256:…
-    #[arg(long, value_name = "FINGERPRINT")]
-    pub host_key: Option<String>,
     /// Only look for problems
     #[arg(long)]
     pub syntax_check: bool,
@@ -66,25 +63,14 @@ pub struct Arguments {
 /// A [`Failure`] with what a person should read.
 pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
     let (ui, events) = Ui::new(if common.json { Format::Json } else { Format::Plain });
-    let (sender, stop) = watch::channel(false);
-    let host_key = arguments.host_key.clone();
     let syntax_only = arguments.syntax_check;
-    let request = request(arguments, stop)?;
+    let request = request(arguments, interrupt::listen(&ui))?;
     if syntax_only {
         let known = playbook::Known { inventory: request.inventory, extra_vars: request.extra_vars };
         let problems = playbook::check(&request.playbook, &known);
         return if problems.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Error::Problems(problems).into()) };
     }
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            let _ = sender.send(true);
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(i32::from(Kind::Interrupted.code()));
-            }
-        }
-        sender.closed().await;
-    });
-    let connect = rig::connections(rig::ssh_settings(host_key), events.clone());
+    let connect = rig::connections(rig::ssh_settings(common.host_key.clone()), events.clone());
     let result = playbook::run(request, connect, &events).await;
     let finished = ui.finish();
     match result {

@@ -310,8 +310,10 @@ fn ssh(error: &ssh::Error) -> Advice {
         },
         ssh::Error::HostKeyUnknown { fingerprint, .. } => {
             let digest = fingerprint.split_once(' ').map_or(fingerprint.as_str(), |(_, digest)| digest);
-            let pin =
-                format!("if this is the right host, write `host_key: {digest}` for it under `hosts:` in the settings");
+            let pin = format!(
+                "if this is the right host, add `--host-key {digest}`, or write `host_key: {digest}` for it under \
+                 `hosts:` in the settings"
+            );
             Advice {
                 kind: Kind::Identity,
                 hints: vec![pin, "or run this on a terminal and confirm it once".to_owned()],

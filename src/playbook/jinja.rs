@@ -139,7 +139,9 @@ pub fn render_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
     let text = &literal_backslashes(text);
     let statements = tree::parse(strip_newline(text), &syntax()?)?;
     if let [tree::Stmt::Emit(expr)] = statements.as_slice() {
-        return Evaluator::new(scope).expression(expr).and_then(|value| settle(value, expr.at));
+        let value = Evaluator::new(scope).expression(expr).and_then(|value| settle(value, expr.at))?;
+        let ended = value.as_str().map(|out| Value::text(restore_newlines(out.to_owned(), text)));
+        return Ok(ended.unwrap_or(value));
     }
     Evaluator::new(scope).render(&statements).map(|out| Value::text(restore_newlines(out, text)))
 }

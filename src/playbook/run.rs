@@ -11,8 +11,9 @@ use serde_json::{Value as Json, json};
 use crate::event::{Event, Events, HostRecap, TaskStatus};
 use crate::place::Problem;
 use crate::playbook::inventory::{self, Inventory};
+use crate::playbook::jinja::{Value, is_template};
 use crate::playbook::model::{Item, Play, Task, Vars, Written};
-use crate::playbook::scope::{Cast, TaskScope, World};
+use crate::playbook::scope::{Cast, TaskScope, Trust, World};
 use crate::playbook::{Connect, Error, Recap, Refused, Request, files, parse};
 
 mod actions;
@@ -151,11 +152,22 @@ impl Engine<'_> {
         Ok(hosts)
     }
 
+    /// What a person calls a play: its name or its hosts, rendered where no host need be asked.
+    fn title(&self, play: &Play, all: &[String]) -> String {
+        let written = play.name.as_deref().map_or_else(|| play.hosts.value.clone(), Json::from);
+        let cast = Arc::default();
+        let mut scope = TaskScope::new(&self.world, "localhost", Some(play), None, &cast);
+        if play.name.as_deref().is_some_and(is_template) {
+            let mut vars = self.vars_files(play, "localhost", all).unwrap_or_default();
+            vars.retain(|name, _| !self.world.extra.contains_key(name));
+            scope.add(vars, Trust::Rendered);
+        }
+        scope.render(&written).unwrap_or_else(|_| Value::from(&written)).to_string()
+    }
+
     async fn play(&self, play: &Play) -> Result<Option<Stop>, Error> {
         let all = self.hosts(play)?;
-        let name =
-            play.name.clone().unwrap_or_else(|| crate::playbook::jinja::Value::from(&play.hosts.value).to_string());
-        self.events.emit(Event::PlayStarted { name });
+        self.events.emit(Event::PlayStarted { name: self.title(play, &all) });
         if all.is_empty() {
             self.events.warn(format!("{}: no hosts match", play.hosts.place));
             return Ok(None);
@@ -198,7 +210,7 @@ impl Engine<'_> {
             let mut scope = TaskScope::new(&self.world, host, Some(play), None, &cast);
             let mut before = vars.clone();
             before.retain(|name, _| !self.world.extra.contains_key(name));
-            scope.add(before, crate::playbook::scope::Trust::Rendered);
+            scope.add(before, Trust::Rendered);
             let mut candidates = vec![];
             for name in names {
                 let name = scope
@@ -301,11 +313,13 @@ impl Engine<'_> {
             return self.meta(play, task, hosts).await;
         }
         let cast = Arc::new(Cast { alive: hosts.to_vec(), all: hosts.to_vec() });
-        let once = {
+        let (name, once) = {
             let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
-            self.events.emit(Event::TaskStarted { name: self.name(task, Some(&scope)), handler: false });
-            actions::keyword(&scope, task.settings.run_once.as_ref()).unwrap_or(false)
+            let once = actions::keyword(&scope, task.settings.run_once.as_ref()).unwrap_or(false);
+            (self.name(task, Some(&scope)), once)
         };
+        let handler = play.handlers.iter().any(|known| std::ptr::eq(&raw const **known, task));
+        self.events.emit(Event::TaskStarted { name: name.clone(), handler });
         let chosen = if once { &hosts[..1] } else { hosts };
         let work: Vec<_> = chosen.iter().map(|host| self.on_host(Spot { play, task, host, cast: &cast })).collect();
         let reports: Vec<(String, Report)> =
@@ -323,7 +337,7 @@ impl Engine<'_> {
             }
         }
         if *self.request.stop.borrow() {
-            return Err(Stop::Asked(self.name(task, None)));
+            return Err(Stop::Asked(name));
         }
         Ok(failed)
     }

@@ -87,7 +87,8 @@ fn a_host_key_that_is_new_or_changed() {
         ssh::Error::HostKeyUnknown { host: "host-1".to_owned(), fingerprint: "ssh-ed25519 SHA256:abc".to_owned() },
         12,
         "error: the host key of `host-1` is not known: ssh-ed25519 SHA256:abc\n\
-         hint: if this is the right host, write `host_key: SHA256:abc` for it under `hosts:` in the settings\n\
+         hint: if this is the right host, add `--host-key SHA256:abc`, or write `host_key: SHA256:abc` for it under \
+         `hosts:` in the settings\n\
          hint: or run this on a terminal and confirm it once\n",
     );
 }

@@ -95,6 +95,32 @@ fn roles_are_found_ordered_and_rendered_as_in_ansible() {
     plays_as_ansible("roles");
 }
 
+#[test]
+fn names_of_plays_and_tasks_are_rendered_where_they_can_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = "- name: 'On {{ host_id }} with {{ from_file }} and {{ own }}'\n  hosts: '{{ where }}'\n  \
+                vars: {own: vars}\n  vars_files: ['{{ file }}.yml']\n  tasks:\n    \
+                - {name: 'Task of {{ from_file }}', debug: {msg: x}}\n    - {name: 'Task of {{ nobody }}', debug: {msg: x}}\n\
+                - {name: 'On {{ nobody }}', hosts: localhost, tasks: []}\n\
+                - {hosts: '{{ where }}', tasks: []}\n";
+    fs::write(directory.path().join("site.yml"), site).unwrap();
+    fs::write(directory.path().join("more.yml"), "from_file: a file\nhost_id: weaker\n").unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
+        .args(["play", "site.yml", "-e", "host_id=host-1 where=localhost file=more"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&ran.stdout);
+    let titles: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.rsplit_once("] *")?.0.split_once('['))
+        .map(|it| it.1.trim_end_matches(|c| "]* ".contains(c)))
+        .collect();
+    let expected =
+        ["On host-1 with a file and vars", "Task of a file", "Task of {{ nobody }}", "On {{ nobody }}", "localhost"];
+    assert_eq!(titles, expected, "{text}\n{}", String::from_utf8_lossy(&ran.stderr));
+}
+
 /// Writes files and checks `site.yml` among them. Problems come back with the directory's name left out.
 fn problems(files: &[(&str, &str)]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
