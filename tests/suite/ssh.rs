@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
 #[path = "ssh/server.rs"]
-mod server;
+pub(crate) mod server;
 
 use server::{Lets, Sshd, Wire, new_key};
 

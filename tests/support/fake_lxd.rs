@@ -43,6 +43,8 @@ pub(crate) struct Store {
     pub(crate) incus: bool,
     /// Whether it has the `zstd` program.
     pub(crate) without_zstd: bool,
+    /// Why no image can be published, if none can.
+    pub(crate) unpublishable: Option<String>,
 }
 
 impl Default for FakeLxd {
@@ -109,6 +111,16 @@ impl FakeLxd {
     /// Instances that start from now on get no address.
     pub fn without_addresses(&self) {
         self.store().addressless = true;
+    }
+
+    /// Instances that start from now on get their addresses again.
+    pub fn with_addresses(&self) {
+        self.store().addressless = false;
+    }
+
+    /// Images cannot be published any more for this reason; `None` mends it.
+    pub fn publishing_fails(&self, reason: Option<&str>) {
+        self.store().unpublishable = reason.map(str::to_owned);
     }
 
     /// Answers as Incus 6.0 where that differs from LXD 5.0: an operation that ended badly is told as an error.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use ryo::agent;
 use ryo::agent::serve::serve;
 use ryo::consul;
 use ryo::container::Container;
-use ryo::event::Events;
+use ryo::event::{Event, Events};
+use ryo::failure::Failure;
 use ryo::flow::apply;
 use ryo::flow::names::Names;
 use ryo::flow::session::{self, Wanted};
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 use tokio_util::io::SyncIoBridge;
 
 use crate::support::fake_consul::FakeConsul;
-use crate::support::fake_lxd::FakeLxd;
+use crate::support::fake_lxd::{FakeFile, FakeLxd};
 use crate::support::work::copy;
 
 /// A machine below a directory: every command that is opened on it is an agent.
@@ -71,7 +72,41 @@ pub struct Stage {
     pub lxd: Arc<FakeLxd>,
     /// Consul.
     pub consul: Arc<FakeConsul>,
+    /// How many first boots of instances that are deployed fail from now on, and by what.
+    pub boots: Arc<Mutex<(usize, String)>>,
+    /// How long things may take.
+    pub limits: Limits,
     directory: tempfile::TempDir,
+}
+
+/// How a deployment failed, as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Exit code.
+    pub code: u8,
+    /// The text at the end.
+    pub text: String,
+    /// Warnings on the way.
+    pub warnings: Vec<String>,
+}
+
+/// `cloud-init status --wait` in an instance: there is none unless the first boot is to fail.
+fn first_boot(lxd: &FakeLxd, boots: &Mutex<(usize, String)>, instance: &str) -> i32 {
+    const RESULT: &str = "/run/cloud-init/result.json";
+    let mut boots = boots.lock().unwrap();
+    lxd.with_instance(instance, |instance| {
+        if instance.files.contains_key(RESULT) {
+            return 1;
+        }
+        if boots.0 == 0 || instance.config.contains_key("user.ryo.build") {
+            return 127;
+        }
+        boots.0 -= 1;
+        let content = json!({ "v1": { "datasource": "DataSourceNoCloud", "errors": [boots.1] } }).to_string();
+        instance.files.insert(RESULT.to_owned(), FakeFile { content: content.into_bytes(), ..FakeFile::default() });
+        "Booting\nFailed to start the application\n".clone_into(&mut instance.console);
+        1
+    })
 }
 
 impl Stage {
@@ -83,10 +118,18 @@ impl Stage {
         let nic = json!({ "name": "eth0", "network": "local", "type": "nic" });
         let root = json!({ "path": "/", "pool": "default", "type": "disk" });
         fake.add_profile("build", &json!({}), &json!({ "eth0": nic, "root": root }));
-        let stage = Self { lxd: Arc::new(fake), consul: Arc::new(FakeConsul::default()), directory };
+        let stage = Self {
+            lxd: Arc::new(fake),
+            consul: Arc::new(FakeConsul::default()),
+            boots: Arc::default(),
+            limits: Limits::default(),
+            directory,
+        };
         let instances = stage.path("instances");
+        let (server, boots) = (Arc::downgrade(&stage.lxd), stage.boots.clone());
         stage.lxd.on_exec(move |exec| {
             let root = instances.join(&exec.instance);
+            let (server, boots) = (server.upgrade(), boots.clone());
             Box::pin(async move {
                 if exec.words.iter().any(|word| word.contains("agent")) {
                     std::fs::create_dir_all(root.join("etc")).unwrap();
@@ -94,6 +137,9 @@ impl Stage {
                     std::fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
                     serves(root, exec.stdin, exec.stdout).await;
                     return 0;
+                }
+                if let (Some(lxd), Some("cloud-init")) = (server, exec.words.first().map(String::as_str)) {
+                    return first_boot(&lxd, &boots, &exec.instance);
                 }
                 let cleans = exec.words.iter().any(|word| word.contains("machine-id"));
                 if cleans { 0 } else { 127 }
@@ -135,7 +181,7 @@ impl Stage {
             inventory: self.path("work/ryo-host/configuration/inventory_local"),
             working_directory: self.path("work"),
             names: Names::default(),
-            limits: Limits::default(),
+            limits: self.limits,
         }
     }
 
@@ -158,13 +204,47 @@ impl Stage {
 
     /// Looks, plans and applies; an error as the text that a person would read.
     pub async fn deploy(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>) -> Result<usize, String> {
+        self.run(lxd, consul, &Events::nowhere()).await.map_err(|failure| failure.text())
+    }
+
+    async fn run(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>, events: &Events) -> Result<usize, Failure> {
         let world = self.world(lxd, consul).await;
         let (_sender, stop) = watch::channel(false);
-        let events = Events::nowhere();
-        let told = |failure: ryo::failure::Failure| failure.text();
-        let plan = session::plan(&world, &self.wanted(), &events, &stop).await.map_err(|error| told(error.into()))?;
-        apply::apply(&world, &plan, &events, &stop).await.map_err(|error| told(error.into()))?;
+        let plan = session::plan(&world, &self.wanted(), events, &stop).await?;
+        apply::apply(&world, &plan, events, &stop).await?;
         Ok(plan.steps.len())
+    }
+
+    /// Deploys over wires that do not break, which fails; returns how. Names that are made up each time are `BUILD`.
+    pub async fn fails(&self) -> Told {
+        self.fails_over(self.lxd.clone(), self.consul.clone()).await
+    }
+
+    /// As [`Self::fails`], over these wires.
+    pub async fn fails_over(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>) -> Told {
+        let warnings = Arc::new(Mutex::new(vec![]));
+        let noted = warnings.clone();
+        let events = Events::new(move |event| {
+            if let Event::Warned { message } = event {
+                noted.lock().unwrap().push(message);
+            }
+        });
+        let failure = self.run(lxd, consul, &events).await.expect_err("it fails");
+        let here = self.directory.path().display().to_string();
+        let tidy = |text: &str| {
+            let text = text.replace(&here, "HERE");
+            regex::Regex::new("ryo-build-[0-9a-f]{8}").unwrap().replace_all(&text, "BUILD").into_owned()
+        };
+        let warnings = warnings.lock().unwrap().iter().map(|text: &String| tidy(text)).collect();
+        Told { code: failure.kind.code(), text: tidy(&failure.text()), warnings }
+    }
+
+    /// Replaces text in a file of the repositories.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let path = self.path("work").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{name} has no `{from}`");
+        std::fs::write(path, text.replace(from, to)).unwrap();
     }
 
     /// Deploys over wires that do not break.

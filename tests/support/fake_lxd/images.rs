@@ -139,6 +139,9 @@ impl Store {
         if instance.running {
             return Answer::Ended(what, Err("Cannot export a running instance as an image".to_owned()));
         }
+        if let Some(reason) = &self.unpublishable {
+            return Answer::Ended(what, Err(reason.clone()));
+        }
         if self.without_zstd && body["compression_algorithm"] == "zstd" {
             let error = "exec: \"zstd\": executable file not found in $PATH";
             return Answer::Ended(what, Err(error.to_owned()));
