@@ -1,14 +1,16 @@
 //! Reads what a host has. Nothing here writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::agent;
 use crate::consul;
 use crate::event::Events;
-use crate::flow::found::{Found, HostSetup, Image, Instance, OWNED, Pending};
+use crate::flow::found::{Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
 use crate::flow::host_setup;
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
@@ -41,8 +43,27 @@ pub enum Error {
     },
 }
 
-/// Reads instances and images.
+/// How long what an earlier run started may take to end.
+const ENDS: Duration = Duration::from_mins(5);
+
+/// How long to wait between two looks at what has not ended.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Reads instances and images. The server goes on with what a run that was killed has started: that is let end first.
 pub async fn server(world: &World) -> Result<Found, Error> {
+    let until = Instant::now() + ENDS;
+    loop {
+        let found = once(world).await?;
+        let ours = |name: &str| found.instances.get(name).is_some_and(|it| it.config(OWNER).is_some());
+        let busy = world.lxd.changing().await?.iter().any(|operation| operation.instances().any(ours));
+        if !busy || Instant::now() > until {
+            return Ok(found);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn once(world: &World) -> Result<Found, Error> {
     let (instances, images) = tokio::try_join!(world.lxd.instances(), world.lxd.images())?;
     Ok(Found {
         instances: instances.into_iter().map(|instance| (instance.name.clone(), of_instance(instance))).collect(),

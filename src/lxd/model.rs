@@ -351,8 +351,13 @@ pub struct StoragePool {
 pub struct Operation {
     /// A UUID.
     pub id: String,
+    /// `task`, `websocket` or `token`.
+    pub class: String,
     /// E.g. `Creating instance`.
     pub description: String,
+    /// Paths of what it works on, by kind, e.g. `instances` → `/1.0/instances/web`.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: BTreeMap<String, Vec<String>>,
     /// 103 running, 200 done, 400 failed, 401 cancelled; others are on the way.
     pub status_code: u16,
     /// What went wrong, if it failed.
@@ -366,5 +371,11 @@ impl Operation {
     /// Whether it has ended, well or not.
     pub fn has_ended(&self) -> bool {
         self.status_code >= 200
+    }
+
+    /// Names of the instances that it works on.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        let paths = ["instances", "containers"].iter().filter_map(|kind| self.resources.get(*kind)).flatten();
+        paths.filter_map(|path| path.rsplit('/').next())
     }
 }

@@ -1,5 +1,6 @@
 //! Background operations: started by one request, waited for by another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
 use super::model::Operation;
-use super::{Client, Error, events, late, line, request};
+use super::{Client, Error, events, late, line, optional, request};
 use crate::http::Request;
 
 /// Longest wait that one request asks the server for; a longer one is asked for again.
@@ -44,6 +45,18 @@ impl Client {
     #[must_use]
     pub fn with_progress(&self, sink: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self { http: self.http.clone(), progress: Some(Arc::new(sink)) }
+    }
+
+    /// Lists the operations that change instances at this moment, whoever started them.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be reached, or refuses.
+    pub async fn changing(&self) -> Result<Vec<Operation>, Error> {
+        let by_status: BTreeMap<String, Vec<Operation>> =
+            optional(self.call(request::operations()).await)?.unwrap_or_default();
+        let running = by_status.into_values().flatten().filter(|it| it.class == "task" && !it.has_ended());
+        Ok(running.filter(|it| it.instances().next().is_some()).collect())
     }
 
     /// Sends a request that starts a background operation and waits for the operation's end.

@@ -143,6 +143,11 @@ pub fn socket(operation: &str, secret: &str) -> String {
     format!("/1.0/operations/{}/websocket?secret={}", segment(operation), segment(secret))
 }
 
+/// All operations, by status.
+pub fn operations() -> Request {
+    get("/1.0/operations?recursion=1")
+}
+
 /// The websocket of events of one kind: `lifecycle`, `operation` or `logging`.
 pub fn events(kind: &str) -> String {
     format!("/1.0/events?type={}", segment(kind))
