@@ -82,14 +82,14 @@ install_packages() { # NAME...
         apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >&2
 }
 
-# Where this machine gets Debian from.
+# Where this machine gets Debian from; another release is where this one is.
 debian_source() { # [CODENAME]
     local codename=${1:-bookworm} uri
     uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
     if [ -z "$uri" ]; then
         case $codename in
-        *-security) uri=http://security.debian.org/debian-security/ ;;
-        *) uri=http://deb.debian.org/debian/ ;;
+        bookworm | *-security) die "apt of this machine has no source for $codename" ;;
+        *) uri=$(debian_source) ;;
         esac
     fi
     echo "${uri%/}"
