@@ -136,7 +136,7 @@ async fn a_host_key_that_nobody_knows_is_not_trusted_without_a_person() {
     assert_eq!(
         text.replace(&digest, "DIGEST"),
         "error: the host key of `[127.0.0.1]:PORT` is not known: ssh-ed25519 DIGEST\n\
-         hint: if this is the right host, write `host_key: DIGEST` for it under `hosts:` in the settings\n\
+         hint: if this is the right host, add `--host-key DIGEST`, or write `host_key: DIGEST` for it under `hosts:` in the settings\n\
          hint: or run this on a terminal and confirm it once\n"
     );
 }
