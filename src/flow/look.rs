@@ -10,11 +10,12 @@ use tokio::time::sleep;
 use crate::agent;
 use crate::consul;
 use crate::event::Events;
-use crate::flow::found::{Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
+use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
 use crate::flow::host_setup;
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
 use crate::lxd;
+use crate::lxd::model::Operation;
 use crate::playbook;
 use crate::terraform::Deployment;
 
@@ -54,13 +55,20 @@ pub async fn server(world: &World) -> Result<Found, Error> {
     let until = Instant::now() + ENDS;
     loop {
         let found = once(world).await?;
-        let ours = |name: &str| found.instances.get(name).is_some_and(|it| it.config(OWNER).is_some());
-        let busy = world.lxd.changing().await?.iter().any(|operation| operation.instances().any(ours));
+        let busy = world.lxd.changing().await?.iter().any(|operation| is_of_ours(operation, &found));
         if !busy || Instant::now() > until {
             return Ok(found);
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Whether an operation works on an instance of ours. One that names no instance may publish the build instance that a
+/// killed run has left.
+fn is_of_ours(operation: &Operation, found: &Found) -> bool {
+    let ours = |name: &str| found.instances.get(name).is_some_and(|it| it.config(OWNER).is_some());
+    let left = || found.instances.values().any(|it| it.config(BUILD).is_some());
+    operation.instances().any(ours) || (operation.instances().next().is_none() && left())
 }
 
 async fn once(world: &World) -> Result<Found, Error> {

@@ -47,7 +47,7 @@ impl Client {
         Self { http: self.http.clone(), progress: Some(Arc::new(sink)) }
     }
 
-    /// Lists the operations that change instances at this moment, whoever started them.
+    /// Lists the operations that change something at this moment, whoever started them; commands are none of them.
     ///
     /// # Errors
     ///
@@ -55,8 +55,7 @@ impl Client {
     pub async fn changing(&self) -> Result<Vec<Operation>, Error> {
         let by_status: BTreeMap<String, Vec<Operation>> =
             optional(self.call(request::operations()).await)?.unwrap_or_default();
-        let running = by_status.into_values().flatten().filter(|it| it.class == "task" && !it.has_ended());
-        Ok(running.filter(|it| it.instances().next().is_some()).collect())
+        Ok(by_status.into_values().flatten().filter(|it| it.class == "task" && !it.has_ended()).collect())
     }
 
     /// Sends a request that starts a background operation and waits for the operation's end.
