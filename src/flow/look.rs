@@ -54,8 +54,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub async fn server(world: &World) -> Result<Found, Error> {
     let until = Instant::now() + ENDS;
     loop {
+        // Asked first: what ends between the two is seen as unfinished, and looked at again.
+        let changing = world.lxd.changing().await?;
         let found = once(world).await?;
-        let busy = world.lxd.changing().await?.iter().any(|operation| is_of_ours(operation, &found));
+        let busy = changing.iter().any(|operation| is_of_ours(operation, &found));
         if !busy || Instant::now() > until {
             return Ok(found);
         }
