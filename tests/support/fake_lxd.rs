@@ -95,7 +95,12 @@ impl FakeLxd {
 
     /// Changes an instance from outside; it must be there.
     pub fn with_instance<T>(&self, name: &str, change: impl FnOnce(&mut FakeInstance) -> T) -> T {
-        change(self.store().instances.get_mut(name).unwrap_or_else(|| panic!("no instance `{name}`")))
+        self.in_instance(name, change).unwrap_or_else(|| panic!("no instance `{name}`"))
+    }
+
+    /// Changes an instance from inside, as a command that outlives it may try to.
+    pub fn in_instance<T>(&self, name: &str, change: impl FnOnce(&mut FakeInstance) -> T) -> Option<T> {
+        self.store().instances.get_mut(name).map(change)
     }
 
     /// Removes an instance from outside.

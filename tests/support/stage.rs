@@ -94,7 +94,8 @@ pub struct Told {
 fn first_boot(lxd: &FakeLxd, boots: &Mutex<(usize, String)>, instance: &str) -> i32 {
     const RESULT: &str = "/run/cloud-init/result.json";
     let mut boots = boots.lock().unwrap();
-    lxd.with_instance(instance, |instance| {
+    // One that was removed while the command was on its way ends it.
+    let ended = lxd.in_instance(instance, |instance| {
         if instance.files.contains_key(RESULT) {
             return 1;
         }
@@ -106,7 +107,8 @@ fn first_boot(lxd: &FakeLxd, boots: &Mutex<(usize, String)>, instance: &str) -> 
         instance.files.insert(RESULT.to_owned(), FakeFile { content: content.into_bytes(), ..FakeFile::default() });
         "Booting\nFailed to start the application\n".clone_into(&mut instance.console);
         1
-    })
+    });
+    ended.unwrap_or(137)
 }
 
 impl Stage {
