@@ -83,34 +83,6 @@ pub type Blobs = BTreeMap<String, Vec<u8>>;
 /// Variables set for the programs that a task starts (the task's `environment`).
 pub type Environment = BTreeMap<String, String>;
 
-/// One task: a module with its typed arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "module", content = "arguments", rename_all = "snake_case")]
-pub enum Task {
-    /// `apt`
-    Apt(apt::Arguments),
-    /// `blockinfile`
-    Blockinfile(blockinfile::Arguments),
-    /// `command` and `shell`
-    Command(command::Arguments),
-    /// `copy`
-    Copy(copy::Arguments),
-    /// `cron`
-    Cron(cron::Arguments),
-    /// `file`
-    File(file::Arguments),
-    /// `lineinfile`
-    Lineinfile(lineinfile::Arguments),
-    /// `stat`
-    Stat(stat::Arguments),
-    /// `systemd` and `service`
-    Systemd(systemd::Arguments),
-    /// `template`, already rendered
-    Template(template::Arguments),
-    /// `user`
-    User(user::Arguments),
-}
-
 impl Task {
     /// The contents of the control node that it refers to.
     pub fn contents(&self) -> Vec<&copy::Content> {
@@ -193,48 +165,95 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map(|word| format!(", did you mean `{word}`?")).unwrap_or_default()
 }
 
-/// The modules that [`parse`] knows, by their short names.
-pub const NAMES: &[&str] = &[
-    "apt",
-    "blockinfile",
-    "command",
-    "copy",
-    "cron",
-    "file",
-    "lineinfile",
-    "service",
-    "shell",
-    "stat",
-    "systemd",
-    "systemd_service",
-    "template",
-    "user",
-];
-
-/// Returns a module's name without `ansible.builtin.` or `ansible.legacy.`.
-pub fn short(name: &str) -> &str {
-    name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name)
+/// What a playbook says of a module, templates already rendered.
+pub(crate) struct Call<'a> {
+    /// The module's short name: one file may carry out several.
+    pub(crate) module: &'a str,
+    /// The line of text of `shell` and `command`.
+    pub(crate) free_form: Option<&'a str>,
+    /// The arguments under their first names, each of its kind.
+    pub(crate) arguments: Map<String, Value>,
 }
 
-/// Returns the parameters of a module, or nothing if there is no such module here.
-///
-/// `shell` and `command` take a line of text beside them.
-pub fn parameters(name: &str) -> Option<&'static [Parameter]> {
-    Some(match short(name) {
-        "apt" => apt::PARAMETERS,
-        "blockinfile" => blockinfile::PARAMETERS,
-        "command" | "shell" => command::PARAMETERS,
-        "copy" => copy::PARAMETERS,
-        "cron" => cron::PARAMETERS,
-        "file" => file::PARAMETERS,
-        "lineinfile" => lineinfile::PARAMETERS,
-        "stat" => stat::PARAMETERS,
-        "service" => systemd::SERVICE_PARAMETERS,
-        "systemd" | "systemd_service" => systemd::PARAMETERS,
-        "template" => template::PARAMETERS,
-        "user" => user::PARAMETERS,
-        _ => return None,
-    })
+/// Makes of one table everything that has to know all modules.
+macro_rules! modules {
+    ($($variant:ident in $file:ident { $($collection:literal . $name:literal $parameters:ident,)+ })+) => {
+        /// One task: a module with its typed arguments.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "module", content = "arguments", rename_all = "snake_case")]
+        pub enum Task {
+            $(
+                #[doc = concat!($("`", $name, "` "),+)]
+                $variant($file::Arguments),
+            )+
+        }
+
+        /// The modules that [`parse`] knows, by their short names.
+        pub const NAMES: &[&str] = &[$($($name,)+)+];
+
+        /// Their full names: with the collection that each is in.
+        const FULL_NAMES: &[&str] = &[$($(concat!($collection, ".", $name),)+)+];
+
+        /// Returns the parameters of a module, or nothing if there is no such module here.
+        ///
+        /// `shell` and `command` take a line of text beside them.
+        pub fn parameters(name: &str) -> Option<&'static [Parameter]> {
+            Some(match short(name) {
+                $($($name => $file::$parameters,)+)+
+                _ => return None,
+            })
+        }
+
+        fn parsed(call: Call) -> Result<Task, Error> {
+            match call.module {
+                $($($name)|+ => $file::parse(call).map(Task::$variant),)+
+                name => Err(unknown(name)),
+            }
+        }
+
+        fn carried_out(task: &Task, context: &Context, mode: Mode) -> Result<Outcome, Failed> {
+            match task {
+                $(Task::$variant(arguments) => $file::run(arguments, context, mode),)+
+            }
+        }
+    };
+}
+
+modules! {
+    Apt in apt { "ansible.builtin"."apt" PARAMETERS, }
+    Blockinfile in blockinfile { "ansible.builtin"."blockinfile" PARAMETERS, }
+    Command in command {
+        "ansible.builtin"."command" PARAMETERS,
+        "ansible.builtin"."shell" PARAMETERS,
+    }
+    Copy in copy { "ansible.builtin"."copy" PARAMETERS, }
+    Cron in cron { "ansible.builtin"."cron" PARAMETERS, }
+    File in file { "ansible.builtin"."file" PARAMETERS, }
+    Lineinfile in lineinfile { "ansible.builtin"."lineinfile" PARAMETERS, }
+    Stat in stat { "ansible.builtin"."stat" PARAMETERS, }
+    Systemd in systemd {
+        "ansible.builtin"."service" SERVICE_PARAMETERS,
+        "ansible.builtin"."systemd" PARAMETERS,
+        "ansible.builtin"."systemd_service" PARAMETERS,
+    }
+    Template in template { "ansible.builtin"."template" PARAMETERS, }
+    User in user { "ansible.builtin"."user" PARAMETERS, }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Unknown { name: name.to_owned(), nearest: arguments::nearest(name, NAMES.iter().copied()) }
+}
+
+/// Returns a module's name without its collection, if it is one of Ansible's own or there is such a module here; any
+/// other name stays as it is.
+pub fn short(name: &str) -> &str {
+    if let Some(bare) = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")) {
+        return bare;
+    }
+    match name.rsplit_once('.') {
+        Some((_, bare)) if FULL_NAMES.contains(&name) => bare,
+        _ => name,
+    }
 }
 
 /// Makes a task of what a playbook says, templates already rendered.
@@ -248,29 +267,12 @@ pub fn parameters(name: &str) -> Option<&'static [Parameter]> {
 /// [`Error`]: what is written cannot be meant.
 pub fn parse(name: &str, free_form: Option<&str>, arguments: &Map<String, Value>) -> Result<Task, Error> {
     let module = short(name);
-    let Some(parameters) = parameters(module) else {
-        let nearest = arguments::nearest(module, NAMES.iter().copied());
-        return Err(Error::Unknown { name: name.to_owned(), nearest });
-    };
+    let Some(parameters) = parameters(module) else { return Err(unknown(name)) };
     let arguments = arguments::normalise(module, parameters, arguments)?;
-    if let "command" | "shell" = module {
-        return command::parse(module, free_form, arguments).map(Task::Command);
-    }
-    if free_form.is_some_and(|text| !text.trim().is_empty()) {
+    if !matches!(module, "command" | "shell") && free_form.is_some_and(|text| !text.trim().is_empty()) {
         return Err(Error::FreeForm { module: module.to_owned() });
     }
-    match module {
-        "apt" => apt::parse(arguments).map(Task::Apt),
-        "blockinfile" => blockinfile::parse(arguments).map(Task::Blockinfile),
-        "copy" => copy::parse(arguments).map(Task::Copy),
-        "cron" => cron::parse(arguments).map(Task::Cron),
-        "file" => file::parse(arguments).map(Task::File),
-        "lineinfile" => lineinfile::parse(arguments).map(Task::Lineinfile),
-        "stat" => stat::parse(arguments).map(Task::Stat),
-        "template" => template::parse(arguments).map(Task::Template),
-        "user" => user::parse(arguments).map(Task::User),
-        _ => systemd::parse(module, arguments).map(Task::Systemd),
-    }
+    parsed(Call { module, free_form, arguments })
 }
 
 /// Makes typed arguments of normalised ones.
@@ -330,18 +332,6 @@ impl Failed {
 
 /// Carries out `task` on the machine of `context`, or says what it would do.
 pub fn run(task: &Task, context: &Context, mode: Mode) -> Outcome {
-    let ended = match task {
-        Task::Apt(arguments) => apt::run(arguments, context, mode),
-        Task::Blockinfile(arguments) => blockinfile::run(arguments, context, mode),
-        Task::Command(arguments) => command::run(arguments, context, mode),
-        Task::Copy(arguments) => copy::run(arguments, context, mode),
-        Task::Cron(arguments) => cron::run(arguments, context, mode),
-        Task::File(arguments) => file::run(arguments, context, mode),
-        Task::Lineinfile(arguments) => lineinfile::run(arguments, context, mode),
-        Task::Stat(arguments) => stat::run(arguments, context, mode),
-        Task::Systemd(arguments) => systemd::run(arguments, context, mode),
-        Task::Template(arguments) => template::run(arguments, context, mode),
-        Task::User(arguments) => user::run(arguments, context, mode),
-    };
+    let ended = carried_out(task, context, mode);
     ended.unwrap_or_else(|Failed { message, values }| Outcome { failed: Some(message), values, ..Outcome::default() })
 }

@@ -4,12 +4,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::command::matches;
 use crate::module::program::{self, Ran, Setting};
-use crate::module::{Context, Diff, Error, Failed, Mode, Outcome, apart, text, typed};
+use crate::module::{Call, Context, Diff, Error, Failed, Mode, Outcome, apart, text, typed};
 
 mod status;
 
@@ -166,7 +166,7 @@ fn dpkg_options() -> String {
     "force-confdef,force-confold".to_owned()
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     apart("apt", &arguments, &["deb", "name", "upgrade"])?;
     let doing = ["autoremove", "autoclean", "clean", "deb", "name", "update_cache", "upgrade", "cache_valid_time"];
     if !doing.iter().any(|name| arguments.contains_key(*name)) {

@@ -1,14 +1,13 @@
 //! `blockinfile`: some lines between two marker lines of a file are there, or are not.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
 use crate::module::edit::{self, Edited, How, Scene};
 use crate::module::lineinfile::State;
 use crate::module::pattern::Pattern;
-use crate::module::{Context, Error, Failed, Mode, Outcome, Plan, apart, plan as planned, text, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, Plan, apart, plan as planned, text, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -87,7 +86,7 @@ fn end() -> String {
     "END".to_owned()
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     apart("blockinfile", &arguments, &["insertbefore", "insertafter"])?;
     let arguments: Arguments = typed("blockinfile", arguments)?;
     attributes::check("blockinfile", "mode", arguments.attributes.mode.as_deref())?;

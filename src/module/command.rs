@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::system::System;
-use crate::module::{Context, Error, Failed, Mode, Outcome, clock, program, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, clock, program, typed};
 
 /// What they may be told, beside a line of text.
 pub const PARAMETERS: &[Parameter] = &[
@@ -62,11 +62,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(
-    module: &str,
-    free_form: Option<&str>,
-    mut arguments: Map<String, Value>,
-) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { module, free_form, mut arguments }: Call) -> Result<Arguments, Error> {
     arguments.remove("warn");
     let line = free_form.map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
     let cmd = arguments.remove("cmd").and_then(|cmd| cmd.as_str().map(str::to_owned));

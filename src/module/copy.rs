@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::module::action::{Action, Bytes, Write, octal, umask};
@@ -15,7 +15,9 @@ use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRI
 use crate::module::attributes::{Ids, Wanted, What};
 use crate::module::stat::{self, Algorithm};
 use crate::module::system::{FileKind, Found, System};
-use crate::module::{Blobs, Context, Error, Failed, Mode, Outcome, Plan, apart, edit, plan as planned, text, typed};
+use crate::module::{
+    Blobs, Call, Context, Error, Failed, Mode, Outcome, Plan, apart, edit, plan as planned, text, typed,
+};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -165,7 +167,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(mut arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { mut arguments, .. }: Call) -> Result<Arguments, Error> {
     apart("copy", &arguments, &["src", "content"])?;
     if !arguments.contains_key("src") && !arguments.contains_key("content") {
         return Err(Error::Missing { module: "copy".to_owned(), name: "src or content".to_owned() });

@@ -1,14 +1,14 @@
 //! `cron`: entries of a crontab, found again by a marker line.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::module::action::{Action, Bytes, Write, act, octal};
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::Ids;
 use crate::module::lineinfile::State;
 use crate::module::program::{self, Setting};
-use crate::module::{Context, Error, Failed, Mode, Outcome, apart, text, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, apart, text, typed};
 
 const SPECIAL: &[&str] = &["reboot", "yearly", "annually", "monthly", "weekly", "daily", "hourly"];
 
@@ -82,7 +82,7 @@ fn star() -> String {
     "*".to_owned()
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     let missing = |name: &str| Error::Missing { module: "cron".to_owned(), name: name.to_owned() };
     apart("cron", &arguments, &["insertafter", "insertbefore"])?;
     for field in ["minute", "hour", "day", "month", "weekday"] {

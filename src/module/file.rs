@@ -1,14 +1,14 @@
 //! `file`: a file's kind, owner, group and mode.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::module::action::{Action, Time, Write, octal, umask};
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
 use crate::module::attributes::{Ids, Wanted, What, pretty};
 use crate::module::system::{FileKind, Found, System};
-use crate::module::{Context, Diff, Error, Failed, Mode, Outcome, Plan, clock, edit, plan as planned, typed};
+use crate::module::{Call, Context, Diff, Error, Failed, Mode, Outcome, Plan, clock, edit, plan as planned, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -81,7 +81,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     let arguments: Arguments = typed("file", arguments)?;
     attributes::check("file", "mode", arguments.attributes.mode.as_deref())?;
     let wants = |state| arguments.state == Some(state);

@@ -1,13 +1,12 @@
 //! `lineinfile`: one line of a file is there, or is not.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
 use crate::module::edit::{self, Edited, How, Scene};
 use crate::module::pattern::{Match, Pattern};
-use crate::module::{Context, Error, Failed, Mode, Outcome, Plan, apart, plan as planned, text, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, Plan, apart, plan as planned, text, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -78,7 +77,7 @@ pub enum State {
     Absent,
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     let missing = |name: &str| Error::Missing { module: "lineinfile".to_owned(), name: name.to_owned() };
     apart("lineinfile", &arguments, &["insertbefore", "insertafter"])?;
     apart("lineinfile", &arguments, &["regexp", "search_string"])?;

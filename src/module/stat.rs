@@ -12,7 +12,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::system::{FileKind, Found, System};
-use crate::module::{Context, Error, Failed, Mode, Outcome, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -63,7 +63,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     typed("stat", arguments)
 }
 

@@ -1,11 +1,11 @@
 //! `systemd` and `service`: units, through `systemctl`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::program::{self, Ran, Setting};
-use crate::module::{Context, Error, Failed, Mode, Outcome, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, typed};
 
 const STATES: Kind = Kind::Choice(&["reloaded", "restarted", "started", "stopped"]);
 
@@ -93,7 +93,7 @@ pub enum Scope {
     Global,
 }
 
-pub(crate) fn parse(module: &str, arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { module, arguments, .. }: Call) -> Result<Arguments, Error> {
     let acting = ["state", "enabled", "masked"].iter().any(|name| arguments.contains_key(*name));
     if acting && !arguments.contains_key("name") {
         return Err(Error::Missing { module: module.to_owned(), name: "name".to_owned() });

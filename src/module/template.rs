@@ -1,12 +1,11 @@
 //! `template`: a file rendered on the control node. On the target it is a `copy`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRITES};
 use crate::module::copy::Source;
-use crate::module::{Context, Error, Failed, Mode, Outcome, copy, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, copy, typed};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -82,7 +81,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     let arguments: Arguments = typed("template", arguments)?;
     attributes::check("template", "mode", arguments.attributes.mode.as_deref())?;
     Ok(arguments)

@@ -7,7 +7,7 @@ use crate::module::arguments::{Kind, Parameter};
 use crate::module::lineinfile::State;
 use crate::module::program::{self, Setting};
 use crate::module::system::{Account, Group};
-use crate::module::{Context, Error, Failed, Mode, Outcome, text, typed};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, text, typed};
 use crate::secret::Secret;
 
 /// What it may be told.
@@ -104,7 +104,7 @@ fn yes() -> bool {
     true
 }
 
-pub(crate) fn parse(arguments: Map<String, Value>) -> Result<Arguments, Error> {
+pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     typed("user", arguments)
 }
 
