@@ -11,6 +11,7 @@ use crate::consul;
 use crate::container::Container;
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
+use crate::flow::journal;
 use crate::flow::names::Names;
 use crate::flow::world::{ConnectConsul, Limits, World};
 use crate::http::{Http, Stream};
@@ -60,7 +61,7 @@ pub enum Error {
 
 /// How SSH connections are made for this account.
 pub fn ssh_settings(pinned: Option<String>) -> ssh::Settings {
-    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let home = home();
     let mut settings = ssh::Settings::new(&home, home.join(".config/ryo/known_hosts"));
     settings.pinned = pinned;
     settings.agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
@@ -252,7 +253,7 @@ pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
             match connection {
                 Connection::Local => Ok(Arc::new(Local::new()) as Arc<dyn Machine>),
                 Connection::Ssh(wanted) => {
-                    let user = wanted.user.unwrap_or_else(account);
+                    let user = wanted.user.unwrap_or_else(journal::account);
                     let target = ssh::Target {
                         name: wanted.host.clone(),
                         host: wanted.host,
@@ -298,7 +299,7 @@ fn local_server(kind: &str, usual: &[&str]) -> lxd::Client {
     lxd::Client::new(Arc::new(Wire::new(format!("{kind} at {}", path.display()), "lxd", wire::unix(&path))))
 }
 
-/// The name of the account that runs us.
-pub fn account() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned())
+/// The home of the account that runs us.
+pub fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }

@@ -152,10 +152,7 @@ async fn open(
     };
     let address = rig::address(&first.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, settings, events).await?;
-    let version = match &arguments.version {
-        Some(version) => Version::Given(version.clone()),
-        None => Version::Present { otherwise: journal::stamp() },
-    };
+    let version = Version::chosen(arguments.version.as_deref(), journal::stamp());
     let of = arguments.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
     let title = format!("deploy {name}{of} on {}", arguments.host);
     Ok((world, Wanted { title, repositories, version }))

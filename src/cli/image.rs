@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::flow::found::{Found, IMAGE_OWNER, IMAGE_VERSION};
 use crate::flow::session::{self, Wanted};
 use crate::flow::unit::Version;
+use crate::flow::world::World;
 use crate::flow::{journal, look, prune};
 use crate::project::Repository;
 use crate::rig;
@@ -97,10 +98,7 @@ async fn build(arguments: &Build, common: &Common, shown: &Shown) -> Result<Exit
     let world = rig::open(&address, &settings, &shown.events).await?;
     let title = format!("build the images of {} on {}", repository.name, arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
-    let version = match &arguments.version {
-        Some(version) => Version::Given(version.clone()),
-        None => Version::Present { otherwise: journal::stamp() },
-    };
+    let version = Version::chosen(arguments.version.as_deref(), journal::stamp());
     let wanted = Wanted { title, repositories: vec![repository], version };
     let plan = session::plan_images(&world, &wanted, &shown.events).await?;
     if !plan.steps.is_empty() {
@@ -124,7 +122,7 @@ fn repository(common: &Common, path: &Path) -> Result<Repository, Failure> {
 }
 
 async fn list(arguments: &List, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let found = looked(&arguments.host, common, shown).await?.1;
+    let found = look::server(&open(&arguments.host, common, shown).await?).await?;
     let rows: Vec<_> = found
         .images
         .iter()
@@ -167,7 +165,7 @@ fn table(found: &Found) -> String {
 }
 
 async fn remove(arguments: &Prune, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let (world, _) = looked(&arguments.host, common, shown).await?;
+    let world = open(&arguments.host, common, shown).await?;
     let title = format!("prune images on {}", arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
     let found = look::server(&world).await?;
@@ -183,10 +181,7 @@ async fn remove(arguments: &Prune, common: &Common, shown: &Shown) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-async fn looked(host: &str, common: &Common, shown: &Shown) -> Result<(crate::flow::world::World, Found), Failure> {
-    let directory = common.directory()?;
-    let address = rig::address(&directory, host).map_err(problems)?;
-    let world = rig::open(&address, &common.settings()?, &shown.events).await?;
-    let found = look::server(&world).await?;
-    Ok((world, found))
+async fn open(host: &str, common: &Common, shown: &Shown) -> Result<World, Failure> {
+    let address = rig::address(&common.directory()?, host).map_err(problems)?;
+    rig::open(&address, &common.settings()?, &shown.events).await
 }

@@ -1,6 +1,5 @@
 //! What commands that change a host have in common: they show, ask, carry out and remember.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use crate::failure::Failure;
 use crate::flow::world::World;
 use crate::flow::{apply, journal};
 use crate::plan::Plan;
+use crate::rig;
 use crate::ui::{self, Ui};
 
 /// Where a command shows what happens, and how it hears that it should stop.
@@ -75,7 +75,7 @@ pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<(), 
     if let Err(error) = world.agent.journal(&line.to_string()).await {
         shown.events.warn(format!("the journal on the host was not written: {error}"));
     }
-    if let Err(error) = journal::append(&home(), &line) {
+    if let Err(error) = journal::append(&rig::home(), &line) {
         shown.events.warn(format!("the journal of this computer was not written: {error}"));
     }
     Ok(ended?)
@@ -85,8 +85,4 @@ pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<(), 
 pub fn settled(plan: &Plan, shown: &Shown) {
     let text = if plan.steps.is_empty() { plan.text() } else { format!("{}: done", plan.title) };
     shown.ui.result(&json!({ "plan": plan.title, "steps": plan.steps.len() }), text.trim_end());
-}
-
-fn home() -> PathBuf {
-    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }

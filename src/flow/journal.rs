@@ -29,10 +29,14 @@ fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// The name of the account that runs us.
+pub fn account() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned())
+}
+
 /// Account and computer, e.g. `anna@desk`.
 pub fn who() -> String {
-    let account = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned());
-    format!("{account}@{}", rustix::system::uname().nodename().to_string_lossy())
+    format!("{}@{}", account(), rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// Appends a line to the journal of this computer, `~/.local/state/ryo/journal.jsonl`.

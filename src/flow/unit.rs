@@ -44,6 +44,13 @@ pub enum Version {
     },
 }
 
+impl Version {
+    /// The version that a person gave, or the present one while nothing has changed, else `now`.
+    pub fn chosen(given: Option<&str>, now: String) -> Self {
+        given.map_or(Self::Present { otherwise: now }, |version| Self::Given(version.to_owned()))
+    }
+}
+
 /// Evaluates `repository` for `host`.
 ///
 /// # Errors
