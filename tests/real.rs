@@ -8,6 +8,8 @@ mod bad_input;
 mod consul;
 #[path = "real/deploy.rs"]
 mod deploy;
+#[path = "real/differential.rs"]
+mod differential;
 #[path = "real/examples.rs"]
 mod examples;
 #[path = "real/incus.rs"]

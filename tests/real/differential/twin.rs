@@ -1,0 +1,162 @@
+//! The container that a case is played in: fresh for Ansible, fresh again for us.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use regex::Regex;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::Case;
+use crate::support::bed::var;
+
+/// The program that looks at the machine, for Python.
+pub const LOOK: &str = include_str!("../../differential/look.py");
+
+/// Snapshot of the container before anything is played in it.
+const CLEAN: &str = "clean";
+
+/// A container that goes away with this value.
+pub struct Twin {
+    name: String,
+    directory: tempfile::TempDir,
+}
+
+fn lxc(words: &[&str]) -> Output {
+    Command::new("lxc").args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+#[track_caller]
+fn done(words: &[&str]) -> Vec<u8> {
+    let output = lxc(words);
+    assert!(output.status.success(), "lxc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn base(case: &Case) -> String {
+    let key = format!("{} {}", case.needs.join(" "), var("RYO_DEBIAN_IMAGE"));
+    format!("differential-base-{}", &hex::encode(Sha256::digest(key))[..8])
+}
+
+/// Makes the containers that the cases' own are copied from.
+pub fn prepare(cases: &[Case]) {
+    for case in cases {
+        let name = base(case);
+        if lxc(&["info", &name]).status.success() {
+            continue;
+        }
+        let fresh = format!("{name}-new");
+        let _ = lxc(&["delete", "--force", &fresh]);
+        done(&["init", "debian/12", &fresh, "--profile", "build"]);
+        done(&["start", &fresh]);
+        wait("cloud-init", || {
+            let said = lxc(&["exec", &fresh, "--", "cloud-init", "status"]);
+            String::from_utf8_lossy(&said.stdout).contains("done")
+        });
+        let inside = |script: &str| done(&["exec", &fresh, "--", "sh", "-ec", script]);
+        // Cloud-init would take the copy for a machine that has never been up.
+        inside("touch /etc/cloud/cloud-init.disabled; mkdir -p -m 700 /root/.ssh; useradd -m -s /bin/bash anna");
+        inside("export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; apt-get -qq install -y python3 python3-apt");
+        if !case.needs.is_empty() {
+            let packages = case.needs.join(" ");
+            inside(&format!(
+                "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages}"
+            ));
+        }
+        let key = format!("{}.pub", var("RYO_SSH_KEY"));
+        done(&["file", "push", "--quiet", "--mode", "600", &key, &format!("{fresh}/root/.ssh/authorized_keys")]);
+        done(&["stop", &fresh]);
+        done(&["rename", &fresh, &name]);
+    }
+}
+
+#[track_caller]
+fn wait(what: &str, mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_mins(2);
+    while !is() {
+        assert!(Instant::now() < until, "{what} did not happen in time");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+impl Twin {
+    /// A container for `case`, which is not running yet.
+    pub fn new(case: &Case) -> Self {
+        let name = format!("differential-{}", case.name.replace('_', "-"));
+        let _ = lxc(&["delete", "--force", &name]);
+        done(&["copy", &base(case), &name]);
+        done(&["snapshot", &name, CLEAN]);
+        Self { name, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// Makes it as it was at first, starts it and looks at it.
+    pub fn reset(&self) -> Map<String, Value> {
+        let _ = lxc(&["stop", "--force", &self.name]);
+        done(&["restore", &self.name, CLEAN]);
+        done(&["start", &self.name]);
+        wait("an answer of sshd", || {
+            let scanned = Command::new("ssh-keyscan").args(["-t", "ed25519", &self.address()]).output().unwrap();
+            fs::write(self.known_hosts(), &scanned.stdout).unwrap();
+            !scanned.stdout.is_empty()
+        });
+        let _ = self.inside("systemctl is-system-running --wait", b"");
+        self.look()
+    }
+
+    /// Where its host key is written down.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.directory.path().join("known_hosts")
+    }
+
+    fn address(&self) -> String {
+        let listed = done(&["list", &self.name, "-f", "csv", "-c", "4"]);
+        String::from_utf8(listed).unwrap().split_whitespace().next().unwrap_or("127.0.0.1").to_owned()
+    }
+
+    /// The inventory line for it.
+    pub fn inventory(&self) -> String {
+        let (address, key) = (self.address(), var("RYO_SSH_KEY"));
+        let user = format!("ansible_user=root ansible_ssh_private_key_file={key}");
+        format!("twin ansible_host={address} {user} ansible_python_interpreter=/usr/bin/python3\n")
+    }
+
+    fn inside(&self, script: &str, input: &[u8]) -> Output {
+        use std::io::Write as _;
+        let mut child = Command::new("lxc")
+            .args(["exec", &self.name, "--", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// What the machine is now.
+    pub fn look(&self) -> Map<String, Value> {
+        let output = self.inside("exec python3 -", LOOK.as_bytes());
+        let text = String::from_utf8_lossy(&output.stdout);
+        // The name of a backup tells the process and the moment.
+        let stamp = Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").unwrap();
+        serde_json::from_str(&stamp.replace_all(&text, ".BACKUP~"))
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.name, String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// What the tasks of the last run registered, where `directory` is the playbook's; nothing if it did not come to its
+    /// end.
+    pub fn results(&self, directory: &Path) -> Option<Vec<Value>> {
+        let output = self.inside("cat /root/results.json && rm /root/results.json", b"");
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&text.replace(&directory.display().to_string(), "DIR")).ok()
+    }
+}
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        let _ = lxc(&["delete", "--force", &self.name]);
+    }
+}
