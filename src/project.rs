@@ -10,6 +10,7 @@ pub mod identity;
 pub mod load;
 pub mod script;
 pub mod settings;
+pub mod setup;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

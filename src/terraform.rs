@@ -12,6 +12,7 @@ pub mod consul;
 pub mod evaluate;
 pub mod expand;
 pub mod instance;
+pub mod lifecycle;
 pub mod lint;
 pub mod load;
 pub mod order;
@@ -19,13 +20,15 @@ pub mod read;
 pub mod run;
 pub mod schema;
 pub mod tree;
+pub mod trigger;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+pub use self::lifecycle::{Ignored, Lifecycle, Protection};
 pub use self::read::PENDING;
 pub use self::run::evaluate;
-use crate::place::Place;
+use crate::place::{Place, Problem};
 use crate::secret::Secret;
 
 /// Everything that the files of one root module want, evaluated.
@@ -38,6 +41,8 @@ pub struct Deployment {
     /// Files that were asked for, are not there, and will be written while images are built (secrets of the host).
     /// Values that depend on them are [`PENDING`]; once the images are built, evaluate again.
     pub awaited: Vec<PathBuf>,
+    /// What `check` blocks find fault with.
+    pub warnings: Vec<Problem>,
 }
 
 /// Where the Consul server is.
@@ -64,6 +69,8 @@ pub struct Resource {
     pub place: Place,
     /// Addresses of what must be there first.
     pub depends_on: Vec<String>,
+    /// What may become of it once it is there.
+    pub lifecycle: Lifecycle,
     /// What it is.
     pub kind: Kind,
 }
@@ -105,6 +112,8 @@ pub struct Instance {
     pub remote: Option<String>,
     /// Project of the server, if one is named.
     pub project: Option<String>,
+    /// What is not to be shown: `config <key>`, `device <name>: <property>`.
+    pub hidden: BTreeSet<String>,
 }
 
 /// Consul keys that are made together, as wanted.

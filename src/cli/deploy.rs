@@ -8,6 +8,7 @@ use crate::cli::{Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::journal;
+use crate::flow::names::Names;
 use crate::flow::session::{self, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::world::World;
@@ -50,6 +51,9 @@ pub struct PlanArguments {
     /// End with exit code 4 if anything is to be done
     #[arg(long)]
     pub exit_code: bool,
+    /// Plan as on an empty host, from the repositories alone: no connection is opened
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Deploys.
@@ -99,9 +103,14 @@ async fn plan_only(arguments: &PlanArguments, common: &Common, shown: &Shown) ->
     let settings = common.settings()?;
     let untouched = Arguments { no_pull: true, ..arguments.deploy.clone() };
     let repositories = repositories(&untouched, common, &settings, &shown.events).await?;
-    let (world, wanted) = open(&untouched, &settings, repositories, &shown.events).await?;
-    let plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
-    shown.ui.result(&plan.json(), &plan.text());
+    let plan = if arguments.offline {
+        let names = Names { rewrites: settings.images.clone(), remotes: settings.remotes.clone() };
+        session::plan_offline(&untouched.host, &names, &wanted(&untouched, repositories)?)?
+    } else {
+        let (world, wanted) = open(&untouched, &settings, repositories, &shown.events).await?;
+        session::plan(&world, &wanted, &shown.events, &shown.stop).await?
+    };
+    shown.ui.result(&plan.json(), plan.text().trim_end());
     let pending = arguments.exit_code && !plan.steps.is_empty();
     Ok(if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS })
 }
@@ -147,15 +156,23 @@ async fn open(
     repositories: Vec<Repository>,
     events: &Events,
 ) -> Result<(World, Wanted), Failure> {
-    let (Some(name), Some(first)) = (repositories.last().map(|it| it.name.clone()), repositories.first()) else {
-        return Err(Failure::new(Kind::Bug, "no repository to deploy"));
-    };
+    let wanted = wanted(arguments, repositories)?;
+    let first = wanted.repositories.first().ok_or_else(nothing)?;
     let address = rig::address(&first.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, settings, events).await?;
+    Ok((world, wanted))
+}
+
+fn nothing() -> Failure {
+    Failure::new(Kind::Bug, "no repository to deploy")
+}
+
+fn wanted(arguments: &Arguments, repositories: Vec<Repository>) -> Result<Wanted, Failure> {
+    let name = repositories.last().map(|it| it.name.clone()).ok_or_else(nothing)?;
     let version = Version::chosen(arguments.version.as_deref(), journal::stamp());
     let of = arguments.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
     let title = format!("deploy {name}{of} on {}", arguments.host);
-    Ok((world, Wanted { title, repositories, version }))
+    Ok(Wanted { title, repositories, version })
 }
 
 /// A directory inside a larger repository is not one of its own: it is deployed as it is.

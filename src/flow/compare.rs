@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::found;
 use crate::plan::{InstanceSpec, Restart};
+use crate::terraform::{Ignored, Instance, trigger};
 
 /// What it takes to make the one the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,11 +48,19 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
         if replaces(&key) {
             why.push(format!("config {key} differs"));
         } else {
-            changes.push(format!("config {}", change(&key, found.config.get(&key), wanted.instance.config.get(&key))));
+            let values = (found.config.get(&key), wanted.instance.config.get(&key));
+            changes.push(format!("config {}", change(&key, values, &wanted.instance.hidden)));
             if !live(&key) {
                 restart = Restart::Yes;
             }
         }
+    }
+    match (found.config(trigger::KEY), wanted.instance.config.get(trigger::KEY)) {
+        (Some(before), Some(after)) if before != after => {
+            why.push("what it is to be replaced with has changed (`replace_triggered_by`)".to_owned());
+        }
+        (None, Some(_)) => changes.push("notes what it is to be replaced with".to_owned()),
+        _ => {}
     }
     // An instance of the original tools says nothing; it is adopted as it is.
     if let Some(owner) = found.config(found::OWNER).filter(|owner| *owner != wanted.owner) {
@@ -60,7 +69,7 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
     if wanted.instance.profiles != found.profiles {
         changes.push(format!("profiles: {} → {}", found.profiles.join(", "), wanted.instance.profiles.join(", ")));
     }
-    for line in device_differences(&wanted.instance.devices, &found.devices) {
+    for line in device_differences(&wanted.instance, &found.devices) {
         if line.restart {
             restart = Restart::Yes;
         }
@@ -71,6 +80,32 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
         return Difference::Replace { why };
     }
     if changes.is_empty() { Difference::None } else { Difference::Update { changes, restart } }
+}
+
+/// Returns `wanted` with what is to be ignored as it is on the server.
+pub fn ignoring(wanted: &Instance, ignored: &Ignored, found: &found::Instance) -> Instance {
+    let mut instance = wanted.clone();
+    let keys: BTreeSet<&String> = wanted.config.keys().chain(found.config.keys()).filter(|key| managed(key)).collect();
+    for key in keys {
+        let limit = key.strip_prefix("limits.").is_some_and(|limit| ignored.entry("limits", limit));
+        let privileged = key == "security.privileged" && ignored.whole("privileged");
+        if limit || privileged || ignored.entry("config", key) {
+            match found.config.get(key) {
+                Some(value) => drop(instance.config.insert(key.clone(), value.clone())),
+                None => drop(instance.config.remove(key)),
+            }
+        }
+    }
+    if ignored.whole("device") {
+        instance.devices.clone_from(&found.devices);
+    }
+    if ignored.whole("profiles") {
+        instance.profiles.clone_from(&found.profiles);
+    }
+    if ["running", "start_container", "start_on_create"].iter().any(|name| ignored.whole(name)) {
+        instance.running = found.running;
+    }
+    instance
 }
 
 fn image_difference(image: &WantedImage, found: &found::Instance) -> Vec<String> {
@@ -111,8 +146,9 @@ fn live(key: &str) -> bool {
 }
 
 /// Values are shown where they can hold no secret.
-fn change(key: &str, before: Option<&String>, after: Option<&String>) -> String {
-    if ["limits.", "boot.", "security.", "snapshots."].iter().any(|prefix| key.starts_with(prefix)) {
+fn change(key: &str, (before, after): (Option<&String>, Option<&String>), hidden: &BTreeSet<String>) -> String {
+    let harmless = ["limits.", "boot.", "security.", "snapshots."].iter().any(|prefix| key.starts_with(prefix));
+    if harmless && !hidden.contains(&format!("config {key}")) {
         let text = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
         format!("{key}: {} → {}", text(before), text(after))
     } else {
@@ -127,7 +163,8 @@ struct DeviceDifference {
 
 type Devices = BTreeMap<String, BTreeMap<String, String>>;
 
-fn device_differences(wanted: &Devices, found: &Devices) -> Vec<DeviceDifference> {
+fn device_differences(instance: &Instance, found: &Devices) -> Vec<DeviceDifference> {
+    let wanted = &instance.devices;
     let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
     names
         .into_iter()
@@ -139,7 +176,7 @@ fn device_differences(wanted: &Devices, found: &Devices) -> Vec<DeviceDifference
                 Some(DeviceDifference { lines: vec![format!("device {name}: removed")], restart: nic(device) })
             }
             (Some(before), Some(after)) if before != after => Some(DeviceDifference {
-                lines: property_differences(name, before, after),
+                lines: property_differences(name, before, after, &instance.hidden),
                 restart: nic(after) || nic(before),
             }),
             _ => None,
@@ -156,11 +193,15 @@ fn property_differences(
     name: &str,
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
+    hidden: &BTreeSet<String>,
 ) -> Vec<String> {
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let text = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))
-        .map(|key| format!("device {name}: {key} {} → {}", text(before.get(key)), text(after.get(key))))
+        .map(|key| match hidden.contains(&format!("device {name}: {key}")) {
+            true => format!("device {name}: {key} differs"),
+            false => format!("device {name}: {key} {} → {}", text(before.get(key)), text(after.get(key))),
+        })
         .collect()
 }

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::flow::compare::{Difference, WantedImage, compare};
+use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
 use crate::flow::found::{self, Found, Pending};
+use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
 use crate::project;
-use crate::terraform::{Deployment, Kind};
+use crate::terraform::{ConsulKey, Deployment, Kind, Protection, Resource};
 
 /// A project or a module, evaluated: what it wants of the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,8 +157,28 @@ impl<'a> Planning<'a> {
 
     /// Whether `present` is what somebody wants.
     fn as_wanted(&self, present: &found::Instance) -> bool {
-        let mut wanted = self.units.iter().flat_map(specs).filter(|spec| spec.instance.name == present.name);
-        wanted.any(|spec| compare(&spec, &self.wanted_image(&spec.instance.image), present) == Difference::None)
+        let mut wanted = self.units.iter().flat_map(instances).filter(|(_, spec)| spec.instance.name == present.name);
+        wanted.any(|(resource, spec)| self.compare(resource, spec, present).0 == Difference::None)
+    }
+
+    /// Compares what `resource` wants with `present`. What is to be ignored is wanted as it is.
+    fn compare(
+        &self,
+        resource: &Resource,
+        wanted: InstanceSpec,
+        present: &found::Instance,
+    ) -> (Difference, InstanceSpec) {
+        let ignored = &resource.lifecycle.ignored;
+        let effective = InstanceSpec { instance: ignoring(&wanted.instance, ignored, present), ..wanted.clone() };
+        let image = match ignored.whole("image") {
+            true => WantedImage::Unknown,
+            false => self.wanted_image(&wanted.instance.image),
+        };
+        match compare(&effective, &image, present) {
+            // A new one has nothing that could stay as it is.
+            difference @ Difference::Replace { .. } => (difference, wanted),
+            difference => (difference, effective),
+        }
     }
 
     fn host_setup(&mut self, unit: &Unit) {
@@ -204,11 +225,14 @@ impl<'a> Planning<'a> {
         for resource in &unit.deployment.resources {
             match &resource.kind {
                 Kind::ConsulKeys(wanted) => {
-                    keys.extend(wanted.keys.iter().map(|key| (key.path.clone(), key.value.clone())));
+                    let ignored = resource.lifecycle.ignored.whole("key");
+                    let differs = |key: &&ConsulKey| !(ignored && self.found.keys.contains_key(&key.path));
+                    let wanted = wanted.keys.iter().filter(differs);
+                    keys.extend(wanted.map(|key| (key.path.clone(), key.value.clone())));
                 }
                 Kind::Instance(_) => {
                     let spec = spec(unit, &resource.kind);
-                    let action = spec.and_then(|spec| self.instance(spec));
+                    let action = spec.and_then(|spec| self.instance(resource, spec));
                     if let Some(action) = action {
                         self.set_keys(unit, std::mem::take(&mut keys));
                         self.push(&unit.owner, action);
@@ -219,12 +243,13 @@ impl<'a> Planning<'a> {
         self.last_keys(unit, keys);
     }
 
-    fn instance(&self, spec: InstanceSpec) -> Option<Action> {
-        let spec = Box::new(spec);
+    fn instance(&self, resource: &Resource, spec: InstanceSpec) -> Option<Action> {
         let Some(present) = self.instances.get(&spec.instance.name) else {
-            return Some(Action::CreateInstance(spec));
+            return Some(Action::CreateInstance(Box::new(spec)));
         };
-        match compare(&spec, &self.wanted_image(&spec.instance.image), present) {
+        let (difference, spec) = self.compare(resource, spec, present);
+        let spec = Box::new(spec);
+        match difference {
             Difference::Replace { why } => Some(Action::ReplaceInstance { spec, why }),
             Difference::Update { changes, restart } => {
                 Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart })))
@@ -320,6 +345,31 @@ pub fn wanted_keys(deployment: &Deployment) -> BTreeSet<String> {
         Kind::Instance(_) => None,
     });
     keys.flatten().collect()
+}
+
+/// Returns what of `plan` is forbidden by a `prevent_destroy` of what it destroys.
+pub fn forbidden(plan: &Plan, units: &[Unit]) -> Vec<Problem> {
+    let mut problems = vec![];
+    for step in &plan.steps {
+        let Action::ReplaceInstance { spec, why } = &step.action else { continue };
+        let mut wanted = units.iter().filter(|unit| unit.owner == step.owner).flat_map(instances);
+        let resource =
+            wanted.find(|(_, other)| other.instance.name == spec.instance.name).map(|(resource, _)| resource);
+        if let Some(resource) = resource.filter(|resource| resource.lifecycle.protection == Protection::Destroy) {
+            let message = format!(
+                "the instance `{}` would have to be replaced ({}), which `prevent_destroy` forbids",
+                spec.instance.name,
+                why.join("; ")
+            );
+            let problem = Problem::new(resource.place.clone(), message);
+            problems.push(problem.hint("take `prevent_destroy` out for this one deployment"));
+        }
+    }
+    problems
+}
+
+fn instances(unit: &Unit) -> impl Iterator<Item = (&Resource, InstanceSpec)> {
+    unit.deployment.resources.iter().filter_map(|resource| Some((resource, spec(unit, &resource.kind)?)))
 }
 
 /// Returns every instance that `unit` wants.

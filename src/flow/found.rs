@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::flow::names::Names;
+use crate::lxd;
+
 /// Says what a build instance is for: the alias of the image.
 pub const BUILD: &str = "user.ryo.build";
 /// On a new instance that still stands beside the old one: the name that it will take.
@@ -96,9 +99,21 @@ pub enum Pending {
     Unknown,
 }
 
+/// Whether a host was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// It was: what is not found is not there.
+    #[default]
+    Host,
+    /// It was not: what is not found may be there all the same.
+    Nothing,
+}
+
 /// Everything that a plan needs to know of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
+    /// Whether the host was looked at.
+    pub seen: Seen,
     /// Every instance, by name.
     pub instances: BTreeMap<String, Instance>,
     /// Every image.
@@ -116,6 +131,18 @@ pub struct Found {
 }
 
 impl Found {
+    /// Returns the fingerprint of the image that a file calls `name`, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`lxd::Error::NoImage`] if it is to be on the host and is not.
+    pub fn fingerprint(&self, names: &Names, name: &str) -> Result<Option<String>, lxd::Error> {
+        match self.seen {
+            Seen::Host => names.fingerprint(name, &self.images),
+            Seen::Nothing => Ok(None),
+        }
+    }
+
     /// Returns the image called `alias`.
     pub fn image(&self, alias: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.aliases.iter().any(|name| name == alias))

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use crate::event::{Event, Events};
 use crate::flow::deploy::{self, Unit};
-use crate::flow::found::Found;
+use crate::flow::found::{Found, Seen};
 use crate::flow::look;
 use crate::flow::names::Names;
 use crate::flow::unit::{self, Version};
@@ -48,10 +48,28 @@ pub async fn plan(
 ) -> Result<Plan, Error> {
     events.emit(Event::Looking { what: format!("host {}", world.host) });
     let mut found = look::server(world).await?;
-    let units = units(world, wanted, &mut found, unit::evaluate)?;
+    let units = units(&world.host, &world.names, wanted, &mut found, unit::evaluate)?;
+    warn(&units, events);
     look::rest(world, &units, &mut found, stop).await?;
     recorded(world, &mut found);
-    Ok(deploy::plan(&wanted.title, &units, &found))
+    allowed(deploy::plan(&wanted.title, &units, &found), &units)
+}
+
+/// Plans as if the host named `host` had nothing: reads the repositories alone.
+///
+/// # Errors
+///
+/// [`Error::Unit`].
+pub fn plan_offline(host: &str, names: &Names, wanted: &Wanted) -> Result<Plan, Error> {
+    let mut found = Found { seen: Seen::Nothing, ..Found::default() };
+    let units = units(host, names, wanted, &mut found, unit::evaluate)?;
+    let title = format!("{} (offline, as on an empty host)", wanted.title);
+    Ok(deploy::plan(&title, &units, &found))
+}
+
+fn allowed(plan: Plan, units: &[Unit]) -> Result<Plan, Error> {
+    let problems = deploy::forbidden(&plan, units);
+    if problems.is_empty() { Ok(plan) } else { Err(unit::Error::Problems(problems).into()) }
 }
 
 /// Looks at the images of the host and plans those of the repositories alone.
@@ -62,17 +80,30 @@ pub async fn plan(
 pub async fn plan_images(world: &World, wanted: &Wanted, events: &Events) -> Result<Plan, Error> {
     events.emit(Event::Looking { what: format!("the images of host {}", world.host) });
     let mut found = look::server(world).await?;
-    let units = units(world, wanted, &mut found, unit::images_only)?;
+    let units = units(&world.host, &world.names, wanted, &mut found, unit::images_only)?;
     Ok(deploy::plan_images(&wanted.title, &units, &found))
 }
 
 type Evaluate = fn(&Repository, &str, &Version, &Names, &mut Found) -> Result<Unit, unit::Error>;
 
-fn units(world: &World, wanted: &Wanted, found: &mut Found, evaluate: Evaluate) -> Result<Vec<Unit>, Error> {
+/// Tells what the checks of the files find fault with.
+fn warn(units: &[Unit], events: &Events) {
+    for warning in units.iter().flat_map(|unit| &unit.deployment.warnings) {
+        events.warn(warning.to_string());
+    }
+}
+
+fn units(
+    host: &str,
+    names: &Names,
+    wanted: &Wanted,
+    found: &mut Found,
+    evaluate: Evaluate,
+) -> Result<Vec<Unit>, Error> {
     let mut units = vec![];
     let mut problems = vec![];
     for repository in &wanted.repositories {
-        match evaluate(repository, &world.host, &wanted.version, &world.names, found) {
+        match evaluate(repository, host, &wanted.version, names, found) {
             Ok(unit) => units.push(unit),
             Err(unit::Error::Problems(these)) => problems.extend(these),
             Err(error) => return Err(error.into()),

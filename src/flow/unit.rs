@@ -180,7 +180,7 @@ fn image(
     found: &mut Found,
 ) -> Result<ImageSpec, Error> {
     let base = names.rewritten(&build.image);
-    let fingerprint = names.fingerprint(&build.image, &found.images)?;
+    let fingerprint = found.fingerprint(names, &build.image)?;
     if let Some(fingerprint) = &fingerprint {
         found.bases.insert(build.image.clone(), fingerprint.clone());
     }
@@ -227,7 +227,7 @@ fn bases(
         if images.iter().any(|spec| spec.build.alias == instance.image) {
             continue;
         }
-        if let Some(fingerprint) = names.fingerprint(&instance.image, &found.images)? {
+        if let Some(fingerprint) = found.fingerprint(names, &instance.image)? {
             found.bases.insert(instance.image.clone(), fingerprint);
         }
     }

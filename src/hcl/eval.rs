@@ -95,20 +95,21 @@ impl Scope<'_> {
             .map(|bound| &bound.value)
     }
 
-    /// Evaluates the key of an object item: a bare name stands for itself.
+    /// Evaluates the key of an object item: a bare name stands for itself. `None` if it is known only later.
     ///
     /// # Errors
     ///
     /// A [`Problem`] where the key is no text.
-    pub fn object_key(&self, key: &ObjectKey) -> Result<(String, Mark), Problem> {
+    pub fn object_key(&self, key: &ObjectKey) -> Result<(Option<String>, Mark), Problem> {
         match key {
             ObjectKey::Ident(name) | ObjectKey::Expression(Expression::Variable(name)) => {
-                Ok((name.to_string(), Mark::Clear))
+                Ok((Some(name.to_string()), Mark::Clear))
             }
             ObjectKey::Expression(expression) => {
                 let (value, mark) = self.typed(expression, &Type::String)?.unmark();
                 match value {
-                    Value::String(text) => Ok((text, mark)),
+                    Value::String(text) => Ok((Some(text), mark)),
+                    Value::Unknown => Ok((None, mark)),
                     other => Err(self.problem(expression, format!("a key must be text, not {}", other.describe()))),
                 }
             }
@@ -141,7 +142,11 @@ impl Scope<'_> {
         for (key, value) in object {
             let (key, mark) = self.object_key(key)?;
             marks = marks.and(mark);
-            map.insert(key, self.value(value.expr())?);
+            let value = self.value(value.expr())?;
+            match key {
+                Some(key) => drop(map.insert(key, value)),
+                None => return Ok(Value::Unknown.marked(marks)),
+            }
         }
         Ok(Value::Map(map).marked(marks))
     }
@@ -158,7 +163,8 @@ impl Scope<'_> {
                 return Err(self.problem(&conditional.cond_expr, message));
             }
         };
-        let (value, other) = (self.value(taken)?, self.value(other)?);
+        // What is not taken decides about the type only, and may be wrong where it would be taken in vain.
+        let (value, other) = (self.value(taken)?, self.value(other).unwrap_or(Value::Unknown));
         let both = common(&[kind(&value), kind(&other)]).ok_or_else(|| {
             let (this, that) = (value.describe(), other.describe());
             self.problem(
@@ -170,10 +176,11 @@ impl Scope<'_> {
     }
 
     fn call(&self, call: &FuncCall) -> Result<Value, Problem> {
-        match call.name.name.as_str() {
+        match function::name(self, call)?.as_str() {
             "try" => self.first_that_succeeds(call),
             "can" => self.succeeds(call),
             "templatefile" => template::file(self, call),
+            "templatestring" => template::text(self, call),
             _ => function::call(self, call),
         }
     }
@@ -192,7 +199,11 @@ impl Scope<'_> {
     fn succeeds(&self, call: &FuncCall) -> Result<Value, Problem> {
         let mut arguments = call.args.iter();
         match (arguments.next(), arguments.next()) {
-            (Some(argument), None) => Ok(Value::Bool(self.value(argument).is_ok())),
+            (Some(argument), None) => Ok(match self.value(argument) {
+                // What it will be worth may not be there yet.
+                Ok(value) if value.has_unknown() => Value::Unknown,
+                outcome => Value::Bool(outcome.is_ok()),
+            }),
             _ => Err(self.problem(call, "`can` takes one argument")),
         }
     }
@@ -207,8 +218,10 @@ impl Scope<'_> {
         };
         let mut results = vec![];
         for (key, value) in pairs {
-            if let Some(result) = self.one(each, key, value, &mut mark)? {
-                results.push(result);
+            match self.one(each, key, value, &mut mark)? {
+                Turn::Result(key, value) => results.push((key, value)),
+                Turn::LeftOut => {}
+                Turn::Unknown => return Ok(Value::Unknown.marked(mark)),
             }
         }
         let result = match &each.key_expr {
@@ -219,13 +232,7 @@ impl Scope<'_> {
         Ok(result.marked(mark))
     }
 
-    fn one(
-        &self,
-        each: &ForExpr,
-        key: Value,
-        value: Value,
-        mark: &mut Mark,
-    ) -> Result<Option<(Option<String>, Value)>, Problem> {
+    fn one(&self, each: &ForExpr, key: Value, value: Value, mark: &mut Mark) -> Result<Turn, Problem> {
         let key_name = each.intro.key_var.as_ref().map_or("", |name| name.as_str());
         let outer = Bound::new(key_name, key, self.bound);
         let inner = Bound::new(each.intro.value_var.as_str(), value, Some(&outer));
@@ -235,7 +242,8 @@ impl Scope<'_> {
             *mark = mark.and(condition_mark);
             match wanted {
                 Value::Bool(true) => {}
-                Value::Bool(false) => return Ok(None),
+                Value::Bool(false) => return Ok(Turn::LeftOut),
+                Value::Unknown => return Ok(Turn::Unknown),
                 other => {
                     let message = format!("`if` needs true or false, not {}", other.describe());
                     return Err(scope.problem(&condition.expr, message));
@@ -243,13 +251,15 @@ impl Scope<'_> {
             }
         }
         let Some(key) = &each.key_expr else {
-            return Ok(Some((None, scope.value(&each.value_expr)?)));
+            return Ok(Turn::Result(None, scope.value(&each.value_expr)?));
         };
         let (text, key_mark) = scope.typed(key, &Type::String)?.unmark();
         *mark = mark.and(key_mark);
-        let text = text.as_str().map(str::to_owned);
-        let text = text.ok_or_else(|| scope.problem(key, "a key must be text"))?;
-        Ok(Some((Some(text), scope.value(&each.value_expr)?)))
+        match text {
+            Value::String(text) => Ok(Turn::Result(Some(text), scope.value(&each.value_expr)?)),
+            Value::Unknown => Ok(Turn::Unknown),
+            other => Err(scope.problem(key, format!("a key must be text, not {}", other.describe()))),
+        }
     }
 
     fn collect(&self, at: &Expression, results: Vec<(Option<String>, Value)>) -> Result<Value, Problem> {
@@ -263,6 +273,16 @@ impl Scope<'_> {
         }
         Ok(Value::Map(map))
     }
+}
+
+/// What one turn of a `for` makes.
+enum Turn {
+    /// A value, with its key if the result is a map.
+    Result(Option<String>, Value),
+    /// Nothing: its `if` does not want it.
+    LeftOut,
+    /// Something that depends on what is known only later.
+    Unknown,
 }
 
 fn group(results: Vec<(Option<String>, Value)>) -> Option<Value> {

@@ -1,12 +1,18 @@
 //! The functions of Terraform and Packer that repositories use, and those beside them that one would expect.
 
+pub mod charset;
 pub mod collection;
+pub mod csv;
+pub mod date;
+pub mod digest;
 pub mod encoding;
 pub mod file;
+pub mod format;
 pub mod kind;
 pub mod network;
 pub mod number;
 pub mod text;
+pub mod yaml;
 
 use std::path::Path;
 
@@ -56,18 +62,32 @@ pub enum Takes {
     All,
 }
 
-const TABLES: [&[Function]; 7] = [
+const TABLES: [&[Function]; 13] = [
+    charset::FUNCTIONS,
     collection::FUNCTIONS,
+    csv::FUNCTIONS,
+    date::FUNCTIONS,
+    digest::FUNCTIONS,
     encoding::FUNCTIONS,
     file::FUNCTIONS,
+    format::FUNCTIONS,
     kind::FUNCTIONS,
     network::FUNCTIONS,
     number::FUNCTIONS,
     text::FUNCTIONS,
+    yaml::FUNCTIONS,
 ];
 
 /// Functions that the evaluator knows itself, because they do not evaluate all their arguments first.
-const SPECIAL: [&str; 3] = ["try", "can", "templatefile"];
+const SPECIAL: [&str; 4] = ["try", "can", "templatefile", "templatestring"];
+
+/// Functions of Terraform that are refused, with what to do instead.
+const REFUSED: [(&str, &str); 4] = [
+    ("list", "write `tolist([…])`"),
+    ("map", "write `tomap({…})`"),
+    ("rsadecrypt", "decrypt the text before and give it as a variable"),
+    ("type", "it is there in `terraform console` only"),
+];
 
 /// Returns the function called `name`.
 pub fn find(name: &str) -> Option<&'static Function> {
@@ -81,11 +101,30 @@ pub fn exists(name: &str) -> bool {
 
 /// Says that there is no function called `name`.
 pub fn unknown(name: &str, place: crate::place::Place) -> Problem {
+    if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        return Problem::new(place, format!("the function `{name}` is not supported")).hint(*hint);
+    }
     let problem = Problem::new(place, format!("there is no function `{name}`"));
     let names = TABLES.into_iter().flatten().map(|function| function.name).chain(SPECIAL);
     match nearest(name, names) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem,
+    }
+}
+
+/// The name that a call is known by: `core::` in front of it changes nothing, what providers bring along is not there.
+///
+/// # Errors
+///
+/// A [`Problem`] that names the function.
+pub fn name(scope: &Scope<'_>, call: &FuncCall) -> Result<String, Problem> {
+    let words: Vec<&str> = call.name.namespace.iter().map(|word| word.as_str()).collect();
+    match words.as_slice() {
+        [] | ["core"] => Ok(call.name.name.to_string()),
+        words => {
+            let name = format!("{}::{}", words.join("::"), call.name.name.as_str());
+            Err(scope.problem(call, format!("the function `{name}` is not supported")))
+        }
     }
 }
 
@@ -96,7 +135,7 @@ pub fn unknown(name: &str, place: crate::place::Place) -> Problem {
 /// A [`Problem`] at the call, or inside of an argument.
 pub fn call(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
     let name = call.name.name.as_str();
-    let Some(function) = find(name).filter(|_| !call.name.is_namespaced()) else {
+    let Some(function) = find(name) else {
         return Err(unknown(name, scope.lines.place(call)));
     };
     let mut mark = Mark::Clear;
@@ -115,7 +154,10 @@ pub fn call(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
     {
         return Err(scope.problem(call, format!("`{name}`: argument {} is null", at + 1)));
     }
-    let result = (function.body)(&scope.files, arguments);
+    let result = (function.body)(&scope.files, arguments).map_err(|message| match mark {
+        Mark::Clear => message,
+        Mark::Sensitive => "a sensitive value does not suit; what is wrong with it is not shown".to_owned(),
+    });
     let result = result.map_err(|message| scope.problem(call, format!("`{name}`: {message}")))?;
     Ok(match name {
         "sensitive" => result.sensitive(),

@@ -69,7 +69,7 @@ impl Number {
     ) -> Option<Self> {
         match (self.as_integer(), other.as_integer()) {
             (Some(left), Some(right)) if let Some(exact) = whole(left, right) => Some(Self(Form::Integer(exact))),
-            _ => Self::from_f64(float(self.as_f64(), other.as_f64())),
+            _ => Self::from_f64(decimal(float(self.as_f64(), other.as_f64()))),
         }
     }
 
@@ -80,6 +80,13 @@ impl Number {
             _ => self.as_f64().total_cmp(&other.as_f64()),
         }
     }
+}
+
+/// What decimal arithmetic would have given, where that is a short number: 0.1 + 0.2 is 0.3, as Terraform has it.
+fn decimal(float: f64) -> f64 {
+    let written = format!("{float:.14e}");
+    let short = written.split_once('e').is_some_and(|(mantissa, _)| mantissa.ends_with("00"));
+    if short { written.parse().unwrap_or(float) } else { float }
 }
 
 impl From<i128> for Number {

@@ -106,7 +106,21 @@ impl Visit for Collector<'_> {
     }
 
     fn visit_block(&mut self, block: &Block) {
-        self.visit_body(&block.body);
+        if !block.has_ident("dynamic") {
+            return self.visit_body(&block.body);
+        }
+        // Its name, or that of its `iterator`, stands for the element in its content.
+        let attribute = |name: &str| block.body.get_attribute(name).map(|attribute| &attribute.value);
+        let label = block.labels.first().map_or("", |label| label.as_str());
+        attribute("for_each").into_iter().for_each(|value| self.visit_expr(value));
+        let outer = self.bound.len();
+        self.bound.push(match attribute("iterator") {
+            Some(Expression::Variable(name)) => name.to_string(),
+            _ => label.to_owned(),
+        });
+        attribute("labels").into_iter().for_each(|value| self.visit_expr(value));
+        block.body.blocks().for_each(|content| self.visit_block(content));
+        self.bound.truncate(outer);
     }
 
     fn visit_expr(&mut self, expression: &Expression) {

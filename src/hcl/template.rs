@@ -42,11 +42,50 @@ pub fn file(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
         return Ok(Value::Unknown.marked(mark));
     };
     let file = function::path(scope.files.directory, name);
+    if !file.exists() && (scope.files.comes_later)(&file) {
+        return Ok(Value::Unknown.marked(mark));
+    }
     let text = function::read(&file).map_err(|message| scope.problem(path, format!("`templatefile`: {message}")))?;
-    let (lines, template) = parse_template(&file, text)?;
-    let names = |reference: &Reference| variable(&variables, reference);
+    Ok(filled(scope, &file, text, &variables)?.marked(mark))
+}
+
+/// Evaluates `templatestring(template, variables)`, whose template is a text that stands elsewhere.
+pub fn text(scope: &Scope<'_>, call: &FuncCall) -> Result<Value, Problem> {
+    let mut arguments = call.args.iter();
+    let (Some(template), Some(variables), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err(scope.problem(call, "`templatestring` takes a template and a map of variables"));
+    };
+    if !matches!(template, Expression::Traversal(_) | Expression::Variable(_)) {
+        let problem = scope.problem(template, "the template of `templatestring` must be a reference");
+        return Err(problem.hint("give it a name in `locals`; a text that stands here is a template by itself"));
+    }
+    let (text, text_mark) = scope.typed(template, &Type::String)?.unmark();
+    let (variables, mark) = scope.value(variables)?.unmark();
+    let mark = mark.and(text_mark);
+    let (Value::String(text), Value::Map(variables)) = (text, variables) else {
+        return Ok(Value::Unknown.marked(mark));
+    };
+    let value = filled(scope, scope.lines.file(), text, &variables).map_err(|inner| {
+        let hint = inner.hint.clone();
+        let told =
+            format!("{} (line {}, column {} of the template)", inner.message, inner.place.line, inner.place.column);
+        let problem = scope.problem(call, format!("`templatestring`: {told}"));
+        hint.map_or(problem.clone(), |hint| problem.hint(hint))
+    })?;
+    Ok(value.marked(mark))
+}
+
+/// Evaluates a template with nothing but its variables. What is wrong is told at its place in `file`.
+fn filled(
+    scope: &Scope<'_>,
+    file: &std::path::Path,
+    text: String,
+    variables: &BTreeMap<String, Value>,
+) -> Result<Value, Problem> {
+    let (lines, template) = parse_template(file, text)?;
+    let names = |reference: &Reference| variable(variables, reference);
     let inner = Scope { lines: &lines, files: scope.files, names: &names, bound: None };
-    Ok(whole(&inner, &template)?.marked(mark))
+    whole(&inner, &template)
 }
 
 fn variable(variables: &BTreeMap<String, Value>, reference: &Reference) -> Result<Value, Problem> {

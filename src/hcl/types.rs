@@ -100,8 +100,8 @@ impl Type {
     fn object(attributes: &Object, scope: &Scope<'_>) -> Result<Self, Problem> {
         let mut read = BTreeMap::new();
         for (key, value) in attributes {
-            let name = scope.object_key(key)?.0;
-            read.insert(name, Attribute::read(value.expr(), scope)?);
+            let attribute = Attribute::read(value.expr(), scope)?;
+            read.extend(scope.object_key(key)?.0.map(|name| (name, attribute)));
         }
         Ok(Self::Object(read))
     }

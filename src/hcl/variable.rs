@@ -3,10 +3,10 @@
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Block;
 
+use crate::hcl::condition;
 use crate::hcl::convert::convert;
 use crate::hcl::eval::Scope;
 use crate::hcl::reference::Reference;
-use crate::hcl::source::Lines;
 use crate::hcl::{Type, Value};
 use crate::place::{Place, Problem};
 
@@ -57,6 +57,17 @@ impl<'a> Variable<'a> {
     ///
     /// A [`Problem`]: no value, one of the wrong type, or one that a `validation` block refuses.
     pub fn value(&self, given: Option<Value>, place: &Place) -> Result<Value, Problem> {
+        let value = self.converted(given, place)?;
+        self.validate(&value, place)?;
+        Ok(value)
+    }
+
+    /// As [`Self::value`], without asking the `validation` blocks.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`]: no value, or one of the wrong type.
+    pub fn converted(&self, given: Option<Value>, place: &Place) -> Result<Value, Problem> {
         let Self { name, .. } = self;
         let given = given.filter(|value| self.nullable || *value != Value::Null);
         let value = match (given, &self.default) {
@@ -65,13 +76,16 @@ impl<'a> Variable<'a> {
             (None, Some(default)) => default.clone(),
             (None, None) => return Err(Problem::new(place.clone(), format!("the variable `{name}` has no value"))),
         };
-        self.validate(&value, place)?;
         Ok(if self.sensitive { value.sensitive() } else { value })
     }
 
-    fn validate(&self, value: &Value, place: &Place) -> Result<(), Problem> {
+    /// Asks the `validation` blocks about a value that stands at `place`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`]: one of them refuses it, or is wrong itself.
+    pub fn validate(&self, value: &Value, place: &Place) -> Result<(), Problem> {
         for validation in self.block.body.get_blocks("validation") {
-            let lines: &Lines = self.scope.lines;
             let names = |reference: &Reference| {
                 if reference.root == "var" && reference.name.as_deref() == Some(&self.name) {
                     return Ok(value.clone());
@@ -79,15 +93,9 @@ impl<'a> Variable<'a> {
                 (self.scope.names)(reference)
             };
             let scope = Scope { names: &names, ..self.scope };
-            let attribute = |name: &str| validation.body.get_attribute(name).map(|attribute| &attribute.value);
-            let Some(condition) = attribute("condition") else {
-                return Err(Problem::new(lines.place(validation), "this validation has no `condition`"));
-            };
-            if scope.typed(condition, &Type::Bool)?.unmark().0 == Value::Bool(false) {
-                let text = attribute("error_message").map_or(Ok(Value::Null), |message| scope.value(message))?;
-                let text = text.as_str().unwrap_or("the value is refused").to_owned();
+            if let Some(message) = condition::refused(&scope, validation)? {
                 let problem = Problem::new(place.clone(), format!("variable `{}` is refused", self.name));
-                return Err(problem.hint(text));
+                return Err(problem.hint(message));
             }
         }
         Ok(())

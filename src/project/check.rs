@@ -10,7 +10,7 @@ use crate::hcl::Value;
 use crate::packer;
 use crate::place::{Place, Problem, nearest};
 use crate::playbook;
-use crate::project::{Identity, Repository, control, host, load, script};
+use crate::project::{Identity, Repository, control, host, load, script, setup};
 use crate::terraform::{self, Deployment};
 
 /// What was found.
@@ -34,19 +34,29 @@ pub fn problems(directory: &Path, host: &str) -> Vec<Problem> {
 /// control node, which stand in `working_directory` or else beside the repository.
 pub fn report(directory: &Path, working_directory: Option<&Path>, host: &str) -> Report {
     let mut report = Report::default();
-    let mut repository = match load(directory) {
-        Ok(repository) => repository,
-        Err(problems) => return Report { problems, warnings: vec![] },
-    };
-    if let Some(directory) = working_directory {
-        directory.clone_into(&mut repository.working_directory);
-    }
-    around(&repository, host, &mut report);
-    if host::name_problem(host).is_none() {
-        for repository in with_modules(repository, &mut report) {
-            inside(&repository, host, &mut report);
+    match load(directory) {
+        Ok(mut repository) => {
+            if let Some(directory) = working_directory {
+                directory.clone_into(&mut repository.working_directory);
+            }
+            around(&repository.working_directory, host, &mut report);
+            if host::name_problem(host).is_none() {
+                for repository in with_modules(repository, &mut report) {
+                    inside(&repository, host, &mut report);
+                }
+            }
         }
+        Err(problems) => match setup::Setup::find(directory) {
+            Some(setup) => {
+                let working_directory = working_directory.unwrap_or(&setup.working_directory);
+                around(working_directory, host, &mut report);
+                report.problems.extend(setup.problems(working_directory, host));
+                forget_symptoms(&mut report.problems, vec![]);
+            }
+            None => report.problems = problems,
+        },
     }
+    forget_gone(&mut report.problems);
     for list in [&mut report.problems, &mut report.warnings] {
         list.sort();
         list.dedup();
@@ -54,13 +64,26 @@ pub fn report(directory: &Path, working_directory: Option<&Path>, host: &str) ->
     report
 }
 
-fn around(repository: &Repository, host: &str, report: &mut Report) {
-    let (_, problems, warnings) = host::inspect(&repository.working_directory, host);
+fn around(working_directory: &Path, host: &str, report: &mut Report) {
+    let (_, problems, warnings) = host::inspect(working_directory, host);
     report.problems.extend(problems);
     report.warnings.extend(warnings);
-    let (_, problems, warnings) = control::inspect(&repository.working_directory);
+    let (_, problems, warnings) = control::inspect(working_directory);
     report.problems.extend(problems);
     report.warnings.extend(warnings);
+}
+
+/// A file of a repository that is not there is not told: the repository is.
+fn forget_gone(problems: &mut Vec<Problem>) {
+    let name = |problem: &Problem| {
+        let rest = problem.message.strip_prefix("the repository `")?;
+        Some(rest.strip_suffix("` is missing")?.to_owned())
+    };
+    let gone: Vec<String> = problems.iter().filter_map(name).collect();
+    problems.retain(|problem| {
+        let file = problem.message.strip_prefix("`file`: there is no file `");
+        !file.is_some_and(|file| gone.iter().any(|name| file.contains(&format!("/{name}/"))))
+    });
 }
 
 /// The modules that a repository needs, also those that these need, then itself.
@@ -97,6 +120,11 @@ fn missing(repository: &Repository, module: &str) -> Option<Problem> {
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     let constant = script::constants(&text).into_iter().find(|constant| constant.name == "MODULES")?;
     let named = constant.value.split_whitespace().any(|word| word == module);
+    if module.starts_with('<') && module.ends_with('>') {
+        let place = Place::new(&file, constant.line, 1);
+        let problem = Problem::new(place, format!("`MODULES` still has the placeholder `{module}`"));
+        return named.then(|| problem.hint("put the name of a module in its place, or take it out"));
+    }
     let siblings = std::fs::read_dir(&repository.working_directory).into_iter().flatten().flatten();
     let siblings: Vec<String> = siblings.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let hint = match nearest(module, siblings.iter().map(String::as_str)) {
@@ -115,13 +143,21 @@ fn inside(repository: &Repository, host: &str, report: &mut Report) {
     let variables = [("host_id", host), ("image_version", ANY_VERSION)];
     let variables = variables.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
     match terraform::evaluate(&repository.deployment, &variables) {
-        Ok(deployment) => report.problems.extend(images(&deployment, identity.as_ref(), &aliases)),
+        Ok(deployment) => {
+            report.problems.extend(images(&deployment, identity.as_ref(), &aliases));
+            report.warnings.extend(deployment.warnings);
+        }
         Err(problems) => report.problems.extend(problems),
     }
-    // A file that is not there, or not readable, is missed by every expression that needs it: that is told once.
-    let unreadable: Vec<String> = unreadable(&broken).into_iter().chain(unreadable(&report.problems)).collect();
-    report.problems.retain(|problem| !unreadable.contains(&problem.message));
-    report.problems.extend(broken);
+    forget_symptoms(&mut report.problems, broken);
+}
+
+/// A file that is not there, or not readable, is missed by everything that needs it: that is told once. Adds what is
+/// wrong with configuration files.
+fn forget_symptoms(problems: &mut Vec<Problem>, broken: Vec<Problem>) {
+    let unreadable: Vec<String> = unreadable(&broken).into_iter().chain(unreadable(problems)).collect();
+    problems.retain(|problem| !unreadable.contains(&problem.message));
+    problems.extend(broken);
 }
 
 /// Returns what expressions and plays say when they read the configuration files that `problems` say are missing or

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use hcl_edit::Span;
-use hcl_edit::structure::{Body, Structure};
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Block as Written, Body, Structure};
 
+use crate::hcl::eval::{Bound, pairs};
 use crate::hcl::{Scope, Value};
 use crate::place::{Place, Problem, nearest};
 use crate::terraform::schema::{Block, Need};
@@ -31,7 +33,7 @@ impl Filled {
                 Structure::Attribute(attribute) => {
                     let name = attribute.key.as_str();
                     let Some(known) = schema.attributes.iter().find(|known| known.name == name) else {
-                        problems.extend(unknown(name, schema, scope.lines.place(&attribute.key)));
+                        problems.extend(unknown_in(schema, name, scope.lines.place(&attribute.key)));
                         continue;
                     };
                     match scope.typed(&attribute.value, &known.kind.wanted()) {
@@ -42,19 +44,47 @@ impl Filled {
                         Err(problem) => problems.push(problem),
                     }
                 }
+                Structure::Block(block) if block.has_ident("dynamic") => {
+                    filled.dynamic(block, schema, scope, problems);
+                }
                 Structure::Block(block) => {
                     let name = block.ident.as_str();
                     match schema.blocks.iter().find(|(known, _)| *known == name) {
                         Some((known, inner)) => {
                             filled.blocks.push((known, Self::read(&block.body, block, inner, scope, problems)));
                         }
-                        None => problems.extend(unknown(name, schema, scope.lines.place(block))),
+                        None => problems.extend(unknown_in(schema, name, scope.lines.place(block))),
                     }
                 }
             }
         }
         filled.require(body, schema, problems);
         filled
+    }
+
+    /// Adds the blocks that a `dynamic` block makes: one for each element.
+    fn dynamic(&mut self, block: &Written, schema: &Block, scope: &Scope<'_>, problems: &mut Vec<Problem>) {
+        let label = block.labels.first().map_or("", |label| label.as_str());
+        let Some((known, inner)) = schema.blocks.iter().find(|(known, _)| *known == label) else {
+            problems.extend(unknown_in(schema, label, scope.lines.place(block)));
+            return;
+        };
+        let content = block.body.get_blocks("content").next();
+        let elements = block.body.get_attribute("for_each").map(|it| elements(scope, &it.value)).transpose();
+        match (elements, content) {
+            (Err(problem), _) => problems.push(problem),
+            (Ok(None), _) => problems.push(scope.problem(block, "`for_each` is missing")),
+            (_, None) => problems.push(scope.problem(block, "`content` is missing")),
+            (Ok(Some(elements)), Some(content)) => {
+                let name = iterator(block, scope, problems).unwrap_or_else(|| label.to_owned());
+                for (key, value) in elements {
+                    let element = BTreeMap::from([("key".to_owned(), key), ("value".to_owned(), value)]);
+                    let bound = Bound::new(&name, Value::Map(element), scope.bound);
+                    let scope = Scope { bound: Some(&bound), ..*scope };
+                    self.blocks.push((known, Self::read(&content.body, content, inner, &scope, problems)));
+                }
+            }
+        }
     }
 
     fn require(&self, body: &Body, schema: &Block, problems: &mut Vec<Problem>) {
@@ -91,14 +121,55 @@ impl Filled {
     }
 }
 
-fn unknown(name: &str, schema: &Block, place: Place) -> Option<Problem> {
+/// What a `dynamic` block goes over.
+fn elements(scope: &Scope<'_>, for_each: &Expression) -> Result<Vec<(Value, Value)>, Problem> {
+    match scope.value(for_each)? {
+        Value::Unknown => Err(scope.problem(for_each, "`for_each` is known only after apply, which is not supported")),
+        Value::Sensitive(_) => {
+            Err(scope
+                .problem(for_each, "`for_each` shows how many blocks there are, so it cannot take a sensitive value"))
+        }
+        other => {
+            let kind = other.describe();
+            let wrong = || scope.problem(for_each, format!("`for_each` needs a list, a map or a set, not {kind}"));
+            pairs(other).ok_or_else(wrong)
+        }
+    }
+}
+
+/// The name that an `iterator` gives to the element.
+fn iterator(block: &Written, scope: &Scope<'_>, problems: &mut Vec<Problem>) -> Option<String> {
+    for attribute in block.body.attributes() {
+        match attribute.key.as_str() {
+            "for_each" | "iterator" => {}
+            "labels" => problems.push(scope.problem(attribute, "`labels`: blocks of this kind have no labels")),
+            other => {
+                problems.extend(unknown(other, ["for_each", "iterator", "labels"], scope.lines.place(&attribute.key)))
+            }
+        }
+    }
+    match &block.body.get_attribute("iterator")?.value {
+        Expression::Variable(name) => Some(name.to_string()),
+        other => {
+            problems.push(scope.problem(other, "`iterator` must be a bare name"));
+            None
+        }
+    }
+}
+
+fn unknown_in(schema: &Block, name: &str, place: Place) -> Option<Problem> {
     if META.contains(&name) {
         return None;
     }
-    if schema.unsupported.contains(&name) || name == "provisioner" || name == "dynamic" {
+    if schema.unsupported.contains(&name) || ["provisioner", "connection"].contains(&name) {
         return Some(Problem::new(place, format!("`{name}` is not supported")));
     }
     let known = schema.attributes.iter().map(|known| known.name).chain(schema.blocks.iter().map(|(known, _)| *known));
+    unknown(name, known, place)
+}
+
+/// Says that there is no `name`, and which of the `known` ones is near.
+pub fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, place: Place) -> Option<Problem> {
     let problem = Problem::new(place, format!("there is no parameter `{name}` here"));
     Some(match nearest(name, known) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),

@@ -133,6 +133,7 @@ impl<'a> Evaluation<'a> {
             "module" => self.outputs(instance, name, reference),
             "path" => self.path(instance, name, reference),
             "each" | "count" => each.look_up(reference),
+            "data" if self.module(instance).sources.contains(name) => Ok(Value::Unknown),
             "terraform" if name == "workspace" => Ok(Value::from(self.host.unwrap_or("default"))),
             _ => self.resource(instance, name, reference),
         }
@@ -170,8 +171,22 @@ impl<'a> Evaluation<'a> {
                 Some((caller, each)) => self.argument(instance, caller, each, name)?,
             };
             self.scoped(instance, &Each::Single, declaration.lines, |scope| {
-                Variable::read(declaration.block, scope)?.value(given, &place)
+                Variable::read(declaration.block, scope)?.converted(given, &place)
             })
+        })
+    }
+
+    /// Asks the `validation` blocks of a variable. They may speak of other variables, whose own ask this one.
+    pub fn validate(&self, instance: &Rc<Instance>, name: &str, declaration: &Declaration<'a>) -> Result<(), Problem> {
+        let value = self.declared_variable(instance, name, declaration)?;
+        let place = match (&instance.caller, &self.module(instance).call) {
+            (Some(_), Some((_, call))) => {
+                call.attribute(name).map_or_else(|| call.place(), |given| given.lines.place(given.expression))
+            }
+            _ => declaration.place(),
+        };
+        self.scoped(instance, &Each::Single, declaration.lines, |scope| {
+            Variable::read(declaration.block, scope)?.validate(&value, &place)
         })
     }
 

@@ -1,6 +1,6 @@
 //! `lxd_container`, `lxd_instance` and `incus_instance`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::place::Problem;
 use crate::terraform::body::Filled;
@@ -19,6 +19,10 @@ pub fn build(filled: &Filled, read: &mut Read<'_>) -> Instance {
     if read.truth(filled, "privileged", false) {
         config.insert("security.privileged".to_owned(), "true".to_owned());
     }
+    let mut hidden: BTreeSet<String> =
+        read.hidden(filled, "config").into_iter().map(|key| format!("config {key}")).collect();
+    hidden.extend(read.hidden(filled, "limits").into_iter().map(|key| format!("config limits.{key}")));
+    let devices = devices(filled, read, &mut hidden);
     let instance = Instance {
         name: read.text(filled, "name"),
         image: read.text(filled, "image"),
@@ -28,7 +32,7 @@ pub fn build(filled: &Filled, read: &mut Read<'_>) -> Instance {
             None => vec!["default".to_owned()],
         },
         config,
-        devices: devices(filled, read),
+        devices,
         virtual_machine: virtual_machine(filled, read),
         ephemeral: read.truth(filled, "ephemeral", false),
         running: read.truth(filled, "running", true)
@@ -38,6 +42,7 @@ pub fn build(filled: &Filled, read: &mut Read<'_>) -> Instance {
         description: read.text(filled, "description"),
         remote: read.optional_text(filled, "remote"),
         project: read.optional_text(filled, "project"),
+        hidden,
     };
     check_name(&instance.name, filled, read);
     instance
@@ -73,13 +78,21 @@ fn check_name(name: &str, filled: &Filled, read: &mut Read<'_>) {
     read.problems.push(Problem::new(filled.place("name"), problem));
 }
 
-fn devices(filled: &Filled, read: &mut Read<'_>) -> BTreeMap<String, BTreeMap<String, String>> {
+fn devices(
+    filled: &Filled,
+    read: &mut Read<'_>,
+    hidden: &mut BTreeSet<String>,
+) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut devices = BTreeMap::new();
     for (_, device) in filled.blocks.iter().filter(|(name, _)| *name == "device") {
         let name = read.text(device, "name");
         let kind = read.text(device, "type");
         let mut properties = read.texts_by_name(device, "properties");
-        for problem in address::check(&kind, &properties) {
+        let secret = read.hidden(device, "properties");
+        hidden.extend(secret.iter().map(|property| format!("device {name}: {property}")));
+        let shown = properties.iter().filter(|(property, _)| !secret.contains(property));
+        let shown: BTreeMap<String, String> = shown.map(|(key, value)| (key.clone(), value.clone())).collect();
+        for problem in address::check(&kind, &shown) {
             read.problems.push(Problem::new(device.place("properties"), format!("device `{name}`: {problem}")));
         }
         properties.insert("type".to_owned(), kind);

@@ -1,10 +1,13 @@
 //! Names that nothing declares, found without evaluating anything, so that all of them are told at once.
 
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Body, Structure};
+
 use crate::hcl::function;
 use crate::hcl::reference::{Mentioned, Reference, in_body, in_expression};
 use crate::place::{Problem, nearest};
 use crate::terraform::order::position;
-use crate::terraform::tree::Tree;
+use crate::terraform::tree::{Declaration, Declared, Tree};
 
 /// Adds a problem for every function and name that is not there.
 pub fn check(tree: &Tree<'_>, problems: &mut Vec<Problem>) {
@@ -12,26 +15,57 @@ pub fn check(tree: &Tree<'_>, problems: &mut Vec<Problem>) {
         for local in module.locals.values() {
             names(tree, at, &in_expression(local.expression, local.lines), problems);
         }
-        let blocks = module.outputs.values().chain(&module.resources).chain(&module.providers);
+        let blocks = module.outputs.values().chain(&module.resources).chain(&module.providers).chain(&module.checks);
         for declaration in blocks {
             // What cannot be carried out at all is told once.
             names(tree, at, &in_body(&without_meta(&declaration.block.body), declaration.lines), problems);
         }
+        for resource in &module.resources {
+            problems.extend(other_provider(resource.attribute("provider")));
+        }
         for call in module.calls.values().filter_map(|call| tree.modules[*call].call.as_ref()) {
             names(tree, at, &in_body(&without_meta(&call.1.block.body), call.1.lines), problems);
+            problems.extend(other_providers(&call.1));
         }
     }
 }
 
-/// `provider`, `providers` and `lifecycle` speak of other things than values.
-fn without_meta(body: &hcl_edit::structure::Body) -> hcl_edit::structure::Body {
-    let meta = |structure: &hcl_edit::structure::Structure| match structure {
-        hcl_edit::structure::Structure::Attribute(attribute) => {
-            matches!(attribute.key.as_str(), "provider" | "providers")
+/// There is one server of each kind, so nothing can be made on another: `provider = consul.other`.
+fn other_provider(declared: Option<Declared<'_>>) -> Option<Problem> {
+    let declared = declared?;
+    let Expression::Traversal(traversal) = declared.expression else { return None };
+    let name = Reference::of(traversal, declared.lines)?.text();
+    let problem =
+        Problem::new(declared.lines.place(declared.expression), format!("the provider `{name}` is not supported"));
+    Some(problem.hint("every provider has one configuration, that without an alias"))
+}
+
+fn other_providers(call: &Declaration<'_>) -> Vec<Problem> {
+    match call.attribute("providers").map(|declared| declared.expression) {
+        Some(Expression::Object(providers)) => {
+            let given = providers.iter().map(|(_, value)| Declared { expression: value.expr(), lines: call.lines });
+            given.filter_map(|declared| other_provider(Some(declared))).collect()
         }
-        hcl_edit::structure::Structure::Block(block) => block.has_ident("lifecycle"),
+        _ => vec![],
+    }
+}
+
+/// `provider`, `providers` and most of `lifecycle` speak of other things than values.
+fn without_meta(body: &Body) -> Body {
+    let values = |structure: &Structure| match structure {
+        Structure::Attribute(attribute) => {
+            let meta = ["provider", "providers", "ignore_changes"].contains(&attribute.key.as_str());
+            (!meta).then(|| structure.clone())
+        }
+        Structure::Block(block) if block.has_ident("data") => None,
+        Structure::Block(block) if block.has_ident("lifecycle") => {
+            let mut block = block.clone();
+            block.body = without_meta(&block.body);
+            Some(Structure::Block(block))
+        }
+        Structure::Block(_) => Some(structure.clone()),
     };
-    body.iter().filter(|structure| !meta(structure)).cloned().collect()
+    body.iter().filter_map(values).collect()
 }
 
 fn names(tree: &Tree<'_>, module: usize, mentioned: &Mentioned, problems: &mut Vec<Problem>) {
@@ -54,7 +88,9 @@ fn declared(tree: &Tree<'_>, at: usize, reference: &Reference) -> bool {
         // A call that leads nowhere has been told.
         "module" => module.calls.contains_key(name) || module.order.contains(&crate::terraform::tree::Item::Nowhere),
         "path" => ["root", "module", "cwd"].contains(&name),
-        "each" | "count" => true,
+        "each" | "count" | "self" => true,
+        // One that stands here has been told.
+        "data" => module.sources.contains(name),
         "terraform" => name == "workspace",
         kind => position(tree, at, kind, name).is_some(),
     }
@@ -74,7 +110,7 @@ pub fn undeclared(tree: &Tree<'_>, at: usize, reference: &Reference) -> Problem 
         _ => resource(tree, at, &reference.text()),
     };
     let message = match (root, &reference.name) {
-        ("data", _) => format!("the data source `{name}` is not supported"),
+        ("data", _) => return crate::terraform::tree::unsupported_source(name, reference.place.clone()),
         (_, None) => format!("`{root}` means nothing here"),
         _ => format!("there is no `{}`", reference.text()),
     };

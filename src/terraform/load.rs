@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hcl_edit::structure::Block;
 
+use crate::hcl::function::encoding::from_json;
 use crate::hcl::function::path;
 use crate::hcl::{Source, Value, source::Lines};
 use crate::place::{Place, Problem};
@@ -67,11 +68,22 @@ pub fn values(root: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Valu
     let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| name(path) == "terraform.tfvars" || name(path).ends_with(".auto.tfvars"))
+        .filter(|path| {
+            let name = name(path);
+            let name = name.strip_suffix(".json").unwrap_or(&name);
+            name == "terraform.tfvars" || name.ends_with(".auto.tfvars")
+        })
         .collect();
-    files.sort_by_key(|path| (name(path) != "terraform.tfvars", name(path)));
+    files.sort_by_key(|path| (!name(path).starts_with("terraform.tfvars"), name(path)));
     let mut values = BTreeMap::new();
     for file in files {
+        if name(&file).ends_with(".json") {
+            match json_values(&file) {
+                Ok(given) => values.extend(given),
+                Err(problem) => problems.push(problem),
+            }
+            continue;
+        }
         let source = match Source::read(&file) {
             Ok(source) => source,
             Err(problem) => {
@@ -89,6 +101,17 @@ pub fn values(root: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Valu
         }
     }
     values
+}
+
+fn json_values(file: &Path) -> Result<BTreeMap<String, Value>, Problem> {
+    let problem = |message: String| Problem::new(Place::file(file), message);
+    let text = std::fs::read_to_string(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    let parsed: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Problem::new(Place::new(file, error.line(), error.column()), format!("not JSON: {error}")))?;
+    match from_json(parsed).map_err(problem)? {
+        Value::Map(values) => Ok(values),
+        other => Err(problem(format!("an object is required, not {}", other.describe()))),
+    }
 }
 
 /// Returns the directory that a module call leads to, if it can be entered.

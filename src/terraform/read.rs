@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::hcl::Value;
+use crate::hcl::value::Mark;
 use crate::place::Problem;
 use crate::terraform::body::Filled;
 
@@ -76,6 +77,21 @@ impl Read<'_> {
                 BTreeMap::new()
             }
             None => BTreeMap::new(),
+        }
+    }
+
+    /// Returns the keys of a map whose values are not to be shown.
+    pub fn hidden(&self, filled: &Filled, name: &str) -> Vec<String> {
+        match filled.get(name) {
+            Some(Value::Map(entries)) => {
+                let secret = |value: &Value| value.clone().unmark_deep().1 == Mark::Sensitive;
+                entries.iter().filter(|(_, value)| secret(value)).map(|(key, _)| key.clone()).collect()
+            }
+            Some(Value::Sensitive(inner)) => match inner.as_ref() {
+                Value::Map(entries) => entries.keys().cloned().collect(),
+                _ => vec![],
+            },
+            _ => vec![],
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::hcl::Value;
+use crate::hcl::{Value, condition};
 use crate::place::{Place, Problem};
 use crate::terraform::body::Filled;
 use crate::terraform::evaluate::{Evaluation, Instance};
@@ -12,7 +12,7 @@ use crate::terraform::expand::{Each, expand};
 use crate::terraform::order::Order;
 use crate::terraform::read::{Awaits, Read};
 use crate::terraform::tree::{Declaration, Tree};
-use crate::terraform::{Deployment, Kind, Resource, consul, instance, lint, load, schema};
+use crate::terraform::{Deployment, Kind, Resource, consul, instance, lifecycle, lint, load, schema, trigger};
 
 /// Evaluates the root module in `root_directory` with the values that its variables are given.
 ///
@@ -81,7 +81,7 @@ impl Run<'_> {
                 instances.iter().filter(|instance| instance.module == module).cloned().collect();
             let mut addresses = vec![];
             for owner in owners {
-                let made = self.make(&owner, index, problems);
+                let made = self.make(&owner, index, &resources, problems);
                 addresses.extend(made.iter().map(|resource| resource.address.clone()));
                 resources.extend(made);
             }
@@ -89,7 +89,30 @@ impl Run<'_> {
         }
         twice(&resources, problems);
         let consul = self.provider(problems);
-        Deployment { resources, consul, awaited: self.evaluation.awaited() }
+        let warnings = self.checks(&instances, problems);
+        Deployment { resources, consul, awaited: self.evaluation.awaited(), warnings }
+    }
+
+    /// What `check` blocks find fault with does not keep anybody from going on.
+    fn checks(&self, instances: &[Rc<Instance>], problems: &mut Vec<Problem>) -> Vec<Problem> {
+        let mut warnings = vec![];
+        for instance in instances {
+            for check in &self.evaluation.module(instance).checks {
+                self.evaluation.scoped(instance, &Each::Single, check.lines, |scope| {
+                    for assertion in check.block.body.get_blocks("assert") {
+                        match condition::refused(scope, assertion) {
+                            Ok(None) => {}
+                            Ok(Some(message)) => {
+                                let told = format!("the check `{}` fails", check.label(0));
+                                warnings.push(scope.problem(assertion, told).hint(message));
+                            }
+                            Err(problem) => problems.push(problem),
+                        }
+                    }
+                });
+            }
+        }
+        warnings
     }
 
     /// All module instances, callers first.
@@ -114,13 +137,16 @@ impl Run<'_> {
             let module = self.evaluation.module(instance);
             self.arguments(instance, problems);
             for (name, variable) in &module.variables {
-                problems.extend(self.evaluation.declared_variable(instance, name, variable).err());
+                problems.extend(self.evaluation.validate(instance, name, variable).err());
             }
             for (name, local) in &module.locals {
                 problems.extend(self.evaluation.declared_local(instance, name, local).err());
             }
             for (name, output) in &module.outputs {
                 problems.extend(self.evaluation.output(instance, name, output).err());
+                self.evaluation.scoped(instance, &Each::Single, output.lines, |scope| {
+                    lifecycle::hold(output.block.body.get_blocks("precondition"), scope, problems);
+                });
             }
         }
     }
@@ -145,7 +171,13 @@ impl Run<'_> {
         }
     }
 
-    fn make(&self, owner: &Rc<Instance>, index: usize, problems: &mut Vec<Problem>) -> Vec<Resource> {
+    fn make(
+        &self,
+        owner: &Rc<Instance>,
+        index: usize,
+        before: &[Resource],
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Resource> {
         let declaration = &self.evaluation.module(owner).resources[index];
         let kind = declaration.label(0);
         let Some(schema) = schema::find(kind) else {
@@ -160,18 +192,23 @@ impl Run<'_> {
             }
         };
         let depends_on = self.depends_on(owner.module, index);
+        let trigger = trigger::read(declaration, owner, before, problems);
+        let body = &declaration.block.body;
         let one = |each: Each| {
-            let filled = self.evaluation.scoped(owner, &each, declaration.lines, |scope| {
-                Filled::read(&declaration.block.body, declaration.block, &schema.block, scope, problems)
+            let (filled, lifecycle) = self.evaluation.scoped(owner, &each, declaration.lines, |scope| {
+                let filled = Filled::read(body, declaration.block, &schema.block, scope, problems);
+                lifecycle::conditions(body, &filled, schema.computed, scope, problems);
+                (filled, lifecycle::read(body, &schema.block, scope, problems))
             });
             let mut read = Read { problems, awaits: self.awaits() };
             Resource {
+                lifecycle,
                 address: owner.inside(&format!("{kind}.{}{}", declaration.label(1), each.suffix())),
                 place: declaration.place(),
                 depends_on: depends_on.clone(),
                 kind: match kind {
                     "consul_keys" => Kind::ConsulKeys(consul::keys(&filled, &mut read)),
-                    _ => Kind::Instance(instance::build(&filled, &mut read)),
+                    _ => Kind::Instance(trigger::noted(instance::build(&filled, &mut read), trigger.as_deref())),
                 },
             }
         };
@@ -207,7 +244,9 @@ impl Run<'_> {
     fn provider(&self, problems: &mut Vec<Problem>) -> Option<crate::terraform::ConsulProvider> {
         let root = Rc::clone(&self.evaluation.root);
         let providers = &self.evaluation.module(&root).providers;
-        let declaration = providers.iter().find(|provider| provider.label(0) == "consul")?;
+        let plain =
+            |provider: &&Declaration<'_>| provider.label(0) == "consul" && provider.attribute("alias").is_none();
+        let declaration = providers.iter().find(plain)?;
         let filled = self.evaluation.scoped(&root, &Each::Single, declaration.lines, |scope| {
             Filled::read(&declaration.block.body, declaration.block, &consul::PROVIDER, scope, problems)
         });
@@ -218,10 +257,34 @@ impl Run<'_> {
 
 fn unknown(kind: &str, declaration: &Declaration<'_>) -> Problem {
     let problem = Problem::new(declaration.place(), format!("the resource `{kind}` is not supported"));
+    if let Some(hint) = instead(kind) {
+        return problem.hint(hint);
+    }
     match crate::place::nearest(kind, schema::SCHEMAS.iter().map(|schema| schema.name)) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem,
     }
+}
+
+/// What to do instead of a resource that only makes sense with a state that remembers it.
+fn instead(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "random_password" | "random_string" | "random_id" | "random_bytes" | "random_uuid" | "random_pet"
+        | "random_integer" | "random_shuffle" => {
+            "there is no state that would remember what was drawn; have the image's playbook make the secret \
+             (`lookup('password', …)`) and read it by `file(…)`"
+        }
+        "tls_private_key" | "tls_self_signed_cert" | "tls_cert_request" | "tls_locally_signed_cert" => {
+            "there is no state that would remember the key; have the image's playbook make it"
+        }
+        "null_resource" | "terraform_data" => {
+            "there is no state that would remember its triggers; put what it runs into a playbook"
+        }
+        "local_file" | "local_sensitive_file" => "write the file in a playbook (`copy`, `template`)",
+        "time_sleep" => "instances are waited for by themselves",
+        "time_static" | "time_rotating" | "time_offset" => "there is no state that would remember the time",
+        _ => return None,
+    })
 }
 
 /// One server has one instance of a name.

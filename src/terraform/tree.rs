@@ -1,6 +1,6 @@
 //! The modules of a deployment as a tree of calls, each with what it declares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use hcl_edit::Span;
@@ -9,6 +9,7 @@ use hcl_edit::structure::{Block, Structure};
 
 use crate::hcl::source::Lines;
 use crate::place::{Place, Problem};
+use crate::terraform::body::unknown;
 use crate::terraform::load::{Sources, target};
 
 /// An expression and the file that it stands in.
@@ -65,6 +66,10 @@ pub struct Module<'a> {
     pub resources: Vec<Declaration<'a>>,
     /// Providers, in the order of the files.
     pub providers: Vec<Declaration<'a>>,
+    /// Checks, in the order of the files.
+    pub checks: Vec<Declaration<'a>>,
+    /// Kinds of data sources that stand here, which is told.
+    pub sources: BTreeSet<&'a str>,
     /// Called modules by name: their indices.
     pub calls: BTreeMap<&'a str, usize>,
     /// Resources and calls in the order of the files.
@@ -117,6 +122,8 @@ impl<'a> Tree<'a> {
             outputs: BTreeMap::new(),
             resources: vec![],
             providers: vec![],
+            checks: vec![],
+            sources: BTreeSet::new(),
             calls: BTreeMap::new(),
             order: vec![],
         };
@@ -215,8 +222,9 @@ fn declare<'a>(
     let declaration = Declaration { block, lines };
     let labels = match block.ident.as_str() {
         "resource" | "data" => 2,
-        "variable" | "output" | "module" | "provider" => 1,
-        _ => 0,
+        "variable" | "output" | "module" | "provider" | "check" => 1,
+        "terraform" | "locals" | "moved" | "import" | "removed" => 0,
+        _ => block.labels.len(),
     };
     if block.labels.len() != labels {
         let message = format!("`{}` takes {labels} labels, not {}", block.ident.as_str(), block.labels.len());
@@ -225,8 +233,27 @@ fn declare<'a>(
     }
     match block.ident.as_str() {
         "terraform" => {}
-        "variable" => once(&mut module.variables, declaration.label(0), declaration, block, lines, problems),
-        "output" => once(&mut module.outputs, declaration.label(0), declaration, block, lines, problems),
+        "variable" => {
+            known_only(&declaration, &VARIABLE, problems);
+            once(&mut module.variables, declaration.label(0), declaration, block, lines, problems);
+        }
+        "output" => {
+            known_only(&declaration, &OUTPUT, problems);
+            once(&mut module.outputs, declaration.label(0), declaration, block, lines, problems);
+        }
+        // What is on a server is known there by its name, whatever it is called here: there is nothing to be moved, and
+        // what is there already is taken over.
+        "moved" => complete(&declaration, &["from", "to"], problems),
+        "import" => complete(&declaration, &["to"], problems),
+        "removed" => removed(&declaration, problems),
+        "check" => {
+            for source in block.body.get_blocks("data") {
+                let problem =
+                    unsupported_source(source.labels.first().map_or("", |label| label.as_str()), lines.place(source));
+                problems.push(problem);
+            }
+            module.checks.push(declaration);
+        }
         "locals" => locals(module, block, lines, problems),
         "provider" => module.providers.push(declaration),
         "resource" => resource(module, declaration, problems),
@@ -236,10 +263,59 @@ fn declare<'a>(
             module.order.push(Item::Nowhere);
         }
         "data" => {
-            let message = format!("the data source `{}` is not supported", declaration.label(0));
-            problems.push(Problem::new(declaration.place(), message));
+            module.sources.insert(declaration.label(0));
+            problems.push(unsupported_source(declaration.label(0), declaration.place()));
         }
         other => problems.push(Problem::new(declaration.place(), format!("the block `{other}` is not supported"))),
+    }
+}
+
+const VARIABLE: [&str; 8] =
+    ["type", "default", "description", "sensitive", "nullable", "ephemeral", "deprecated", "validation"];
+const OUTPUT: [&str; 7] =
+    ["value", "description", "sensitive", "depends_on", "ephemeral", "deprecated", "precondition"];
+
+fn known_only(declaration: &Declaration<'_>, known: &[&str], problems: &mut Vec<Problem>) {
+    for structure in &declaration.block.body {
+        let (name, place) = match structure {
+            Structure::Attribute(attribute) => (attribute.key.as_str(), declaration.lines.place(&attribute.key)),
+            Structure::Block(block) => (block.ident.as_str(), declaration.lines.place(block)),
+        };
+        if !known.contains(&name) {
+            problems.extend(unknown(name, known.iter().copied(), place));
+        }
+    }
+}
+
+fn complete(declaration: &Declaration<'_>, required: &[&str], problems: &mut Vec<Problem>) {
+    let missing = required.iter().filter(|name| declaration.attribute(name).is_none());
+    problems.extend(missing.map(|name| Problem::new(declaration.place(), format!("`{name}` is missing"))));
+}
+
+/// What no file names any longer is removed anyway.
+fn removed(declaration: &Declaration<'_>, problems: &mut Vec<Problem>) {
+    complete(declaration, &["from"], problems);
+    for lifecycle in declaration.block.body.get_blocks("lifecycle") {
+        let destroy = lifecycle.body.get_attribute("destroy");
+        if let Some(kept) = destroy.filter(|destroy| destroy.value.as_bool() != Some(true)) {
+            let problem = Problem::new(declaration.lines.place(kept), "`destroy = false` is not supported");
+            problems.push(problem.hint("what no file names any longer is removed from the server"));
+        }
+    }
+    for provisioner in declaration.block.body.get_blocks("provisioner") {
+        problems.push(Problem::new(declaration.lines.place(provisioner), "`provisioner` is not supported"));
+    }
+}
+
+/// Names a data source that is not supported, with what to do instead.
+pub fn unsupported_source(kind: &str, place: Place) -> Problem {
+    let problem = Problem::new(place, format!("the data source `{kind}` is not supported"));
+    match kind {
+        "terraform_remote_state" => problem.hint("there is no state; give the values as variables"),
+        "local_file" | "local_sensitive_file" => problem.hint("read the file by `file(…)`"),
+        "external" | "http" => problem.hint("give what it answers as a variable"),
+        "template_file" => problem.hint("fill the template in by `templatefile(…)`"),
+        _ => problem,
     }
 }
 

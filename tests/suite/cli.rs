@@ -149,3 +149,30 @@ fn the_directory_with_the_repositories_is_found_or_asked_for() {
          hint: change to the working directory, or name it with `--working-directory`\n"
     );
 }
+
+/// Everything that a build would make for a host counts as awaited.
+#[test]
+fn a_plan_can_be_had_from_the_repositories_alone() {
+    let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
+    let words = ["plan", "deploy", "ryo-tiny", "-n", "local", "-v", "7", "--offline"];
+    let ended = ryo(directory.path(), &words);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert_eq!(
+        ended.stdout,
+        "deploy ryo-tiny 7 on local (offline, as on an empty host):\n\
+         \x20 ~ ryo-tiny-store: set up the host (first time)\n\
+         \x20 + ryo-tiny-store: build image ryo-tiny-store-store-7 from tiny (there is none)\n\
+         \x20 ~ ryo-tiny: set up the host (first time)\n\
+         \x20 + ryo-tiny: build image ryo-tiny-tiny-7 from tiny (there is none)\n\
+         \x20 + ryo-tiny-store: create instance store from ryo-tiny-store-store-7\n\
+         \x20 + ryo-tiny-store: enter the module in the list of deployed modules\n\
+         \x20 ~ ryo-tiny: write 1 Consul key\n\
+         \x20     set service/store/entries/ryo-tiny-domain\n\
+         \x20 + ryo-tiny: create instance tiny from ryo-tiny-tiny-7\n\
+         \x20 ~ ryo-tiny: write 2 Consul keys\n\
+         \x20     set service/store/names/ryo-tiny\n\
+         \x20     set service/store/names/tiny\n\
+         \x20 + ryo-tiny: enter the project in the list of deployed projects\n\
+         10 steps\n"
+    );
+}

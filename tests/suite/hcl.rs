@@ -106,6 +106,47 @@ fn files_are_read_relative_to_the_directory() {
         format!("t.hcl:1:5: `file`: there is no file `{}`", directory.path().join("none.yml").display())
     );
     assert_eq!(at(r#"abspath(".")"#), format!("{:?}", directory.path().display().to_string()));
+    assert_eq!(at(r#"fileset(".", "*")"#), r#"{"bad.tpl", "t.tpl"}"#);
+    assert_eq!(at(r#"fileset(".", "**")"#), r#"{"bad.tpl", "sub/a.yml", "t.tpl"}"#);
+    assert_eq!(at(r#"fileset(".", "*/[a-c].{yml,yaml}")"#), r#"{"sub/a.yml"}"#);
+    assert_eq!(at(r#"fileset("sub", "?.yml")"#), r#"{"a.yml"}"#);
+    assert_eq!(at(r#"fileset("sub", "[!a].yml")"#), "{}");
+    assert_eq!(at(r#"fileset("gone", "*")"#), "{}");
+    assert_eq!(at(r#"filemd5("bad.tpl") == md5(file("bad.tpl"))"#), "true");
+    assert_eq!(at(r#"filebase64sha512("bad.tpl") == base64sha512(file("bad.tpl"))"#), "true");
+    assert_eq!(
+        at(r#"[filesha1("later.yml"), templatefile("later.yml", {}), filebase64("later.yml")]"#),
+        "[(unknown), (unknown), (unknown)]"
+    );
+    assert_eq!(at(r#"filesha256("none.yml")"#), at(r#"filesha512("none.yml")"#).replace("512", "256"));
+}
+
+/// The bytes are another compressor's than Terraform's; what is in them is the same.
+#[test]
+fn compressed_text_can_be_read_again() {
+    use base64::Engine as _;
+    use std::io::Read as _;
+    let Value::String(encoded) = evaluate(r#"base64gzip("hello, hello, hello")"#, Path::new("/")).unwrap() else {
+        panic!("no text")
+    };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello, hello, hello");
+}
+
+#[test]
+fn a_wrong_template_in_a_text_is_told_with_its_place_in_the_text() {
+    let text = "x = templatestring(local.t, { name = 1 })\n";
+    let source = Source::parse(Path::new("t.hcl"), text.to_owned()).unwrap();
+    let names = |_: &Reference| Ok(Value::from("a\nb ${nme}"));
+    let files = Files { directory: Path::new("/"), comes_later: &|_| false };
+    let scope = Scope { lines: &source.lines, files, names: &names, bound: None };
+    assert_eq!(
+        shown(scope.value(&source.body.get_attribute("x").unwrap().value)),
+        "t.hcl:1:5: `templatestring`: there is no variable `nme` (line 2, column 5 of the template) \
+         (did you mean `name`?)"
+    );
 }
 
 #[test]
@@ -123,7 +164,8 @@ proptest! {
     #[test]
     fn no_call_makes_a_function_panic(
         name in prop::sample::select(vec!["substr", "range", "element", "cidrhost", "cidrsubnet", "format", "indent",
-            "slice", "chunklist", "pow", "parseint", "split", "replace", "regexall", "formatlist", "sum", "min"]),
+            "slice", "chunklist", "pow", "formatdate", "timeadd", "timecmp", "csvdecode", "cidrsubnets", "setproduct",
+            "matchkeys", "log", "urldecode", "yamlencode", "textdecodebase64", "fileset", "strrev", "parseint", "split", "replace", "regexall", "formatlist", "sum", "min"]),
         arguments in prop::collection::vec(prop::sample::select(vec!["-1", "0", "1", "99999999999999999999", "1.5",
             "\"\"", "\"äb%s\"", "\"10.0.0.0/8\"", "\"::/0\"", "[]", "[1, 2]", "null", "true", "{}", "\"%5d%%\""]), 0..5),
     ) {

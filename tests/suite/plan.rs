@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use ryo::flow::deploy::{Unit, plan};
+use ryo::flow::deploy::{Unit, forbidden, plan};
 use ryo::flow::found::{self, Found, HostSetup, Pending};
 use ryo::flow::inputs::Inputs;
 use ryo::packer::Build;
 use ryo::place::Place;
 use ryo::plan::{Action, ImageSpec, Plan};
 use ryo::project;
-use ryo::terraform::{ConsulKey, ConsulKeys, ConsulProvider, Deployment, Instance, Kind, Resource};
+use ryo::terraform::{
+    ConsulKey, ConsulKeys, ConsulProvider, Deployment, Ignored, Instance, Kind, Lifecycle, Protection, Resource,
+};
 
 const BASE: &str = "ba5e000000000000";
 
@@ -44,6 +46,7 @@ fn instance(name: &str, image: &str) -> Resource {
         address: format!("lxd_container.{name}"),
         place: Place::file("main.tf"),
         depends_on: vec![],
+        lifecycle: Lifecycle::default(),
         kind: Kind::Instance(Instance {
             name: name.to_owned(),
             image: image.to_owned(),
@@ -66,6 +69,7 @@ fn keys<const N: usize>(name: &str, entries: [(&str, &str); N]) -> Resource {
         address: format!("consul_keys.{name}"),
         place: Place::file("main.tf"),
         depends_on: vec![],
+        lifecycle: Lifecycle::default(),
         kind: Kind::ConsulKeys(ConsulKeys { keys: keys.collect(), ..ConsulKeys::default() }),
     }
 }
@@ -312,6 +316,112 @@ fn a_changed_device_is_changed_in_place() {
     assert_eq!(
         plan.steps[0].action.details(),
         ["device eth0: ipv4.address 10.10.1.21 → 10.10.1.20", "needs a restart"]
+    );
+}
+
+/// What the second resource of the project, its instance, is to ignore.
+fn ignoring(ignored: Ignored) -> Vec<Unit> {
+    let mut units = units();
+    units[1].deployment.resources[1].lifecycle.ignored = ignored;
+    units
+}
+
+fn these(names: &[(&str, Option<&str>)]) -> Ignored {
+    Ignored::These(names.iter().map(|(name, key)| ((*name).to_owned(), key.map(str::to_owned))).collect())
+}
+
+#[test]
+fn what_is_to_be_ignored_stays_as_it_is() {
+    let mut found = deployed();
+    let instance = found.instances.get_mut("hello").unwrap();
+    instance.devices.get_mut("eth0").unwrap().insert("ipv4.address".to_owned(), "10.10.1.21".to_owned());
+    instance.config.insert("limits.cpu".to_owned(), "1".to_owned());
+    instance.config.insert("user.user-data".to_owned(), "#cloud-config\nother: yes\n".to_owned());
+    instance.config.insert("volatile.base_image".to_owned(), "another".to_owned());
+    instance.profiles.push("more".to_owned());
+    let planned = |ignored: Ignored| {
+        let plan = plan("", &ignoring(ignored), &found);
+        plan.steps.iter().map(|step| (step.to_string(), step.action.details())).collect::<Vec<_>>()
+    };
+    assert_eq!(planned(Ignored::All), []);
+    let most = [("device", None), ("config", None), ("image", None), ("profiles", None)];
+    assert_eq!(planned(these(&most)), []);
+    assert_eq!(
+        planned(these(&[("device", None), ("config", Some("user.user-data")), ("image", None)])),
+        [(
+            "ryo-hello: change instance hello in place".to_owned(),
+            vec!["config limits.cpu: 1 → not set".to_owned(), "profiles: default, more → default".to_owned()]
+        )]
+    );
+    assert_eq!(
+        planned(these(&[("device", None), ("limits", Some("cpu")), ("image", None), ("profiles", None)])),
+        [(
+            "ryo-hello: replace instance hello by one from ryo-hello-hello-1".to_owned(),
+            vec!["config user.user-data differs".to_owned()]
+        )]
+    );
+}
+
+/// A change in place writes what is ignored as it was found, and a replacement what is wanted.
+#[test]
+fn what_is_ignored_is_kept_by_a_change_in_place() {
+    let mut found = deployed();
+    let instance = found.instances.get_mut("hello").unwrap();
+    instance.config.insert("limits.cpu".to_owned(), "1".to_owned());
+    instance.profiles.push("more".to_owned());
+    let plan = plan("", &ignoring(these(&[("config", None)])), &found);
+    let Action::UpdateInstance(update) = &plan.steps[0].action else { panic!("no change") };
+    assert_eq!(update.spec.instance.config["limits.cpu"], "1");
+    assert_eq!(update.spec.instance.profiles, ["default"]);
+}
+
+#[test]
+fn a_plan_that_destroys_what_is_protected_is_forbidden() {
+    let mut units = units();
+    units[1].deployment.resources[1].lifecycle.protection = Protection::Destroy;
+    let mut found = deployed();
+    assert_eq!(forbidden(&plan("", &units, &found), &units), []);
+    found.instances.get_mut("hello").unwrap().config.insert("user.user-data".to_owned(), "x".to_owned());
+    let told: Vec<String> = forbidden(&plan("", &units, &found), &units).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["main.tf: the instance `hello` would have to be replaced (config user.user-data differs), which \
+          `prevent_destroy` forbids (take `prevent_destroy` out for this one deployment)"]
+    );
+}
+
+#[test]
+fn an_instance_is_replaced_with_what_it_is_to_be_replaced_with() {
+    let with = |digest: &str| {
+        let mut units = units();
+        let Kind::Instance(instance) = &mut units[1].deployment.resources[1].kind else { panic!("no instance") };
+        instance.config.insert("user.ryo.triggers".to_owned(), digest.to_owned());
+        units
+    };
+    let mut found = deployed();
+    let first = plan("", &with("1"), &found);
+    assert_eq!(first.steps[0].action.details(), ["notes what it is to be replaced with"]);
+    carry_out(&first, &mut found);
+    assert_eq!(lines(&plan("", &with("1"), &found)), Vec::<String>::new());
+    let second = plan("", &with("2"), &found);
+    assert_eq!(
+        second.steps[0].action.details(),
+        ["what it is to be replaced with has changed (`replace_triggered_by`)"]
+    );
+}
+
+#[test]
+fn what_is_sensitive_is_not_shown() {
+    let mut units = units();
+    let Kind::Instance(instance) = &mut units[1].deployment.resources[1].kind else { panic!("no instance") };
+    instance.hidden = ["config limits.cpu".to_owned(), "device eth0: ipv4.address".to_owned()].into();
+    let mut found = deployed();
+    let instance = found.instances.get_mut("hello").unwrap();
+    instance.devices.get_mut("eth0").unwrap().insert("ipv4.address".to_owned(), "10.10.1.21".to_owned());
+    instance.config.insert("limits.cpu".to_owned(), "1".to_owned());
+    assert_eq!(
+        plan("", &units, &found).steps[0].action.details(),
+        ["config limits.cpu differs", "device eth0: ipv4.address differs", "needs a restart"]
     );
 }
 

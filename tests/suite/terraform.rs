@@ -1,5 +1,8 @@
 //! Terraform files → resources.
 
+#[path = "terraform/language.rs"]
+mod language;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -55,7 +58,7 @@ fn instance<'a>(deployment: &'a Deployment, address: &str) -> &'a Instance {
     let found = deployment.resources.iter().find(|resource| resource.address == address).unwrap();
     match &found.kind {
         Kind::Instance(instance) => instance,
-        Kind::ConsulKeys(_) => panic!("{address} is no instance"),
+        _ => panic!("{address} is no instance"),
     }
 }
 
@@ -251,7 +254,7 @@ fn a_number_becomes_text_where_a_module_wants_text() {
         .iter()
         .filter_map(|resource| match &resource.kind {
             Kind::ConsulKeys(keys) => Some(keys.keys.iter().map(|key| (key.path.clone(), key.value.clone()))),
-            Kind::Instance(_) => None,
+            _ => None,
         })
         .flatten()
         .collect();
@@ -484,7 +487,7 @@ fn each_mistake_has_its_message() {
             "8:13: `value` is known only after apply, which is not supported",
         ),
         ("x = 1\n", "1:1: `x` cannot stand outside of a block"),
-        ("moved {}\n", "1:1: the block `moved` is not supported"),
+        ("move {}\n", "1:1: the block `move` is not supported"),
         ("locals {\n  a = 1\n}\nlocals {\n  a = 2\n}\n", "5:3: `a` is declared twice"),
     ];
     let wrong: Vec<String> = cases

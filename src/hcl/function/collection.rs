@@ -1,11 +1,14 @@
 //! Lists, sets and maps.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
 use crate::hcl::convert::{common, convert, kind};
 use crate::hcl::function::argument::{integer, list, map, text};
 use crate::hcl::function::{Files, Function, Takes};
 use crate::hcl::types::Type;
 use crate::hcl::value::Value;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The functions of this file.
 pub const FUNCTIONS: &[Function] = &[
@@ -35,13 +38,15 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "setsubtract", least: 2, most: Some(2), takes: Takes::Present, body: set_subtract },
     Function { name: "chunklist", least: 2, most: Some(2), takes: Takes::Present, body: chunk_list },
     Function { name: "transpose", least: 1, most: Some(1), takes: Takes::Present, body: transpose },
+    Function { name: "setproduct", least: 2, most: None, takes: Takes::Partly, body: set_product },
+    Function { name: "matchkeys", least: 3, most: Some(3), takes: Takes::Present, body: match_keys },
 ];
 
 fn length(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     match arguments.into_iter().next().unwrap_or_default() {
         Value::List(items) | Value::Set(items) => Ok(items.len().into()),
         Value::Map(entries) => Ok(entries.len().into()),
-        Value::String(text) => Ok(text.chars().count().into()),
+        Value::String(text) => Ok(text.graphemes(true).count().into()),
         other => Err(format!("{} has no length", other.describe())),
     }
 }
@@ -240,4 +245,40 @@ fn transpose(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     }
     let listed = |keys: BTreeSet<String>| Value::List(keys.into_iter().map(Value::String).collect());
     Ok(Value::Map(turned.into_iter().map(|(key, keys)| (key, listed(keys))).collect()))
+}
+
+/// Most combinations of one call.
+const MOST_COMBINATIONS: usize = 100_000;
+
+/// Every combination of one element of each collection; a set if all of them are sets.
+fn set_product(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let all_sets = arguments.iter().all(|argument| matches!(argument, Value::Set(_)));
+    let mut rows = vec![vec![]];
+    for items in sets(arguments)? {
+        if rows.len().saturating_mul(items.len()) > MOST_COMBINATIONS {
+            return Err(format!("there are more than {MOST_COMBINATIONS} combinations"));
+        }
+        let longer = |row: &Vec<Value>| {
+            let row = row.clone();
+            items.iter().map(move |item| [row.clone(), vec![item.clone()]].concat()).collect::<Vec<_>>()
+        };
+        rows = rows.iter().flat_map(longer).collect();
+    }
+    let rows = rows.into_iter().map(Value::List);
+    Ok(if all_sets { Value::set(rows) } else { Value::List(rows.collect()) })
+}
+
+/// The values whose keys are wanted. Keys are compared in the type that suits all of them.
+fn match_keys(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let mut arguments = arguments.into_iter();
+    let (values, keys, wanted) = (list(&mut arguments)?, list(&mut arguments)?, list(&mut arguments)?);
+    if values.len() != keys.len() {
+        return Err(format!("there are {} values and {} keys", values.len(), keys.len()));
+    }
+    let shared = common(&keys.iter().chain(&wanted).map(kind).collect::<Vec<_>>());
+    let shared = shared.ok_or_else(|| "all keys must have the same type".to_owned())?;
+    let same = |items: Vec<Value>| items.into_iter().map(|item| convert(item, &shared)).collect::<Result<Vec<_>, _>>();
+    let (keys, wanted) = (same(keys)?, same(wanted)?);
+    let found = values.into_iter().zip(keys).filter(|(_, key)| wanted.contains(key));
+    Ok(Value::List(found.map(|(value, _)| value).collect()))
 }

@@ -1,9 +1,7 @@
-//! JSON, YAML, base64, URLs and digests.
+//! JSON, base64, URLs, and YAML as it is read.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt::Write as _;
 
 use crate::hcl::function::argument::text;
@@ -16,15 +14,11 @@ use crate::yaml::{self, Dialect};
 pub const FUNCTIONS: &[Function] = &[
     Function { name: "jsonencode", least: 1, most: Some(1), takes: Takes::Known, body: json_encode },
     Function { name: "jsondecode", least: 1, most: Some(1), takes: Takes::Present, body: json_decode },
-    Function { name: "yamlencode", least: 1, most: Some(1), takes: Takes::Known, body: yaml_encode },
     Function { name: "yamldecode", least: 1, most: Some(1), takes: Takes::Present, body: yaml_decode },
     Function { name: "base64encode", least: 1, most: Some(1), takes: Takes::Present, body: base64_encode },
     Function { name: "base64decode", least: 1, most: Some(1), takes: Takes::Present, body: base64_decode },
     Function { name: "urlencode", least: 1, most: Some(1), takes: Takes::Present, body: url_encode },
-    Function { name: "sha1", least: 1, most: Some(1), takes: Takes::Present, body: sha1 },
-    Function { name: "sha256", least: 1, most: Some(1), takes: Takes::Present, body: sha256 },
-    Function { name: "sha512", least: 1, most: Some(1), takes: Takes::Present, body: sha512 },
-    Function { name: "base64sha256", least: 1, most: Some(1), takes: Takes::Present, body: base64_sha256 },
+    Function { name: "urldecode", least: 1, most: Some(1), takes: Takes::Present, body: url_decode },
 ];
 
 /// Writes a value as Terraform's `jsonencode`: no spaces, keys sorted, `<`, `>` and `&` escaped.
@@ -75,6 +69,8 @@ fn write_json_text(text: &str, output: &mut String) {
             '\n' => output.push_str("\\n"),
             '\r' => output.push_str("\\r"),
             '\t' => output.push_str("\\t"),
+            '\u{8}' => output.push_str("\\b"),
+            '\u{c}' => output.push_str("\\f"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{0}'..='\u{1f}' => {
                 let _ = write!(output, "\\u{:04x}", u32::from(c));
             }
@@ -95,7 +91,12 @@ fn json_decode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     from_json(parsed)
 }
 
-fn from_json(value: serde_json::Value) -> Result<Value, String> {
+/// Makes a value of JSON.
+///
+/// # Errors
+///
+/// A fragment of a message for a number that is none to us.
+pub fn from_json(value: serde_json::Value) -> Result<Value, String> {
     Ok(match value {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(truth) => Value::Bool(truth),
@@ -151,74 +152,6 @@ pub fn from_yaml(node: &yaml::Node) -> Result<Value, String> {
     })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the functions of the table have one shape")]
-fn yaml_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    let value = arguments.into_iter().next().unwrap_or_default();
-    let mut output = String::new();
-    write_yaml(&value, 0, &mut output);
-    Ok(output.trim_start_matches(['\n', ' ']).into())
-}
-
-/// Writes what stands behind `key:` or `-`, with its leading space or line break.
-fn write_yaml(value: &Value, depth: usize, output: &mut String) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::List(items) | Value::Set(items) if !items.is_empty() => {
-            output.push('\n');
-            for item in items {
-                output.push_str(&indent);
-                output.push('-');
-                let mut inner = String::new();
-                write_yaml(item, depth + 1, &mut inner);
-                // A mapping or list starts on the line of its dash.
-                let compact = inner.strip_prefix('\n').map(|inner| inner.trim_start_matches(' '));
-                match compact {
-                    Some(inner) => output.extend([" ", inner]),
-                    None => output.push_str(&inner),
-                }
-            }
-        }
-        Value::Map(entries) if !entries.is_empty() => {
-            output.push('\n');
-            for (key, item) in entries {
-                output.push_str(&indent);
-                write_json_text(key, output);
-                output.push(':');
-                let below = if matches!(item, Value::List(_) | Value::Set(_)) { depth } else { depth + 1 };
-                write_yaml(item, below, output);
-            }
-        }
-        Value::List(_) | Value::Set(_) => output.push_str(" []\n"),
-        Value::Map(_) => output.push_str(" {}\n"),
-        Value::String(text) if text.contains('\n') => write_block(text, depth.max(1), output),
-        Value::String(text) => {
-            output.push(' ');
-            write_json_text(text, output);
-            output.push('\n');
-        }
-        scalar => {
-            let _ = writeln!(output, " {}", json(scalar));
-        }
-    }
-}
-
-fn write_block(text: &str, depth: usize, output: &mut String) {
-    let body = text.trim_end_matches('\n');
-    output.push_str(match text.len() - body.len() {
-        0 => " |-\n",
-        1 => " |\n",
-        _ => " |+\n",
-    });
-    let lines = text.strip_suffix('\n').unwrap_or(text);
-    for line in lines.split('\n') {
-        if !line.is_empty() {
-            output.push_str(&"  ".repeat(depth));
-            output.push_str(line);
-        }
-        output.push('\n');
-    }
-}
-
 fn base64_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(STANDARD.encode(text(&mut arguments.into_iter())?).into())
 }
@@ -243,18 +176,21 @@ fn url_encode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     Ok(output.into())
 }
 
-fn sha1(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    Ok(hex::encode(Sha1::digest(text(&mut arguments.into_iter())?)).into())
-}
-
-fn sha256(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    Ok(hex::encode(Sha256::digest(text(&mut arguments.into_iter())?)).into())
-}
-
-fn sha512(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    Ok(hex::encode(Sha512::digest(text(&mut arguments.into_iter())?)).into())
-}
-
-fn base64_sha256(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    Ok(STANDARD.encode(Sha256::digest(text(&mut arguments.into_iter())?)).into())
+fn url_decode(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let written = text(&mut arguments.into_iter())?;
+    let mut bytes = vec![];
+    let mut rest = written.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = after.get(..2).and_then(|digits| hex::decode(digits).ok());
+                bytes.extend(digits.ok_or_else(|| "a `%` is not followed by two hexadecimal digits".to_owned())?);
+                rest = &after[2..];
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).map(Value::String).map_err(|_| "the decoded bytes are not UTF-8".to_owned())
 }

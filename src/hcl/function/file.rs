@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+use regex::Regex;
 
 use crate::hcl::function::argument::text;
 use crate::hcl::function::{Files, Function, Takes};
@@ -14,11 +14,11 @@ use crate::hcl::value::Value;
 pub const FUNCTIONS: &[Function] = &[
     Function { name: "file", least: 1, most: Some(1), takes: Takes::Present, body: contents },
     Function { name: "filebase64", least: 1, most: Some(1), takes: Takes::Present, body: contents_base64 },
-    Function { name: "filesha256", least: 1, most: Some(1), takes: Takes::Present, body: contents_sha256 },
     Function { name: "fileexists", least: 1, most: Some(1), takes: Takes::Present, body: exists },
     Function { name: "abspath", least: 1, most: Some(1), takes: Takes::Present, body: absolute },
     Function { name: "basename", least: 1, most: Some(1), takes: Takes::Present, body: base_name },
     Function { name: "dirname", least: 1, most: Some(1), takes: Takes::Present, body: directory_name },
+    Function { name: "fileset", least: 2, most: Some(2), takes: Takes::Present, body: set },
     Function { name: "pathexpand", least: 1, most: Some(1), takes: Takes::Present, body: expand },
 ];
 
@@ -43,7 +43,15 @@ fn bytes(file: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-/// A file that is still to be written has contents, but nobody knows them yet.
+/// Reads the file that the next argument names. One that is still to be written has contents, but nobody knows them yet.
+pub(super) fn found(files: &Files<'_>, arguments: Vec<Value>) -> Result<Option<Vec<u8>>, String> {
+    let file = path(files.directory, &text(&mut arguments.into_iter())?);
+    if !file.exists() && (files.comes_later)(&file) {
+        return Ok(None);
+    }
+    bytes(&file).map(Some)
+}
+
 fn contents(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let file = path(files.directory, &text(&mut arguments.into_iter())?);
     if !file.exists() && (files.comes_later)(&file) {
@@ -53,13 +61,80 @@ fn contents(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
 }
 
 fn contents_base64(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    let bytes = bytes(&path(files.directory, &text(&mut arguments.into_iter())?))?;
-    Ok(Value::String(STANDARD.encode(bytes)))
+    Ok(found(files, arguments)?.map_or(Value::Unknown, |bytes| Value::String(STANDARD.encode(bytes))))
 }
 
-fn contents_sha256(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
-    let bytes = bytes(&path(files.directory, &text(&mut arguments.into_iter())?))?;
-    Ok(Value::String(hex::encode(Sha256::digest(bytes))))
+/// Most files that one pattern may look at.
+const MOST_FILES: usize = 10_000;
+
+/// The files below a directory whose paths match a pattern. Directories are no files, links count as what they lead to.
+fn set(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let mut arguments = arguments.into_iter();
+    let (directory, pattern) = (path(files.directory, &text(&mut arguments)?), text(&mut arguments)?);
+    let wanted = glob(&pattern).ok_or_else(|| format!("`{pattern}` is no pattern of files"))?;
+    let deep = pattern.contains("**");
+    let depth = pattern.matches('/').count();
+    let (mut names, mut open) = (vec![], vec![(directory, String::new(), 0)]);
+    while let Some((directory, prefix, level)) = open.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let path = entry.path();
+            if path.is_dir() {
+                let goes_on = if deep { !path.is_symlink() } else { level < depth };
+                open.extend(goes_on.then(|| (path, format!("{name}/"), level + 1)));
+            } else if path.is_file() && wanted.is_match(&name) {
+                names.push(Value::String(name));
+            }
+            if names.len() + open.len() > MOST_FILES {
+                return Err(format!("there are more than {MOST_FILES} files"));
+            }
+        }
+    }
+    Ok(Value::set(names))
+}
+
+/// `*`, `**`, `?`, `[a-z]` and `{a,b}` as a regular expression.
+fn glob(pattern: &str) -> Option<Regex> {
+    let mut expression = "^".to_owned();
+    let (mut rest, mut braces) = (pattern, 0_usize);
+    while let Some(c) = rest.chars().next() {
+        let mut length = c.len_utf8();
+        match c {
+            '*' if rest.starts_with("**/") => {
+                length = 3;
+                expression.push_str("(?:.*/)?");
+            }
+            '*' if rest.starts_with("**") => {
+                length = 2;
+                expression.push_str(".*");
+            }
+            '*' => expression.push_str("[^/]*"),
+            '?' => expression.push_str("[^/]"),
+            '[' => {
+                length = rest.find(']')? + 1;
+                let inside = rest[1..length - 1].replace('\\', "\\\\");
+                let inside = inside.strip_prefix('!').map_or(inside.clone(), |inside| format!("^{inside}"));
+                expression.push_str(&format!("[{inside}]"));
+            }
+            '{' => {
+                braces += 1;
+                expression.push_str("(?:");
+            }
+            '}' if braces > 0 => {
+                braces -= 1;
+                expression.push(')');
+            }
+            ',' if braces > 0 => expression.push('|'),
+            '\\' => {
+                let literal = rest[1..].chars().next()?;
+                length += literal.len_utf8();
+                expression.push_str(&regex::escape(&literal.to_string()));
+            }
+            literal => expression.push_str(&regex::escape(&literal.to_string())),
+        }
+        rest = &rest[length..];
+    }
+    Regex::new(&format!("{expression}$")).ok()
 }
 
 fn exists(files: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {

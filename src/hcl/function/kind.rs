@@ -16,6 +16,8 @@ pub const FUNCTIONS: &[Function] = &[
     // The marks themselves are set where functions are called.
     Function { name: "sensitive", least: 1, most: Some(1), takes: Takes::All, body: same },
     Function { name: "nonsensitive", least: 1, most: Some(1), takes: Takes::All, body: same },
+    // Nothing here is ephemeral.
+    Function { name: "ephemeralasnull", least: 1, most: Some(1), takes: Takes::All, body: same },
     Function { name: "issensitive", least: 1, most: Some(1), takes: Takes::All, body: same },
 ];
 

@@ -10,6 +10,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "cidrhost", least: 2, most: Some(2), takes: Takes::Present, body: host },
     Function { name: "cidrnetmask", least: 1, most: Some(1), takes: Takes::Present, body: netmask },
     Function { name: "cidrsubnet", least: 3, most: Some(3), takes: Takes::Present, body: subnet },
+    Function { name: "cidrsubnets", least: 1, most: None, takes: Takes::Present, body: subnets },
 ];
 
 /// A network: its first address as a number, the length of its prefix, the bits of an address.
@@ -82,4 +83,26 @@ fn subnet(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let prefix = network.prefix + more;
     let base = network.base | number.checked_shl(network.bits - prefix).unwrap_or(0);
     Ok(format!("{}/{prefix}", network.address(base)).into())
+}
+
+/// Networks one behind the other, each with so many bits more; each starts where its size allows it to.
+fn subnets(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let mut arguments = arguments.into_iter();
+    let network = Network::read(&text(&mut arguments)?)?;
+    let (mut found, mut next) = (vec![], Some(0_u128));
+    while arguments.len() > 0 {
+        let more = u32::try_from(integer(&mut arguments)?).ok().filter(|more| *more > 0);
+        let more = more.ok_or_else(|| "a prefix must get longer by 1 bit at least".to_owned())?;
+        let prefix = network.prefix + more;
+        if prefix > network.bits {
+            return Err("the prefix gets too long".to_owned());
+        }
+        let hosts = Network { base: 0, prefix, bits: network.bits }.last();
+        let full = || "not enough addresses are left".to_owned();
+        let start = next.and_then(|next| next.checked_add(hosts)).ok_or_else(full)? & !hosts;
+        let end = start.checked_add(hosts).filter(|end| *end <= network.last()).ok_or_else(full)?;
+        found.push(Value::from(format!("{}/{prefix}", network.address(network.base | start))));
+        next = end.checked_add(1);
+    }
+    Ok(Value::List(found))
 }

@@ -13,6 +13,8 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "ceil", least: 1, most: Some(1), takes: Takes::Present, body: ceil },
     Function { name: "abs", least: 1, most: Some(1), takes: Takes::Present, body: abs },
     Function { name: "pow", least: 2, most: Some(2), takes: Takes::Present, body: pow },
+    Function { name: "log", least: 2, most: Some(2), takes: Takes::Present, body: log },
+    Function { name: "signum", least: 1, most: Some(1), takes: Takes::Present, body: sign },
     Function { name: "sum", least: 1, most: Some(1), takes: Takes::Present, body: sum },
     Function { name: "parseint", least: 2, most: Some(2), takes: Takes::Present, body: parse_int },
     Function { name: "range", least: 1, most: Some(3), takes: Takes::Present, body: range },
@@ -63,6 +65,21 @@ fn pow(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let (base, exponent) = (number(&mut arguments)?, number(&mut arguments)?);
     let exact = |base: i128, exponent: i128| base.checked_pow(u32::try_from(exponent).ok()?);
     result(base.combine(exponent, exact, f64::powf))
+}
+
+fn log(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let mut arguments = arguments.into_iter();
+    let (number, base) = (number(&mut arguments)?.as_f64(), number(&mut arguments)?.as_f64());
+    let quotient = number.ln() / base.ln();
+    if quotient.is_nan() {
+        return Err("there is no such logarithm".to_owned());
+    }
+    result(Number::from_f64(quotient))
+}
+
+fn sign(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
+    let order = number(&mut arguments.into_iter())?.order(Number::from(0_i128));
+    Ok(i128::from(order as i8).into())
 }
 
 fn sum(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
