@@ -26,6 +26,8 @@ mod hcl;
 mod inventory;
 #[path = "suite/jinja.rs"]
 mod jinja;
+#[path = "suite/jinja_proof.rs"]
+mod jinja_proof;
 #[path = "suite/local.rs"]
 mod local;
 #[path = "suite/lxd.rs"]

@@ -28,6 +28,15 @@ pub fn find(candidates: &[PathBuf]) -> Option<&PathBuf> {
     candidates.iter().find(|path| path.exists())
 }
 
+/// Reads a file of text.
+///
+/// # Errors
+///
+/// It cannot be read, or it is no text.
+pub fn text(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
 /// Returns `path` without the detours of `..`, where its directory is there.
 pub fn tidy(path: &Path) -> PathBuf {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };

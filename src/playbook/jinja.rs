@@ -12,23 +12,32 @@ use thiserror::Error;
 
 pub mod tree;
 pub mod value;
+mod versions;
 
 mod arguments;
+mod braces;
 mod call;
-mod crypt;
+pub mod crypt;
+mod dates;
 mod eval;
 mod filters;
+mod literal;
+mod mersenne;
 mod methods;
+mod mutate;
 mod names;
 mod predicates;
-mod printf;
+pub mod printf;
 mod python;
 mod regexes;
 mod render;
 mod yamldump;
 
 pub use eval::Evaluator;
+pub use filters::lists::path_of;
 pub use filters::paths as filters_text;
+pub use literal::settle as data_of;
+pub use mersenne::Mersenne;
 pub use names::{Names, names_in, names_in_expression};
 pub use tree::At;
 pub use value::{Dict, Missing, Object, Value};
@@ -74,6 +83,21 @@ pub struct Source {
     pub text: String,
 }
 
+/// Why a lookup gave nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoValue {
+    /// Something is not there.
+    Undefined(Missing),
+    /// It cannot do that.
+    Refused(String),
+}
+
+impl From<String> for NoValue {
+    fn from(message: String) -> Self {
+        Self::Refused(message)
+    }
+}
+
 /// What templates can ask for.
 pub trait Scope {
     /// Returns a variable, rendered; `None` if there is none of that name.
@@ -89,7 +113,12 @@ pub trait Scope {
     /// # Errors
     ///
     /// Why it cannot.
-    fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, String>;
+    fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, NoValue>;
+
+    /// Whether a variable is written as a template: what came out of it is not looked at again.
+    fn is_rendered(&self, _name: &str) -> bool {
+        false
+    }
 
     /// Returns the template of that name; `None` if there is none.
     ///
@@ -127,7 +156,8 @@ pub fn render_file(text: &str, scope: &dyn Scope) -> Result<String, Error> {
     render(body, &syntax, scope).map_err(shift)
 }
 
-/// Renders text of a playbook. Text that is one expression keeps the type of its value; anything else becomes text.
+/// Renders text of a playbook: text goes in, and text comes out that becomes a list, a dictionary or a truth value if it
+/// looks like one. A variable that is a number stays one where nothing stands around it.
 ///
 /// # Errors
 ///
@@ -136,14 +166,43 @@ pub fn render_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
     if !is_template(text) {
         return Ok(Value::text(text));
     }
-    let text = &literal_backslashes(text);
+    let text = &keep_after_raw(&literal_backslashes(&text.replace("\r\n", "\n").replace('\r', "\n")));
     let statements = tree::parse(strip_newline(text), &syntax()?)?;
-    if let [tree::Stmt::Emit(expr)] = statements.as_slice() {
-        let value = Evaluator::new(scope).expression(expr).and_then(|value| settle(value, expr.at))?;
-        let ended = value.as_str().map(|out| Value::text(restore_newlines(out.to_owned(), text)));
-        return Ok(ended.unwrap_or(value));
-    }
-    Evaluator::new(scope).render(&statements).map(|out| Value::text(restore_newlines(out, text)))
+    let mut evaluator = Evaluator::new(scope, Texts::BecomeData);
+    let value = match statements.as_slice() {
+        [tree::Stmt::Emit(expr)] => {
+            let value = evaluator.expression(expr).and_then(|value| settle(value, expr.at))?;
+            match (&expr.kind, value) {
+                (tree::Kind::Var(_), value @ (Value::Int(_) | Value::Float(_) | Value::None)) if is_one_name(text) => {
+                    return Ok(value);
+                }
+                (_, Value::None) => Value::text(""),
+                (tree::Kind::Var(name), value @ Value::Str(_)) if scope.is_rendered(name) => value,
+                (tree::Kind::Filter(_, name, _), value) if filters::makes_text(name) => Value::text(value.to_string()),
+                // What Python prints of these is what it reads again.
+                (_, value @ (Value::List(_) | Value::Dict(_) | Value::Bool(_))) if value.is_plain() => return Ok(value),
+                (_, value) => literal::settle(value.to_string()),
+            }
+        }
+        _ => literal::settle(evaluator.render(&statements)?),
+    };
+    let ended = value.as_str().map(|out| Value::text(restore_newlines(out.to_owned(), text)));
+    Ok(ended.unwrap_or(value))
+}
+
+/// Whether there is nothing but a name in braces.
+fn is_one_name(text: &str) -> bool {
+    let inner = strip_newline(text).strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    inner.is_some_and(|name| name.trim().chars().all(|c| c.is_alphanumeric() || c == '_'))
+}
+
+/// What becomes of text that a template gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// It stays text: in template files.
+    Stay,
+    /// A list, a dictionary or a truth value if it looks like one: in playbooks.
+    BecomeData,
 }
 
 /// Evaluates one bare expression, e.g. of `when`.
@@ -153,7 +212,7 @@ pub fn render_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
 /// [`Error`] with the position in `text`.
 pub fn evaluate(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
     let expr = tree::parse_expression(text.trim_end())?;
-    let value = Evaluator::new(scope).expression(&expr)?;
+    let value = Evaluator::new(scope, Texts::BecomeData).expression(&expr)?;
     settle(value, expr.at)
 }
 
@@ -209,7 +268,7 @@ fn settle(value: Value, at: At) -> Result<Value, Error> {
 fn render(text: &str, syntax: &SyntaxConfig, scope: &dyn Scope) -> Result<String, Error> {
     let text = keep_after_raw(&text.replace("\r\n", "\n").replace('\r', "\n"));
     let statements = tree::parse(strip_newline(&text), syntax)?;
-    Evaluator::new(scope).render(&statements).map(|out| restore_newlines(out, &text))
+    Evaluator::new(scope, Texts::Stay).render(&statements).map(|out| restore_newlines(out, &text))
 }
 
 /// Jinja2 drops one newline at the end of a template.
@@ -268,9 +327,9 @@ fn header(text: &str) -> Result<(SyntaxConfig, &str, usize), Error> {
     Ok((build(&builder)?, body, 1))
 }
 
-/// Doubles the backslashes of literals inside `{{ }}` and `{% %}`, so that they stand for themselves.
+/// Doubles the backslashes of literals inside `{{ }}`, so that they stand for themselves.
 fn literal_backslashes(text: &str) -> String {
-    if !text.contains('\\') {
+    if !text.contains('\\') || !text.contains("{{") {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len() + 8);
@@ -284,11 +343,11 @@ fn literal_backslashes(text: &str) -> String {
                     inside = Some(if c == '{' { '}' } else { '%' });
                 }
             }
-            (Some(_), Some(open)) => {
-                if c == '\\' {
+            (Some(end), Some(open)) => {
+                if c == '\\' && end == '}' {
                     out.push('\\');
                 }
-                if c == open {
+                if c == open && previous != '\\' {
                     quote = None;
                 }
             }
@@ -302,7 +361,7 @@ fn literal_backslashes(text: &str) -> String {
             }
         }
         out.push(c);
-        previous = c;
+        previous = if previous == '\\' && c == '\\' { '\0' } else { c };
     }
     out
 }

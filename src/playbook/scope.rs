@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::module::Mode;
 use crate::playbook::inventory::{Inventory, is_this_computer};
-use crate::playbook::jinja::{self, Fault, Object, Source, Value};
+use crate::playbook::jinja::{self, Fault, NoValue, Object, Source, Value};
 use crate::playbook::model::{Play, Role, Task, Vars};
 use crate::playbook::{files, lookup};
 
@@ -142,6 +142,42 @@ impl<'w> TaskScope<'w> {
             memo: RefCell::default(),
             active: RefCell::default(),
         }
+    }
+
+    /// The same scope once more.
+    pub fn again(&self) -> Self {
+        let mut scope = Self::new(self.world, &self.host, self.play, self.task, &self.cast);
+        scope.over.clone_from(&self.over);
+        scope
+    }
+
+    /// The directory of the playbook.
+    pub fn directory(&self) -> &'w Path {
+        self.play.map_or(&self.world.directory, |play| &play.directory)
+    }
+
+    /// The names of all variables.
+    pub fn all_names(&self) -> Vec<String> {
+        let own = self.task.and_then(|task| task.role.as_deref());
+        let layers = self
+            .over
+            .iter()
+            .map(|(vars, _)| vars)
+            .chain([&self.world.extra, self.state.set.as_ref(), self.state.included.as_ref()])
+            .chain(own.map(|role| &role.params))
+            .chain(self.task.map(|task| &task.settings.vars))
+            .chain([self.state.vars_files.as_ref()])
+            .chain(self.play.map(|play| &play.vars))
+            .chain([self.base.as_ref()])
+            .chain(self.roles().flat_map(|role| [&role.vars, &role.defaults]));
+        let mut names: Vec<String> = vec![];
+        let mut seen = std::collections::BTreeSet::new();
+        for name in layers.flat_map(Vars::keys) {
+            if seen.insert(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     /// Adds variables over all others.
@@ -341,7 +377,12 @@ impl jinja::Scope for TaskScope<'_> {
         Ok(found)
     }
 
-    fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, String> {
+    fn is_rendered(&self, name: &str) -> bool {
+        let written = |(raw, trust): (&Json, Trust)| trust == Trust::Rendered && raw.as_str().is_some_and(jinja::is_template);
+        self.raw(name).is_some_and(written)
+    }
+
+    fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, NoValue> {
         lookup::run(self, plugin, terms, options)
     }
 

@@ -1,7 +1,7 @@
 //! Templates, against what ansible-core and Jinja2 answer.
 
 use proptest::prelude::*;
-use ryo::playbook::jinja::{self, Fault, Scope, Source, Value};
+use ryo::playbook::jinja::{self, Fault, NoValue, Scope, Source, Value};
 use serde_json::{Map, Value as Json};
 
 /// Variables from a table, rendered when they are looked at.
@@ -18,11 +18,11 @@ impl Scope for Table {
         }
     }
 
-    fn lookup(&self, plugin: &str, terms: &[Value], _options: &[(String, Value)]) -> Result<Vec<Value>, String> {
+    fn lookup(&self, plugin: &str, terms: &[Value], _options: &[(String, Value)]) -> Result<Vec<Value>, NoValue> {
         match plugin {
             "env" => Ok(vec![Value::text("/root")]),
             "vars" => Ok(vec![self.variable(&terms[0].to_string())?.unwrap()]),
-            _ => Err(format!("no lookup `{plugin}`")),
+            _ => Err(format!("no lookup `{plugin}`").into()),
         }
     }
 
@@ -94,13 +94,14 @@ proptest! {
 }
 
 #[test]
-fn text_that_is_one_expression_keeps_its_type() {
-    let scope = Table(Map::new());
+fn text_that_looks_like_data_becomes_data_and_numbers_become_text() {
+    let scope = Table(Map::from_iter([("n".to_owned(), Json::from(5))]));
     let render = |text: &str| jinja::render_text(text, &scope).unwrap().to_json().unwrap();
-    assert_eq!(render("{{ 5 }}"), Json::from(5));
+    assert_eq!(render("{{ n }}"), Json::from(5));
+    assert_eq!(render("{{ n + 0 }}"), Json::from("5"));
     assert_eq!(render("{{ [1, true] }}"), serde_json::json!([1, true]));
-    assert_eq!(render("{{ '5' }}"), Json::from("5"));
-    assert_eq!(render("{{ 5 }} "), Json::from("5 "));
+    assert_eq!(render("[{{ n }}, true, {'a': null}]"), serde_json::json!([5, true, {"a": null}]));
+    assert_eq!(render("{{ [n] | to_json }}"), Json::from("[5]"));
     assert_eq!(render("{{ '\\1' }}"), Json::from("\\1"));
 }
 

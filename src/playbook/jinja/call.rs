@@ -8,7 +8,8 @@ use crate::playbook::jinja::arguments::{self, Arguments};
 use crate::playbook::jinja::eval::{DEEPEST, Evaluator, Frame, LONGEST, failed, no_missing, undefined};
 use crate::playbook::jinja::tree::{At, Macro};
 use crate::playbook::jinja::value::{Object, Value};
-use crate::playbook::jinja::{Error, python};
+use crate::playbook::jinja::render::LoopState;
+use crate::playbook::jinja::{Error, NoValue, dates, names, python};
 
 /// The functions that templates may call.
 pub const FUNCTIONS: &[&str] =
@@ -64,7 +65,11 @@ impl fmt::Debug for Callable {
 
 impl Object for Callable {
     fn get(&self, key: &str) -> Result<Option<Value>, String> {
-        Ok((key == "name").then(|| Value::text(&self.definition.name)))
+        Ok(match key {
+            "name" => Some(Value::text(&self.definition.name)),
+            "arguments" => Some(Value::tuple(self.definition.params.iter().map(Value::text).collect())),
+            _ => None,
+        })
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -143,6 +148,45 @@ impl Object for Joiner {
     }
 }
 
+/// `cycler(…)`: its values in turn.
+#[derive(Debug)]
+pub struct Cycler {
+    values: Vec<Value>,
+    at: Mutex<usize>,
+}
+
+impl Cycler {
+    /// Calls `next` or `reset`.
+    pub fn call(&self, name: &str) -> Result<Value, String> {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = self.values.get(*at).cloned().unwrap_or(Value::None);
+        match name {
+            "next" => *at = (*at + 1) % self.values.len().max(1),
+            "reset" => *at = 0,
+            _ => return Err("`cycler` has no such method".to_owned()),
+        }
+        Ok(if name == "next" { value } else { Value::None })
+    }
+}
+
+impl Object for Cycler {
+    fn get(&self, key: &str) -> Result<Option<Value>, String> {
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((key == "current").then(|| self.values.get(at).cloned().unwrap_or(Value::None)))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Whether a value can be called.
+pub fn is_callable(value: &Value) -> bool {
+    let Value::Object(object) = value else { return false };
+    let object = object.as_any();
+    object.is::<Builtin>() || object.is::<Callable>() || object.is::<Joiner>()
+}
+
 /// Calls a function or macro.
 pub fn call(
     evaluator: &mut Evaluator<'_>,
@@ -158,6 +202,9 @@ pub fn call(
     if let Some(callable) = object.downcast_ref::<Callable>() {
         return call_macro(evaluator, callable, arguments, None, at);
     }
+    if let Some(state) = object.downcast_ref::<LoopState>() {
+        return evaluator.again(state, arguments, at);
+    }
     if let Some(joiner) = object.downcast_ref::<Joiner>() {
         let used = joiner.used.swap(true, std::sync::atomic::Ordering::Relaxed);
         return Ok(Value::text(if used { joiner.separator.as_str() } else { "" }));
@@ -166,12 +213,15 @@ pub fn call(
         return Err(failed(format!("`{described}` is no function"), at));
     };
     let arguments = no_missing(arguments).map_err(|missing| undefined(&missing, at))?;
-    run(evaluator, name, arguments).map_err(|message| failed(format!("`{name}`: {message}"), at))
+    run(evaluator, name, arguments).map_err(|trouble| match trouble {
+        NoValue::Undefined(missing) => undefined(&missing, at),
+        NoValue::Refused(message) => failed(format!("`{name}`: {message}"), at),
+    })
 }
 
-fn run(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Result<Value, String> {
+fn run(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Result<Value, NoValue> {
     match name {
-        "range" => range(arguments),
+        "range" => Ok(range(arguments)?),
         "dict" => {
             let mut entries = match arguments.places.first() {
                 Some(Value::Dict(dict)) => dict.0.clone(),
@@ -197,31 +247,35 @@ fn run(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Resul
             Ok(Value::Object(Arc::new(Joiner { separator, used: false.into() })))
         }
         "lookup" | "query" | "q" => lookup(evaluator, name, arguments),
-        "now" => Err("is not supported: what is rendered would differ each time".to_owned()),
+        "cycler" => Ok(Value::Object(Arc::new(Cycler { values: arguments.places, at: Mutex::new(0) }))),
+        "now" => {
+            let [utc, format] = arguments.bind(["utc", "fmt"])?;
+            let utc = utc.is_some_and(|value| value.truth());
+            let zone = if utc { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };
+            match format.filter(Value::truth) {
+                Some(format) => Ok(Value::text(dates::format(&format.to_string(), None, zone)?)),
+                None => Ok(dates::now(zone)),
+            }
+        }
         "undef" => {
             let hint = arguments.shift("a hint").map_or_else(|_| "undefined".to_owned(), |hint| hint.to_string());
             Ok(Value::missing(hint))
         }
-        _ => Err("is not supported".to_owned()),
+        _ => Err("is not supported".to_owned().into()),
     }
 }
 
-fn lookup(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Result<Value, String> {
+fn lookup(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Result<Value, NoValue> {
     let plugin = arguments.shift("the name of a lookup")?.to_string();
-    let plugin = plugin.strip_prefix("ansible.builtin.").unwrap_or(&plugin);
     let mut options = arguments.names;
     let take = |options: &mut Vec<(String, Value)>, key: &str| {
         options.iter().position(|(name, _)| name == key).map(|index| options.remove(index).1)
     };
     let wantlist = take(&mut options, "wantlist").is_some_and(|value| value.truth());
     let on_error = take(&mut options, "errors").map_or_else(|| "strict".to_owned(), |value| value.to_string());
-    let terms: Vec<Value> = arguments
-        .places
-        .into_iter()
-        .flat_map(|term| term.as_list().map_or_else(|| vec![term.clone()], |items| items.as_ref().clone()))
-        .collect();
+    let terms = arguments.places;
     let as_list = wantlist || name != "lookup";
-    let values = match evaluator.scope.lookup(plugin, &terms, &options) {
+    let values = match evaluator.scope.lookup(&plugin, &terms, &options) {
         Ok(values) => values,
         Err(_) if matches!(on_error.as_str(), "ignore" | "warn") => {
             return Ok(if as_list { Value::list(vec![]) } else { Value::None });
@@ -232,6 +286,9 @@ fn lookup(evaluator: &Evaluator<'_>, name: &str, mut arguments: Arguments) -> Re
         return Ok(Value::list(values));
     }
     let all_text = values.iter().all(|value| matches!(value, Value::Str(_)));
+    if values.is_empty() {
+        return Ok(Value::list(values));
+    }
     match <[Value; 1]>::try_from(values) {
         Ok([value]) => Ok(value),
         Err(values) if all_text => {
@@ -292,7 +349,9 @@ pub fn call_macro(
         Home::Frames(frames) => std::mem::replace(&mut evaluator.frames, frames.as_ref().clone()),
     };
     evaluator.depth += 1;
-    let result = enter(evaluator, definition, arguments, caller);
+    let result = taken(definition, &arguments)
+        .map_err(|message| failed(message, at))
+        .and_then(|()| enter(evaluator, definition, arguments, caller));
     evaluator.depth -= 1;
     match &callable.home {
         Home::Here(depth) => {
@@ -301,7 +360,20 @@ pub fn call_macro(
         }
         Home::Frames(_) => evaluator.frames = outer,
     }
-    result.map(Value::text)
+    result.map(|text| evaluator.gathered(text))
+}
+
+/// Whether a macro can take the arguments: one that asks for `varargs` or `kwargs` takes any.
+fn taken(definition: &Macro, arguments: &Arguments) -> Result<(), String> {
+    let strange = arguments.names.iter().find(|(name, _)| !definition.params.contains(name));
+    let asks = |name: &str| names::names_in(&definition.body).needed.iter().any(|(needed, _)| needed == name);
+    if arguments.places.len() > definition.params.len() && !asks("varargs") {
+        return Err(format!("macro `{}` takes at most {} arguments", definition.name, definition.params.len()));
+    }
+    match strange {
+        Some((name, _)) if !asks("kwargs") => Err(format!("macro `{}` has no parameter `{name}`", definition.name)),
+        _ => Ok(()),
+    }
 }
 
 fn enter(
@@ -319,7 +391,7 @@ fn enter(
             frame.set(param, value);
         }
     }
-    frame.set("varargs", Value::list(places.collect()));
+    frame.set("varargs", Value::tuple(places.collect()));
     frame.set("kwargs", Value::dict(names.into_iter().map(|(key, value)| (Value::text(key), value)).collect()));
     if let Some(caller) = caller {
         frame.set("caller", caller);

@@ -13,6 +13,24 @@ pub enum Method {
 }
 
 impl Method {
+    /// Finds a method by the names that Ansible has for it.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name here.
+    pub fn named(name: &str) -> Result<Self, String> {
+        match name {
+            "sha512" | "sha512_crypt" => Ok(Self::Sha512),
+            "sha256" | "sha256_crypt" => Ok(Self::Sha256),
+            other => Err(format!("knows `sha512` and `sha256`, not `{other}`")),
+        }
+    }
+
+    /// The length of a salt that is made up.
+    pub fn salt_length(self) -> usize {
+        16
+    }
+
     /// The rounds that Ansible uses where none are given: those of passlib.
     pub fn rounds(self) -> u32 {
         match self {

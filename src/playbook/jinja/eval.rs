@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::playbook::jinja::arguments::Arguments;
 use crate::playbook::jinja::tree::{Arg, Args, At, Binary, Compare, Expr, Kind};
 use crate::playbook::jinja::value::{Missing, Value};
-use crate::playbook::jinja::{Error, Fault, Scope, call, filters, methods, predicates, printf};
+use crate::playbook::jinja::{Error, Fault, Scope, Texts, call, dates, filters, literal, methods, mutate, predicates, printf};
 
 /// Most characters or items that one value may have.
 pub const LONGEST: usize = 1 << 24;
@@ -35,12 +35,21 @@ pub struct Evaluator<'s> {
     pub(super) scope: &'s dyn Scope,
     pub(super) frames: Vec<Frame>,
     pub(super) depth: usize,
+    pub(super) texts: Texts,
 }
 
 impl<'s> Evaluator<'s> {
     /// Starts with nothing set.
-    pub fn new(scope: &'s dyn Scope) -> Self {
-        Self { scope, frames: vec![Frame::default()], depth: 0 }
+    pub fn new(scope: &'s dyn Scope, texts: Texts) -> Self {
+        Self { scope, frames: vec![Frame::default()], depth: 0, texts }
+    }
+
+    /// Makes a value of text that a part of the template gave.
+    pub(super) fn gathered(&self, text: String) -> Value {
+        match self.texts {
+            Texts::Stay => Value::text(text),
+            Texts::BecomeData => literal::settle(text),
+        }
     }
 
     /// Evaluates an expression.
@@ -53,6 +62,11 @@ impl<'s> Evaluator<'s> {
         match &expr.kind {
             Kind::Const(value) => Ok(value.clone()),
             Kind::Var(name) => self.name(name, at),
+            Kind::Attr(base, name) if self.is_all_variables(base) => self.name(name, at),
+            Kind::Item(base, key) if self.is_all_variables(base) => {
+                let name = self.used(key)?.to_string();
+                self.name(&name, at)
+            }
             Kind::Attr(base, name) => {
                 let value = self.expression(base)?;
                 attribute(&value, name, expr)
@@ -121,6 +135,13 @@ impl<'s> Evaluator<'s> {
         }
     }
 
+    /// Whether an expression is `vars`, which holds all variables by their names.
+    fn is_all_variables(&self, expr: &Expr) -> bool {
+        let named = matches!(&expr.kind, Kind::Var(name) if name == "vars");
+        let set = || self.frames.iter().any(|frame| frame.get("vars").is_some());
+        named && !set() && matches!(self.scope.variable("vars"), Ok(None))
+    }
+
     /// Evaluates an expression whose value is needed.
     pub(super) fn used(&mut self, expr: &Expr) -> Result<Value, Error> {
         match self.expression(expr)? {
@@ -159,13 +180,79 @@ impl<'s> Evaluator<'s> {
             if !callable {
                 let arguments = self.arguments(args)?;
                 let arguments = no_missing(arguments).map_err(|missing| undefined(&missing, at))?;
-                return methods::call(&receiver, name, arguments)
-                    .map_err(|message| failed(format!("`{}`: {message}", describe(callee)), at));
+                return self.method(callee, base, &receiver, name, arguments, at);
             }
         }
         let function = self.used(callee)?;
         let arguments = self.arguments(args)?;
         call::call(self, &function, &describe(callee), arguments, at)
+    }
+
+    fn method(
+        &mut self,
+        callee: &Expr,
+        base: &Expr,
+        receiver: &Value,
+        name: &str,
+        arguments: Arguments,
+        at: At,
+    ) -> Result<Value, Error> {
+        let refused = |message: String| failed(format!("`{}`: {message}", describe(callee)), at);
+        if let Some(changed) = mutate::call(receiver, name, arguments.clone()) {
+            let changed = changed.map_err(refused)?;
+            self.put_back(base, changed.value)?;
+            return Ok(changed.result);
+        }
+        match methods::call(receiver, name, arguments) {
+            Ok(value) => Ok(value),
+            Err(methods::Trouble::Refused(message)) => Err(refused(message)),
+            Err(methods::Trouble::Unknown) => Err(Error::new(
+                Fault::Undefined,
+                format!("`{}`: `{}` has no such method", describe(callee), receiver.kind()),
+                at,
+            )),
+        }
+    }
+
+    /// Puts a changed list or dictionary where it was read from, if that is a name of this template.
+    fn put_back(&mut self, place: &Expr, value: Value) -> Result<(), Error> {
+        match &place.kind {
+            Kind::Var(name) => {
+                if let Some(frame) = self.frames.iter_mut().rev().find(|frame| frame.get(name).is_some()) {
+                    frame.set(name, value);
+                }
+            }
+            Kind::Attr(base, name) => {
+                let key = Value::text(name);
+                self.put_inside(base, &key, value, place.at)?;
+            }
+            Kind::Item(base, key) => {
+                let key = self.used(key)?;
+                self.put_inside(base, &key, value, place.at)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn put_inside(&mut self, base: &Expr, key: &Value, value: Value, at: At) -> Result<(), Error> {
+        match self.used(base)? {
+            Value::Object(object) => object.set(&key.to_string(), value).map_err(|message| failed(message, at)),
+            Value::Dict(dict) => {
+                let mut dict = dict.as_ref().clone();
+                dict.insert(key.clone(), value);
+                self.put_back(base, Value::Dict(Arc::new(dict)))
+            }
+            Value::List(items) => {
+                let mut items = items.to_vec();
+                let place = key.as_int().and_then(|index| place(index, items.len()));
+                if let Some(slot) = place.and_then(|index| items.get_mut(index)) {
+                    *slot = value;
+                }
+                self.put_back(base, Value::list(items))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn filter(&mut self, name: &str, input: Value, args: &Args, at: At) -> Result<Value, Error> {
@@ -308,6 +395,10 @@ pub(super) fn contains(whole: &Value, item: &Value) -> Result<bool, String> {
 
 pub(super) fn binary(op: Binary, left: &Value, right: &Value) -> Result<Value, String> {
     match (op, left, right) {
+        (Binary::Add | Binary::Subtract, Value::Object(_), Value::Object(_)) => {
+            let sign = if op == Binary::Add { 1 } else { -1 };
+            dates::combine(left, right, sign).ok_or_else(|| format!("cannot {} these values", verb(op)))
+        }
         (Binary::Concatenate, _, _) => Ok(Value::text(format!("{left}{right}"))),
         (Binary::Remainder, Value::Str(format), _) => printf::format(format, right).map(Value::text),
         (Binary::Add, Value::Str(a), Value::Str(b)) => Ok(Value::text(format!("{a}{b}"))),

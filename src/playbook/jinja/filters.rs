@@ -6,8 +6,9 @@ use crate::playbook::jinja::arguments::{Arguments, text};
 use crate::playbook::jinja::eval::{Evaluator, failed, no_missing, undefined};
 use crate::playbook::jinja::tree::At;
 use crate::playbook::jinja::value::{Missing, Value};
-use crate::playbook::jinja::{Error, Fault};
+use crate::playbook::jinja::{Error, Fault, methods};
 
+pub mod choices;
 pub mod data;
 pub mod lists;
 pub mod numbers;
@@ -58,6 +59,15 @@ impl From<Arc<Missing>> for Trouble {
     }
 }
 
+impl From<methods::Trouble> for Trouble {
+    fn from(trouble: methods::Trouble) -> Self {
+        match trouble {
+            methods::Trouble::Unknown => Self::Unknown,
+            methods::Trouble::Refused(message) => Self::Refused(message),
+        }
+    }
+}
+
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self::Inside(error)
@@ -66,8 +76,19 @@ impl From<Error> for Trouble {
 
 /// Whether there is a filter of that name.
 pub fn known(name: &str) -> bool {
-    let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    let name = short(name);
     all().any(|known| known == name)
+}
+
+/// Whether what a filter gives stays text, even if it looks like data.
+pub fn makes_text(name: &str) -> bool {
+    matches!(short(name), "string" | "to_json" | "to_nice_json" | "to_yaml" | "to_nice_yaml" | "ppretty" | "json")
+}
+
+/// The name of a filter or test without its collection.
+pub fn short(name: &str) -> &str {
+    let known = ["ansible.builtin.", "ansible.legacy.", "community.general."];
+    known.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
 /// All names.
@@ -77,6 +98,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         .chain(text::NAMES)
         .chain(numbers::NAMES)
         .chain(lists::NAMES)
+        .chain(choices::NAMES)
         .chain(data::NAMES)
         .chain(paths::NAMES)
         .chain(secrets::NAMES)
@@ -85,7 +107,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 
 /// Applies a filter.
 pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: Value, args: Arguments) -> Result<Value, Trouble> {
-    let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    let name = short(name);
     match name {
         "default" | "d" => return default(input, args),
         "mandatory" => return mandatory(input, args),
@@ -108,6 +130,8 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: Value, args: Argu
         numbers::apply(name, &input, args)
     } else if lists::NAMES.contains(&name) {
         lists::apply(evaluator, name, &input, args)
+    } else if choices::NAMES.contains(&name) {
+        choices::apply(name, &input, args)
     } else if data::NAMES.contains(&name) {
         data::apply(name, &input, args)
     } else if paths::NAMES.contains(&name) {

@@ -1,20 +1,51 @@
 //! Methods of Python's values.
 
 use crate::playbook::jinja::arguments::{self, Arguments};
+use crate::playbook::jinja::call::Cycler;
+use crate::playbook::jinja::dates;
 use crate::playbook::jinja::filters::text as texts;
-use crate::playbook::jinja::printf;
+use crate::playbook::jinja::braces;
 use crate::playbook::jinja::render::LoopState;
 use crate::playbook::jinja::value::{Dict, Value};
 
+/// Why a method gave no value.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is none of that name.
+    Unknown,
+    /// It cannot do that.
+    Refused(String),
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self::Refused(message)
+    }
+}
+
+impl From<&str> for Trouble {
+    fn from(message: &str) -> Self {
+        Self::Refused(message.to_owned())
+    }
+}
+
 /// Calls a method.
-pub fn call(receiver: &Value, name: &str, args: Arguments) -> Result<Value, String> {
+pub fn call(receiver: &Value, name: &str, args: Arguments) -> Result<Value, Trouble> {
     match receiver {
         Value::Str(text) => of_text(text, name, args),
         Value::Dict(dict) => of_dict(dict, name, args),
         Value::List(items) | Value::Tuple(items) => of_list(items, name, args),
         Value::Object(object) => {
-            if let (Some(state), "cycle") = (object.as_any().downcast_ref::<LoopState>(), name) {
-                return state.cycle(&args.places);
+            match (object.as_any().downcast_ref::<LoopState>(), name) {
+                (Some(state), "cycle") => return Ok(state.cycle(&args.places)?),
+                (Some(state), "changed") => return Ok(Value::Bool(state.changed(args.places))),
+                _ => {}
+            }
+            if let Some(cycler) = object.as_any().downcast_ref::<Cycler>() {
+                return Ok(cycler.call(name)?);
+            }
+            if let Some(value) = dates::call(object.as_ref(), name, args.clone()) {
+                return Ok(value?);
             }
             let mut dict = Dict::default();
             for key in object.keys() {
@@ -24,11 +55,11 @@ pub fn call(receiver: &Value, name: &str, args: Arguments) -> Result<Value, Stri
             }
             of_dict(&dict, name, args)
         }
-        _ => Err(format!("`{}` has no such method", receiver.kind())),
+        _ => Err(Trouble::Unknown),
     }
 }
 
-fn of_dict(dict: &Dict, name: &str, args: Arguments) -> Result<Value, String> {
+fn of_dict(dict: &Dict, name: &str, args: Arguments) -> Result<Value, Trouble> {
     match name {
         "items" => {
             Ok(Value::list(dict.0.iter().map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()])).collect()))
@@ -41,20 +72,17 @@ fn of_dict(dict: &Dict, name: &str, args: Arguments) -> Result<Value, String> {
             let key = key.ok_or("needs a key")?;
             Ok(dict.get_value(&key).cloned().or(default).unwrap_or(Value::None))
         }
-        "update" | "pop" | "setdefault" | "clear" | "popitem" => {
-            Err("would change a value; use the filter `combine`".to_owned())
-        }
-        _ => Err("`dict` has no such method".to_owned()),
+        _ => Err(Trouble::Unknown),
     }
 }
 
-fn of_list(items: &[Value], name: &str, args: Arguments) -> Result<Value, String> {
+fn of_list(items: &[Value], name: &str, args: Arguments) -> Result<Value, Trouble> {
     match name {
         "index" => {
             let [item] = args.bind(["value"])?;
             let item = item.ok_or("needs a value")?;
             let found = items.iter().position(|other| *other == item);
-            found.map(Value::count).ok_or_else(|| "the value is not in the list".to_owned())
+            found.map(Value::count).ok_or_else(|| "the value is not in the list".into())
         }
         "count" => {
             let [item] = args.bind(["value"])?;
@@ -62,28 +90,30 @@ fn of_list(items: &[Value], name: &str, args: Arguments) -> Result<Value, String
             Ok(Value::count(items.iter().filter(|other| **other == item).count()))
         }
         "copy" => Ok(Value::list(items.to_vec())),
-        "append" | "extend" | "insert" | "remove" | "pop" | "sort" | "reverse" | "clear" => {
-            Err("would change a value; use `+` to make a new list".to_owned())
-        }
-        _ => Err("`list` has no such method".to_owned()),
+        _ => Err(Trouble::Unknown),
     }
 }
 
-fn of_text(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
-    let affix = |args: Arguments, test: &dyn Fn(&str) -> bool| {
-        let [affix] = args.bind(["value"])?;
+fn of_text(text: &str, name: &str, args: Arguments) -> Result<Value, Trouble> {
+    let affix = |args: Arguments, test: &dyn Fn(&str, &str) -> bool| {
+        let [affix, start, end] = args.bind(["value", "start", "end"])?;
+        let (start, end) = (arguments::size(start, 0)?, arguments::size(end, text.len())?);
+        let part: String = text.chars().take(end).skip(start).collect();
         let affix = affix.ok_or("needs a text")?;
         match affix.as_list() {
-            Some(list) => Ok(list.iter().any(|affix| test(&affix.to_string()))),
-            None => Ok::<_, String>(test(&affix.to_string())),
+            Some(list) => Ok(list.iter().any(|affix| test(&part, &affix.to_string()))),
+            None => Ok::<_, String>(test(&part, &affix.to_string())),
         }
     };
     let has = |test: fn(&char) -> bool| Value::Bool(!text.is_empty() && text.chars().all(|c| test(&c)));
     Ok(match name {
         "upper" => Value::text(text.to_uppercase()),
-        "lower" | "casefold" => Value::text(text.to_lowercase()),
+        "lower" => Value::text(text.to_lowercase()),
+        "casefold" => Value::text(text.to_lowercase().replace('ß', "ss")),
         "capitalize" => Value::text(texts::capitalize(text)),
-        "title" => Value::text(texts::title(text)),
+        "title" => Value::text(title(text)),
+        "istitle" => Value::Bool(text.chars().any(char::is_alphabetic) && title(text) == text),
+        "expandtabs" => expand_tabs(text, args)?,
         "swapcase" => Value::text(
             text.chars()
                 .map(|c| if c.is_uppercase() { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() })
@@ -99,8 +129,8 @@ fn of_text(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
                 _ => text.trim_end_matches(strips),
             })
         }
-        "startswith" => Value::Bool(affix(args, &|affix| text.starts_with(affix))?),
-        "endswith" => Value::Bool(affix(args, &|affix| text.ends_with(affix))?),
+        "startswith" => Value::Bool(affix(args, &|text, affix| text.starts_with(affix))?),
+        "endswith" => Value::Bool(affix(args, &|text, affix| text.ends_with(affix))?),
         "removeprefix" | "removesuffix" => {
             let [affix] = args.bind(["value"])?;
             let affix = arguments::text(affix, "");
@@ -132,14 +162,18 @@ fn of_text(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
         "join" => {
             let [items] = args.bind(["items"])?;
             let items = items.ok_or("needs a list")?.iterate()?;
+            if let Some(other) = items.iter().find(|item| item.as_str().is_none()) {
+                return Err(format!("joins texts only, got {}", other.kind()).into());
+            }
             Value::text(items.iter().map(ToString::to_string).collect::<Vec<_>>().join(text))
         }
-        "find" | "index" => {
+        "find" | "index" | "rfind" | "rindex" => {
             let [part] = args.bind(["sub"])?;
-            match text.find(&arguments::text(part, "")) {
+            let part = arguments::text(part, "");
+            match if name.starts_with('r') { text.rfind(&part) } else { text.find(&part) } {
                 Some(at) => Value::count(text[..at].chars().count()),
-                None if name == "find" => Value::Int(-1),
-                None => return Err("the text is not in it".to_owned()),
+                None if name.ends_with("find") => Value::Int(-1),
+                None => return Err("the text is not in it".into()),
             }
         }
         "count" => {
@@ -147,24 +181,47 @@ fn of_text(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
             Value::count(text.matches(&arguments::text(part, "")).count())
         }
         "zfill" | "center" | "ljust" | "rjust" => pad(text, name, args)?,
-        "format" => Value::text(printf::braces(text, &args)?),
+        "format" => Value::text(braces::format(text, &args)?),
         "isdigit" | "isdecimal" | "isnumeric" => has(char::is_ascii_digit),
         "isalpha" => has(|c| c.is_alphabetic()),
         "isalnum" => has(|c| c.is_alphanumeric()),
         "isspace" => has(|c| c.is_whitespace()),
         "islower" => Value::Bool(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)),
         "isupper" => Value::Bool(text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)),
-        "encode" => return Err("is not supported".to_owned()),
-        _ => return Err("`str` has no such method".to_owned()),
+        "encode" | "translate" => return Err("is not supported".into()),
+        _ => return Err(Trouble::Unknown),
     })
 }
 
-fn split(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
+/// As Python's `str.title`: a word begins at every letter behind something else.
+fn title(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in text.chars() {
+        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        inside = c.is_alphabetic();
+    }
+    out
+}
+
+fn expand_tabs(text: &str, args: Arguments) -> Result<Value, Trouble> {
+    let [size] = args.bind(["tabsize"])?;
+    let size = arguments::size(size, 8)?.clamp(1, 1000);
+    let (mut out, mut column) = (String::new(), 0);
+    for c in text.chars() {
+        let width = if c == '\t' { size - column % size } else { 1 };
+        if c == '\t' { out.push_str(&" ".repeat(width)) } else { out.push(c) }
+        column = if matches!(c, '\n' | '\r') { 0 } else { column + width };
+    }
+    Ok(Value::text(out))
+}
+
+fn split(text: &str, name: &str, args: Arguments) -> Result<Value, Trouble> {
     let [separator, most] = args.bind(["sep", "maxsplit"])?;
     let most = usize::try_from(arguments::int(most, -1)?).unwrap_or(usize::MAX - 1);
     let separator = separator.filter(|value| !matches!(value, Value::None)).map(|value| value.to_string());
     let parts: Vec<&str> = match separator {
-        Some(separator) if separator.is_empty() => return Err("cannot split at nothing".to_owned()),
+        Some(separator) if separator.is_empty() => return Err("cannot split at nothing".into()),
         Some(separator) if name == "rsplit" => {
             let mut parts: Vec<_> = text.rsplitn(most.saturating_add(1), &*separator).collect();
             parts.reverse();
@@ -196,7 +253,7 @@ fn spaces(text: &str, most: usize) -> Vec<&str> {
     parts
 }
 
-fn pad(text: &str, name: &str, args: Arguments) -> Result<Value, String> {
+fn pad(text: &str, name: &str, args: Arguments) -> Result<Value, Trouble> {
     let [width, fill] = args.bind(["width", "fill"])?;
     let width = arguments::size(width, 0)?;
     let fill = arguments::text(fill, if name == "zfill" { "0" } else { " " });

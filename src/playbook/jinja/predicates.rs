@@ -1,11 +1,15 @@
 //! Tests: what may stand after `is`.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use crate::playbook::jinja::arguments::{Arguments, Truth, text, truth};
 use crate::playbook::jinja::eval::{Evaluator, compare, contains, no_missing};
 use crate::playbook::jinja::filters::{self, Trouble};
 use crate::playbook::jinja::regexes::{self, Anchor, Flags};
 use crate::playbook::jinja::tree::Compare;
 use crate::playbook::jinja::value::Value;
+use crate::playbook::jinja::{call, versions};
 
 /// The names that are known.
 pub const NAMES: &[&str] = &[
@@ -19,6 +23,7 @@ pub const NAMES: &[&str] = &[
     "all",
     "any",
     "boolean",
+    "callable",
     "change",
     "changed",
     "contains",
@@ -29,18 +34,27 @@ pub const NAMES: &[&str] = &[
     "equalto",
     "even",
     "exists",
+    "escaped",
     "failed",
     "failure",
     "false",
     "falsy",
     "file",
     "filter",
+    "finished",
     "float",
     "ge",
     "greaterthan",
     "gt",
     "in",
     "integer",
+    "is_abs",
+    "is_dir",
+    "is_file",
+    "is_link",
+    "is_mount",
+    "is_same_file",
+    "isnan",
     "issubset",
     "issuperset",
     "iterable",
@@ -52,16 +66,21 @@ pub const NAMES: &[&str] = &[
     "lt",
     "mapping",
     "match",
+    "mount",
+    "nan",
     "ne",
     "none",
     "number",
     "odd",
+    "reachable",
     "regex",
+    "same_file",
     "sameas",
     "search",
     "sequence",
     "skip",
     "skipped",
+    "started",
     "string",
     "subset",
     "succeeded",
@@ -74,6 +93,10 @@ pub const NAMES: &[&str] = &[
     "undefined",
     "unreachable",
     "upper",
+    "uri",
+    "url",
+    "urn",
+    "vault_encrypted",
     "version",
     "version_compare",
 ];
@@ -81,13 +104,13 @@ pub const NAMES: &[&str] = &[
 /// Applies a test.
 pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arguments) -> Result<bool, Trouble> {
     let _ = evaluator;
-    let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    let name = filters::short(name);
     match name {
         "defined" => return Ok(!input.is_undefined()),
         "undefined" => return Ok(input.is_undefined()),
         _ if !NAMES.contains(&name) => return Err(Trouble::Unknown),
         // Python asks for the type of the undefined value itself, and it is none of these.
-        "none" | "boolean" | "string" | "number" | "integer" | "float" | "mapping" | "sequence" | "true" | "false"
+        "none" | "boolean" | "string" | "number" | "integer" | "float" | "mapping" | "sequence" | "true" | "false" | "sameas"
             if input.is_undefined() =>
         {
             return Ok(false);
@@ -98,6 +121,15 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arg
         return Err(missing.clone().into());
     }
     let args = no_missing(args)?;
+    if matches!(name, "truthy" | "falsy") {
+        let [convert] = args.bind(["convert_bool"])?;
+        let meant = if truth(convert.as_ref(), Truth::No) { means_true(input) } else { input.truth() };
+        return Ok(meant == (name == "truthy"));
+    }
+    if matches!(name, "same_file" | "is_same_file") {
+        let [other] = args.bind(["path"])?;
+        return Ok(same_file(&input.to_string(), &text(other, "")));
+    }
     if let Some(result) = of_type(name, input) {
         return Ok(result);
     }
@@ -109,7 +141,7 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arg
     }
     match name {
         "match" | "search" | "regex" => matches(name, input, args),
-        "version" | "version_compare" => version(input, args),
+        "version" | "version_compare" => versions::test(input, args),
         _ => by_comparison(name, input, args),
     }
 }
@@ -136,8 +168,10 @@ fn of_type(name: &str, input: &Value) -> Option<bool> {
             let text = input.to_string();
             text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)
         }
-        "truthy" => input.truth(),
-        "falsy" => !input.truth(),
+        "callable" => call::is_callable(input),
+        "escaped" | "vault_encrypted" => false,
+        "nan" | "isnan" => matches!(input, Value::Float(value) if value.is_nan()),
+        "uri" | "url" | "urn" => of_address(name, &input.to_string()),
         "all" => input.iterate().is_ok_and(|items| items.iter().all(Value::truth)),
         "any" => input.iterate().is_ok_and(|items| items.iter().any(Value::truth)),
         "filter" => filters::known(&input.to_string()),
@@ -152,7 +186,8 @@ fn of_result(name: &str, input: &Value) -> Result<Option<bool>, String> {
         "changed" | "change" => "changed",
         "failed" | "failure" | "succeeded" | "success" | "successful" => "failed",
         "skipped" | "skip" => "skipped",
-        "unreachable" => "unreachable",
+        "unreachable" | "reachable" => "unreachable",
+        "started" | "finished" => name,
         _ => return Ok(None),
     };
     let Some(result) = input.as_dict() else {
@@ -164,22 +199,67 @@ fn of_result(name: &str, input: &Value) -> Result<Option<bool>, String> {
         let items = result.get("results").and_then(Value::as_list);
         set = items.is_some_and(|items| items.iter().filter_map(Value::as_dict).any(flag));
     }
-    Ok(Some(if name.starts_with("succe") { !set } else { set }))
+    if matches!(name, "started" | "finished") && result.get(key).is_none() {
+        return Ok(Some(name == "finished"));
+    }
+    Ok(Some(if name.starts_with("succe") || name == "reachable" { !set } else { set }))
 }
 
 /// Tests of files on the control node.
 fn of_path(name: &str, input: &Value) -> Option<bool> {
     let text = input.to_string();
-    let path = std::path::Path::new(&text);
+    let path = Path::new(&text);
     Some(match name {
-        "file" => path.is_file(),
-        "directory" => path.is_dir(),
-        "link" => path.is_symlink(),
+        "file" | "is_file" => path.is_file(),
+        "directory" | "is_dir" => path.is_dir(),
+        "link" | "is_link" => path.is_symlink(),
+        "mount" | "is_mount" => is_mount(path),
         "exists" => path.exists(),
         "link_exists" => path.symlink_metadata().is_ok(),
-        "abs" => path.is_absolute(),
+        "abs" | "is_abs" => path.is_absolute(),
         _ => return None,
     })
+}
+
+/// Whether another file system begins at a directory.
+fn is_mount(path: &Path) -> bool {
+    let parent = path.join("..");
+    match (path.symlink_metadata(), parent.symlink_metadata()) {
+        (Ok(here), Ok(above)) => here.is_dir() && (here.dev() != above.dev() || here.ino() == above.ino()),
+        _ => false,
+    }
+}
+
+fn same_file(left: &str, right: &str) -> bool {
+    match (Path::new(left).metadata(), Path::new(right).metadata()) {
+        (Ok(left), Ok(right)) => left.dev() == right.dev() && left.ino() == right.ino(),
+        _ => false,
+    }
+}
+
+/// Whether Ansible takes a word for true.
+fn means_true(input: &Value) -> bool {
+    match input {
+        Value::Str(text) => match text.to_lowercase().trim() {
+            "y" | "yes" | "on" | "1" | "true" | "t" => true,
+            "n" | "no" | "off" | "0" | "false" | "f" => false,
+            other => !other.is_empty(),
+        },
+        other => other.truth(),
+    }
+}
+
+/// Whether text is an address: with a scheme, for a URL with a host, for a URN with `urn` as scheme.
+fn of_address(name: &str, text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let named = !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let located = rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+    named
+        && match name {
+            "url" => located,
+            "urn" => scheme == "urn",
+            _ => !rest.is_empty(),
+        }
 }
 
 fn matches(name: &str, input: &Value, args: Arguments) -> Result<bool, Trouble> {
@@ -235,49 +315,4 @@ fn by_comparison(name: &str, input: &Value, args: Arguments) -> Result<bool, Tro
 fn within(part: &Value, whole: &Value) -> Result<bool, Trouble> {
     let whole = whole.iterate()?;
     Ok(part.iterate()?.iter().all(|item| whole.contains(item)))
-}
-
-/// A piece of a version: numbers come before words of the same place.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Piece {
-    Number(u64),
-    Word(String),
-}
-
-/// Compares as Python's `LooseVersion`.
-fn version(input: &Value, args: Arguments) -> Result<bool, Trouble> {
-    let [other, operator, strict, kind] = args.bind(["version", "operator", "strict", "version_type"])?;
-    if truth(strict.as_ref(), Truth::No) || kind.as_ref().is_some_and(|kind| kind.to_string() != "loose") {
-        return Err("compares loose versions only".to_owned().into());
-    }
-    let (left, right) = (input.to_string(), text(other, ""));
-    if left.is_empty() || right.is_empty() {
-        return Err("needs two versions".to_owned().into());
-    }
-    let order = pieces(&left).cmp(&pieces(&right));
-    match text(operator, "eq").as_str() {
-        "==" | "=" | "eq" => Ok(order.is_eq()),
-        "!=" | "<>" | "ne" => Ok(order.is_ne()),
-        "<" | "lt" => Ok(order.is_lt()),
-        "<=" | "le" => Ok(order.is_le()),
-        ">" | "gt" => Ok(order.is_gt()),
-        ">=" | "ge" => Ok(order.is_ge()),
-        other => Err(format!("`{other}` is no comparison").into()),
-    }
-}
-
-fn pieces(version: &str) -> Vec<Piece> {
-    let mut list = vec![];
-    let mut rest = version;
-    while let Some(first) = rest.chars().next() {
-        let kind = |c: char| (c.is_ascii_digit(), c.is_ascii_lowercase());
-        let end = rest.find(|c: char| kind(c) != kind(first)).unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        if piece == "." {
-            continue;
-        }
-        list.push(piece.parse().map_or_else(|_| Piece::Word(piece.to_owned()), Piece::Number));
-    }
-    list
 }

@@ -1,6 +1,5 @@
 //! Python's two ways to format text: `%` and `str.format`.
 
-use crate::playbook::jinja::arguments::Arguments;
 use crate::playbook::jinja::eval::LONGEST;
 use crate::playbook::jinja::python;
 use crate::playbook::jinja::value::Value;
@@ -12,6 +11,7 @@ struct Spec {
     zero: bool,
     plus: bool,
     space: bool,
+    prefixed: bool,
     width: usize,
     precision: Option<usize>,
 }
@@ -49,7 +49,7 @@ pub fn format(format: &str, argument: &Value) -> Result<String, String> {
                 '0' => spec.zero = true,
                 '+' => spec.plus = true,
                 ' ' => spec.space = true,
-                _ => {}
+                _ => spec.prefixed = true,
             }
         }
         let number = |next: &mut dyn FnMut() -> Option<char>| {
@@ -88,13 +88,18 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, String> {
         's' => cut(value.to_string(), spec.precision),
         'r' => cut(python::repr(value), spec.precision),
         'd' | 'i' | 'u' => whole()?.to_string(),
-        'x' => hexadecimal(whole()?),
-        'X' => hexadecimal(whole()?).to_uppercase(),
-        'o' => octal(whole()?),
+        'x' | 'X' => {
+            let text = prefixed(hexadecimal(whole()?), if spec.prefixed { "0x" } else { "" });
+            if kind == 'X' { text.to_uppercase() } else { text }
+        }
+        'o' => prefixed(octal(whole()?), if spec.prefixed { "0o" } else { "" }),
         'f' | 'F' => format!("{:.*}", precision, number()?),
         'e' => exponent(&format!("{:.*e}", precision, number()?)),
-        'g' => python::float(number()?).trim_end_matches(".0").to_owned(),
-        'c' => value.to_string(),
+        'g' => general(number()?, precision.max(1)),
+        'c' => match value.as_int().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32) {
+            Some(c) => c.to_string(),
+            None => value.to_string(),
+        },
         _ => return Err(format!("`%{kind}` is not supported")),
     };
     let numeric = !matches!(kind, 's' | 'r' | 'c');
@@ -115,11 +120,19 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, String> {
     })
 }
 
-fn hexadecimal(value: i64) -> String {
+/// Puts a prefix behind the sign of a number.
+pub(super) fn prefixed(text: String, prefix: &str) -> String {
+    match text.strip_prefix('-') {
+        Some(digits) => format!("-{prefix}{digits}"),
+        None => format!("{prefix}{text}"),
+    }
+}
+
+pub(super) fn hexadecimal(value: i64) -> String {
     if value < 0 { format!("-{:x}", value.unsigned_abs()) } else { format!("{value:x}") }
 }
 
-fn octal(value: i64) -> String {
+pub(super) fn octal(value: i64) -> String {
     if value < 0 { format!("-{:o}", value.unsigned_abs()) } else { format!("{value:o}") }
 }
 
@@ -136,7 +149,7 @@ fn cut(text: String, precision: Option<usize>) -> String {
 }
 
 /// Writes `1.5e3` as `1.5e+03`.
-fn exponent(text: &str) -> String {
+pub(super) fn exponent(text: &str) -> String {
     match text.split_once('e') {
         Some((digits, power)) => {
             let (sign, power) = power.strip_prefix('-').map_or(('+', power), |power| ('-', power));
@@ -146,35 +159,21 @@ fn exponent(text: &str) -> String {
     }
 }
 
-/// Formats as `str.format`: `{}`, `{0}` and `{name}`, without format specifications.
-pub fn braces(format: &str, args: &Arguments) -> Result<String, String> {
-    let mut out = String::new();
-    let mut next = 0;
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '{' if chars.next_if_eq(&'{').is_some() => out.push('{'),
-            '}' if chars.next_if_eq(&'}').is_some() => out.push('}'),
-            '}' => return Err("a single `}` in the format".to_owned()),
-            '{' => {
-                let field: String = chars.by_ref().take_while(|c| *c != '}').collect();
-                if field.contains([':', '!', '.', '[']) {
-                    return Err(format!("`{{{field}}}` is not supported"));
-                }
-                let index = if field.is_empty() {
-                    next += 1;
-                    Some(next - 1)
-                } else {
-                    field.parse().ok()
-                };
-                let value = match index {
-                    Some(index) => args.places.get(index),
-                    None => args.names.iter().find(|(name, _)| *name == field).map(|(_, value)| value),
-                };
-                out.push_str(&value.ok_or_else(|| format!("there is nothing for `{{{field}}}`"))?.to_string());
-            }
-            c => out.push(c),
-        }
+/// Writes a number as `%g`: so many digits, without zeroes at the end, with an exponent where it is short.
+pub(super) fn general(value: f64, digits: usize) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return python::float(value).trim_end_matches(".0").to_owned();
     }
-    Ok(out)
+    let scientific = format!("{:.*e}", digits - 1, value);
+    let (mantissa, power) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let power: i64 = power.parse().unwrap_or(0);
+    let trim = |text: &str| {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    };
+    let most = i64::try_from(digits).unwrap_or(i64::MAX);
+    if power < -4 || power >= most {
+        return exponent(&format!("{}e{power}", trim(mantissa)));
+    }
+    let places = usize::try_from(most - 1 - power).unwrap_or(0);
+    trim(&format!("{value:.places$}"))
 }

@@ -121,6 +121,8 @@ pub fn json_key(key: &Value) -> String {
 pub enum Layout {
     /// On one line, `, ` and `: ` between.
     Line,
+    /// On one line, `,` and `:` between.
+    Dense,
     /// One entry a line, indented by this many spaces a level.
     Indented(usize),
 }
@@ -134,75 +136,98 @@ pub enum Order {
     Sorted,
 }
 
+/// Which characters stand as themselves in printed JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Characters {
+    /// Those of ASCII; anything else is escaped.
+    Ascii,
+    /// All that need not be escaped.
+    All,
+}
+
 /// Prints as Python's `json.dumps`, with everything beyond ASCII escaped.
 pub fn json(value: &Value, layout: Layout, order: Order) -> Result<String, String> {
-    let mut out = String::new();
-    write_json(&mut out, value, layout, order, 0)?;
-    Ok(out)
+    json_with(value, layout, order, Characters::Ascii)
 }
 
-fn write_json(out: &mut String, value: &Value, layout: Layout, order: Order, depth: usize) -> Result<(), String> {
-    let line = |out: &mut String, depth: usize| {
-        if let Layout::Indented(width) = layout {
-            out.push('\n');
-            out.push_str(&" ".repeat(width * depth));
-        }
-    };
-    let comma = if layout == Layout::Line { ", " } else { "," };
-    match value {
-        Value::Undefined(missing) => return Err(missing.to_string()),
-        Value::None => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Int(value) => {
-            let _ = write!(out, "{value}");
-        }
-        Value::Float(value) if value.is_nan() => out.push_str("NaN"),
-        Value::Float(value) if value.is_infinite() => {
-            out.push_str(if *value > 0.0 { "Infinity" } else { "-Infinity" });
-        }
-        Value::Float(value) => out.push_str(&float(*value)),
-        Value::Str(text) => write_json_text(out, text),
-        Value::List(items) | Value::Tuple(items) if items.is_empty() => out.push_str("[]"),
-        Value::List(items) | Value::Tuple(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(comma);
-                }
-                line(out, depth + 1);
-                write_json(out, item, layout, order, depth + 1)?;
-            }
-            line(out, depth);
-            out.push(']');
-        }
-        Value::Dict(dict) if dict.0.is_empty() => out.push_str("{}"),
-        Value::Dict(dict) => {
-            let mut entries: Vec<_> = dict.0.iter().map(|(key, value)| (json_key(key), value)).collect();
-            if order == Order::Sorted {
-                entries.sort_by(|a, b| a.0.cmp(&b.0));
-            }
-            out.push('{');
-            for (index, (key, value)) in entries.into_iter().enumerate() {
-                if index > 0 {
-                    out.push_str(comma);
-                }
-                line(out, depth + 1);
-                write_json_text(out, &key);
-                out.push_str(": ");
-                write_json(out, value, layout, order, depth + 1)?;
-            }
-            line(out, depth);
-            out.push('}');
-        }
-        Value::Object(_) => {
-            let plain = Value::from(&value.to_json()?);
-            write_json(out, &plain, layout, order, depth)?;
+/// Prints as Python's `json.dumps`.
+pub fn json_with(value: &Value, layout: Layout, order: Order, characters: Characters) -> Result<String, String> {
+    let mut writer = Writer { out: String::new(), layout, order, characters };
+    writer.value(value, 0)?;
+    Ok(writer.out)
+}
+
+struct Writer {
+    out: String,
+    layout: Layout,
+    order: Order,
+    characters: Characters,
+}
+
+impl Writer {
+    fn line(&mut self, depth: usize) {
+        if let Layout::Indented(width) = self.layout {
+            self.out.push('\n');
+            self.out.push_str(&" ".repeat(width * depth));
         }
     }
-    Ok(())
+
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), String> {
+        match value {
+            Value::Undefined(missing) => return Err(missing.to_string()),
+            Value::None => self.out.push_str("null"),
+            Value::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
+            Value::Int(value) => self.out.push_str(&value.to_string()),
+            Value::Float(value) if value.is_nan() => self.out.push_str("NaN"),
+            Value::Float(value) if value.is_infinite() => {
+                self.out.push_str(if *value > 0.0 { "Infinity" } else { "-Infinity" });
+            }
+            Value::Float(value) => self.out.push_str(&float(*value)),
+            Value::Str(text) => write_json_text(&mut self.out, text, self.characters),
+            Value::List(items) | Value::Tuple(items) if items.is_empty() => self.out.push_str("[]"),
+            Value::List(items) | Value::Tuple(items) => {
+                self.out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    self.between(index, depth);
+                    self.value(item, depth + 1)?;
+                }
+                self.line(depth);
+                self.out.push(']');
+            }
+            Value::Dict(dict) if dict.0.is_empty() => self.out.push_str("{}"),
+            Value::Dict(dict) => {
+                let mut entries: Vec<_> = dict.0.iter().map(|(key, value)| (json_key(key), value)).collect();
+                if self.order == Order::Sorted {
+                    entries.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                self.out.push('{');
+                for (index, (key, value)) in entries.into_iter().enumerate() {
+                    self.between(index, depth);
+                    write_json_text(&mut self.out, &key, self.characters);
+                    self.out.push_str(if self.layout == Layout::Dense { ":" } else { ": " });
+                    self.value(value, depth + 1)?;
+                }
+                self.line(depth);
+                self.out.push('}');
+            }
+            Value::Object(_) => {
+                let plain = Value::from(&value.to_json()?);
+                self.value(&plain, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands before an item.
+    fn between(&mut self, index: usize, depth: usize) {
+        if index > 0 {
+            self.out.push_str(if self.layout == Layout::Line { ", " } else { "," });
+        }
+        self.line(depth + 1);
+    }
 }
 
-fn write_json_text(out: &mut String, text: &str) {
+fn write_json_text(out: &mut String, text: &str, characters: Characters) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -214,6 +239,7 @@ fn write_json_text(out: &mut String, text: &str) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             ' '..='~' => out.push(c),
+            c if characters == Characters::All && !c.is_ascii_control() => out.push(c),
             _ => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(out, "\\u{unit:04x}");

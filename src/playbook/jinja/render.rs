@@ -1,7 +1,7 @@
 //! Statements.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::playbook::jinja::arguments::Arguments;
 use crate::playbook::jinja::call::{Callable, Home, Module, call_macro};
@@ -59,7 +59,7 @@ impl Evaluator<'_> {
                     out.push_str(&value.to_string());
                 }
             }
-            Stmt::For(looped) => self.looped(looped, out)?,
+            Stmt::For(looped) => self.looped(looped, 1, out)?,
             Stmt::If(test, yes, no) => {
                 let branch = if self.truth(test)? { yes } else { no };
                 return self.statements(branch, out);
@@ -83,12 +83,14 @@ impl Evaluator<'_> {
             }
             Stmt::SetBlock(target, filter, body) => {
                 let text = self.scoped(body)?;
-                let value = self.filtered(filter.as_ref(), Value::text(text))?;
+                let value = self.gathered(text);
+                let value = self.filtered(filter.as_ref(), value)?;
                 self.assign(target, value)?;
             }
             Stmt::FilterBlock(filter, body) => {
                 let text = self.scoped(body)?;
-                out.push_str(&self.filtered(Some(filter), Value::text(text))?.to_string());
+                let value = self.gathered(text);
+                out.push_str(&self.filtered(Some(filter), value)?.to_string());
             }
             Stmt::Include(name, absent) => self.include(name, *absent, out)?,
             Stmt::Import(name, alias) => {
@@ -162,17 +164,34 @@ impl Evaluator<'_> {
         self.apply_filter(name, input, args, *at)
     }
 
-    fn looped(&mut self, looped: &For, out: &mut String) -> Result<(), Error> {
-        if looped.recursive {
-            return Err(failed("`recursive` loops are not supported", looped.iter.at));
-        }
+    fn looped(&mut self, looped: &Arc<For>, depth: usize, out: &mut String) -> Result<(), Error> {
+        let items = self.used(&looped.iter)?.iterate().map_err(|message| failed(message, looped.iter.at))?;
+        self.over(looped, items, depth, out)
+    }
+
+    /// Calls `loop(…)` of a loop that is `recursive`.
+    pub(super) fn again(&mut self, state: &LoopState, arguments: Arguments, at: At) -> Result<Value, Error> {
+        let looped = state.again.as_ref().ok_or_else(|| failed("`loop` can be called if it is `recursive`", at))?;
+        let [items] = arguments.bind(["iterable"]).map_err(|message| failed(message, at))?;
+        let items = items.unwrap_or(Value::None).iterate().map_err(|message| failed(message, at))?;
+        let mut out = String::new();
+        self.over(looped, items, state.depth + 1, &mut out)?;
+        Ok(self.gathered(out))
+    }
+
+    fn over(
+        &mut self,
+        looped: &Arc<For>,
+        mut items: Vec<Value>,
+        depth: usize,
+        out: &mut String,
+    ) -> Result<(), Error> {
         if self.depth >= DEEPEST {
             return Err(failed("nested too deeply", looped.iter.at));
         }
-        let mut items = self.used(&looped.iter)?.iterate().map_err(|message| failed(message, looped.iter.at))?;
         self.depth += 1;
         self.frames.push(Frame::default());
-        let result = self.chosen(looped, &mut items).and_then(|()| self.each(looped, &items, out));
+        let result = self.chosen(looped, &mut items).and_then(|()| self.each(looped, &items, depth, out));
         self.frames.pop();
         self.depth -= 1;
         result?;
@@ -195,7 +214,8 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn each(&mut self, looped: &For, items: &[Value], out: &mut String) -> Result<(), Error> {
+    fn each(&mut self, looped: &Arc<For>, items: &[Value], depth: usize, out: &mut String) -> Result<(), Error> {
+        let seen = Arc::new(Mutex::new(None));
         for (index, item) in items.iter().enumerate() {
             if let Some(frame) = self.frames.last_mut() {
                 frame.0.clear();
@@ -203,7 +223,9 @@ impl Evaluator<'_> {
             let state = LoopState {
                 index,
                 length: items.len(),
-                depth: self.depth,
+                depth,
+                seen: seen.clone(),
+                again: looped.recursive.then(|| looped.clone()),
                 previous: index.checked_sub(1).and_then(|index| items.get(index)).cloned(),
                 next: items.get(index + 1).cloned(),
             };
@@ -322,12 +344,24 @@ pub(super) struct LoopState {
     depth: usize,
     previous: Option<Value>,
     next: Option<Value>,
+    seen: Arc<Mutex<Option<Vec<Value>>>>,
+    again: Option<Arc<For>>,
 }
 
 impl LoopState {
     /// `loop.cycle(…)`.
     pub(super) fn cycle(&self, values: &[Value]) -> Result<Value, String> {
         values.get(self.index % values.len().max(1)).cloned().ok_or_else(|| "needs values".to_owned())
+    }
+}
+
+impl LoopState {
+    /// `loop.changed(…)`.
+    pub(super) fn changed(&self, values: Vec<Value>) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = seen.as_ref() != Some(&values);
+        *seen = Some(values);
+        changed
     }
 }
 

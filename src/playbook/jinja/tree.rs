@@ -127,7 +127,7 @@ pub enum Stmt {
     /// `{{ … }}`.
     Emit(Expr),
     /// `{% for %}`.
-    For(For),
+    For(Arc<For>),
     /// `{% if %}`.
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// `{% with %}`.
@@ -245,14 +245,14 @@ fn statement(stmt: &ast::Stmt<'_>) -> Result<Stmt, Error> {
         ast::Stmt::Template(it) => return Err(unsupported("template", it.span())),
         ast::Stmt::EmitExpr(it) => Stmt::Emit(expression(&it.expr)?),
         ast::Stmt::EmitRaw(it) => Stmt::Raw(it.raw.to_owned()),
-        ast::Stmt::ForLoop(it) => Stmt::For(For {
+        ast::Stmt::ForLoop(it) => Stmt::For(Arc::new(For {
             target: expression(&it.target)?,
             iter: expression(&it.iter)?,
             condition: it.filter_expr.as_ref().map(expression).transpose()?,
             recursive: it.recursive,
             body: statements(&it.body)?,
             otherwise: statements(&it.else_body)?,
-        }),
+        })),
         ast::Stmt::IfCond(it) => {
             Stmt::If(expression(&it.expr)?, statements(&it.true_body)?, statements(&it.false_body)?)
         }

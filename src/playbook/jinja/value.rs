@@ -220,6 +220,17 @@ impl Value {
         }
     }
 
+    /// Whether it holds only what Python can read again as it prints it.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Undefined(_) | Self::Object(_) => false,
+            Self::Float(value) => value.is_finite(),
+            Self::List(items) | Self::Tuple(items) => items.iter().all(Self::is_plain),
+            Self::Dict(dict) => dict.0.iter().all(|(key, value)| key.is_plain() && value.is_plain()),
+            _ => true,
+        }
+    }
+
     /// Returns the items that a loop over it sees: of text its characters, of a dictionary its keys.
     pub fn iterate(&self) -> Result<Vec<Self>, String> {
         match self {

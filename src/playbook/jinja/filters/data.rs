@@ -6,7 +6,7 @@ use sha2::Digest as _;
 
 use crate::playbook::jinja::arguments::{self, Arguments, Truth, truth};
 use crate::playbook::jinja::filters::Trouble;
-use crate::playbook::jinja::python::{self, Layout, Order};
+use crate::playbook::jinja::python::{self, Characters, Layout, Order};
 use crate::playbook::jinja::value::Value;
 use crate::playbook::jinja::yamldump::{self, Style};
 use crate::yaml::{self, Dialect};
@@ -20,11 +20,13 @@ pub const NAMES: &[&str] = &[
     "from_yaml",
     "from_yaml_all",
     "hash",
+    "md5",
     "pprint",
     "sha1",
     "to_json",
     "to_nice_json",
     "to_nice_yaml",
+    "to_uuid",
     "to_yaml",
     "tojson",
 ];
@@ -38,6 +40,8 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
             let bytes = STANDARD.decode(text().trim()).map_err(|_| "needs base64")?;
             Value::text(String::from_utf8(bytes).map_err(|_| "holds no text")?)
         }
+        "md5" => Value::text(digest("md5", &text())?),
+        "to_uuid" => to_uuid(&text(), args)?,
         "checksum" | "sha1" => Value::text(digest("sha1", &text())?),
         "hash" => {
             let [kind] = args.bind(["hashtype"])?;
@@ -57,10 +61,8 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
 }
 
 fn to_json(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
-    let [indent, sort, ascii, vault] = args.bind(["indent", "sort_keys", "ensure_ascii", "vault_to_text"])?;
-    if ascii.is_some() || vault.is_some() {
-        return Err("knows `indent` and `sort_keys` only".into());
-    }
+    let [indent, sort, ascii, separators, _, _] =
+        args.bind(["indent", "sort_keys", "ensure_ascii", "separators", "vault_to_text", "preprocess_unsafe"])?;
     let nice = name == "to_nice_json";
     let sorted = truth(sort.as_ref(), if nice { Truth::Yes } else { Truth::No });
     let layout = match indent {
@@ -68,7 +70,31 @@ fn to_json(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble>
         None | Some(Value::None) => Layout::Line,
         indent => Layout::Indented(arguments::size(indent, 4)?.min(64)),
     };
-    Ok(Value::text(python::json(input, layout, if sorted { Order::Sorted } else { Order::Kept })?))
+    let layout = match separators.as_ref().and_then(Value::as_list).map(|list| list.as_slice()) {
+        Some([comma, colon]) if layout == Layout::Line && comma.as_str() == Some(",") && colon.as_str() == Some(":") => {
+            Layout::Dense
+        }
+        Some(_) if separators.is_some() && layout == Layout::Line => {
+            return Err("knows the separators `,` and `:` only".into());
+        }
+        _ => layout,
+    };
+    let characters = if truth(ascii.as_ref(), Truth::Yes) { Characters::Ascii } else { Characters::All };
+    let order = if sorted { Order::Sorted } else { Order::Kept };
+    Ok(Value::text(python::json_with(input, layout, order, characters)?))
+}
+
+/// A UUID of version 5 in Ansible's own name space, or in another.
+fn to_uuid(name: &str, args: Arguments) -> Result<Value, Trouble> {
+    let [space] = args.bind(["namespace"])?;
+    let space = arguments::text(space, "361E6D51-FAEC-444A-9079-341386DA8E2E");
+    let bytes = hex::decode(space.replace('-', "")).ok().filter(|bytes| bytes.len() == 16);
+    let bytes = bytes.ok_or_else(|| format!("cannot read `{space}` as a UUID"))?;
+    let mut made = sha1::Sha1::new().chain_update(bytes).chain_update(name).finalize()[..16].to_vec();
+    made[6] = made[6] & 0x0f | 0x50;
+    made[8] = made[8] & 0x3f | 0x80;
+    let text = hex::encode(made);
+    Ok(Value::text([&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")))
 }
 
 fn tojson(input: &Value, args: Arguments) -> Result<Value, Trouble> {
@@ -115,6 +141,7 @@ fn to_yaml(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble>
 
 fn digest(kind: &str, text: &str) -> Result<String, String> {
     Ok(match kind {
+        "md5" => format!("{:x}", md5::compute(text)),
         "sha1" => hex::encode(sha1::Sha1::digest(text)),
         "sha224" => hex::encode(sha2::Sha224::digest(text)),
         "sha256" => hex::encode(sha2::Sha256::digest(text)),

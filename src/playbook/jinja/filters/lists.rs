@@ -30,14 +30,12 @@ pub const NAMES: &[&str] = &[
     "map",
     "max",
     "min",
-    "product",
-    "random",
     "reject",
     "rejectattr",
+    "rekey_on_member",
     "reverse",
     "select",
     "selectattr",
-    "shuffle",
     "slice",
     "sort",
     "subelements",
@@ -63,7 +61,9 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arg
         "reverse" => reverse(input),
         "attr" => {
             let [name] = args.bind(["name"])?;
-            Ok(path_of(input, &arguments::text(name, "")))
+            let name = arguments::text(name, "");
+            // Items of a dictionary are no attributes.
+            Ok(if input.as_dict().is_some() { Value::missing(name) } else { path_of(input, &name) })
         }
         "map" => map(evaluator, input, args),
         "select" | "reject" | "selectattr" | "rejectattr" => select(evaluator, name, input, args),
@@ -79,9 +79,8 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arg
         "items2dict" => items2dict(input, args),
         "extract" => extract(input, args),
         "zip" | "zip_longest" => zip(name, input, &args),
-        "product" => product(input, &args),
-        "subelements" => subelements(input, args),
-        _ => chance(name, input, args),
+        "rekey_on_member" => rekey(input, args),
+        _ => subelements(input, args),
     }
 }
 
@@ -198,7 +197,7 @@ fn sets(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
     let items = input.iterate()?;
     if name == "unique" {
         let [sensitive, attribute] = args.bind(["case_sensitive", "attribute"])?;
-        let fold = !truth(sensitive.as_ref(), Truth::Yes);
+        let fold = !truth(sensitive.as_ref(), Truth::No);
         let mut seen: Vec<Value> = vec![];
         let mut kept = vec![];
         for item in items {
@@ -271,8 +270,8 @@ fn ordered(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble>
     let mut sorted = items.into_iter().map(|(_, item)| item);
     match name {
         "sort" => Ok(Value::list(sorted.collect())),
-        "min" => sorted.next().ok_or_else(|| "needs at least one item".into()),
-        _ => sorted.next_back().ok_or_else(|| "needs at least one item".into()),
+        "min" => Ok(sorted.next().unwrap_or_else(|| Value::missing("the smallest item of nothing"))),
+        _ => Ok(sorted.next_back().unwrap_or_else(|| Value::missing("the largest item of nothing"))),
     }
 }
 
@@ -367,6 +366,7 @@ fn flatten_into(out: &mut Vec<Value>, items: &[Value], levels: Option<i64>, skip
     for item in items {
         match (item, levels) {
             (Value::None, _) if skip => {}
+            (Value::Str(text), _) if skip && matches!(&**text, "None" | "null") => {}
             (Value::List(inner) | Value::Tuple(inner), None) => flatten_into(out, inner, None, skip),
             (Value::List(inner) | Value::Tuple(inner), Some(levels)) if levels > 0 => {
                 flatten_into(out, inner, Some(levels - 1), skip);
@@ -500,21 +500,6 @@ fn zip(name: &str, input: &Value, args: &Arguments) -> Result<Value, Trouble> {
     Ok(Value::list((0..length).map(row).collect()))
 }
 
-fn product(input: &Value, args: &Arguments) -> Result<Value, Trouble> {
-    let mut rows: Vec<Vec<Value>> = input.iterate()?.into_iter().map(|item| vec![item]).collect();
-    for other in &args.places {
-        let others = other.iterate()?;
-        if rows.len().saturating_mul(others.len()) > LONGEST / 16 {
-            return Err("would make a list that is too long".into());
-        }
-        rows = rows
-            .iter()
-            .flat_map(|row| others.iter().map(move |item| [row.as_slice(), std::slice::from_ref(item)].concat()))
-            .collect();
-    }
-    Ok(Value::list(rows.into_iter().map(Value::tuple).collect()))
-}
-
 fn subelements(input: &Value, args: Arguments) -> Result<Value, Trouble> {
     let [path, skip] = args.bind(["subelements", "skip_missing"])?;
     let path = arguments::text(path, "");
@@ -527,34 +512,34 @@ fn subelements(input: &Value, args: Arguments) -> Result<Value, Trouble> {
     for item in items {
         match path_of(&item, &path) {
             Value::Undefined(_) if skip => {}
-            Value::Undefined(missing) => return Err(missing.into()),
+            Value::Undefined(_) => return Err(format!("found no `{path}` in an item").into()),
             inner => out.extend(inner.iterate()?.into_iter().map(|inner| Value::tuple(vec![item.clone(), inner]))),
         }
     }
     Ok(Value::list(out))
 }
 
-/// `random` and `shuffle`.
-fn chance(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
-    use rand::seq::SliceRandom as _;
-    if args.names.iter().any(|(name, _)| name == "seed") {
-        return Err("with a seed is not supported: its numbers are Python's own".into());
-    }
-    let mut items = match (name, input.as_int()) {
-        ("random", Some(end)) => {
-            let [start, step] = args.bind(["start", "step"])?;
-            let (start, step) = (arguments::int(start, 0)?, arguments::int(step, 1)?.max(1));
-            let count = (end.saturating_sub(start).saturating_add(step - 1) / step).max(0);
-            if count == 0 {
-                return Err("needs a number above the start".into());
-            }
-            return Ok(Value::Int(start + step * rand::random_range(0..count)));
-        }
-        _ => input.iterate()?,
+/// A dictionary of dictionaries by the value of one of their keys.
+fn rekey(input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let [key, duplicates] = args.bind(["key", "duplicates"])?;
+    let key = arguments::text(key, "");
+    let overwrites = match arguments::text(duplicates, "error").as_str() {
+        "error" => false,
+        "overwrite" => true,
+        other => return Err(format!("has no way `{other}` with duplicates").into()),
     };
-    items.shuffle(&mut rand::rng());
-    if name == "shuffle" {
-        return Ok(Value::list(items));
+    let items = match input {
+        Value::Dict(dict) => dict.0.iter().map(|(_, value)| value.clone()).collect(),
+        other => other.iterate()?,
+    };
+    let mut all = Dict::default();
+    for item in items {
+        let dict = item.as_dict().ok_or_else(|| format!("needs dicts, got {}", item.kind()))?;
+        let name = dict.get(&key).cloned().ok_or_else(|| format!("found no `{key}` in an item"))?;
+        if !overwrites && all.get_value(&name).is_some() {
+            return Err(format!("found `{name}` twice").into());
+        }
+        all.insert(name, item.clone());
     }
-    items.pop().ok_or_else(|| "needs at least one item".into())
+    Ok(Value::dict(all.0))
 }

@@ -39,8 +39,8 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
         },
         "round" => match (round(number()?, args.clone())?, input) {
             // Python's round() of a whole number stays one; ceil and floor make a float.
-            (Value::Float(_), Value::Int(value)) if !args.places.iter().any(|arg| arg.as_str().is_some()) => {
-                Value::Int(*value)
+            (Value::Float(rounded), Value::Int(_)) if !args.places.iter().any(|arg| arg.as_str().is_some()) => {
+                Value::Int(printf::truncate(rounded))
             }
             (rounded, _) => rounded,
         },
@@ -112,7 +112,10 @@ fn round(value: f64, args: Arguments) -> Result<Value, Trouble> {
         "common" if precision >= 0 => {
             format!("{value:.*}", usize::try_from(precision.min(300)).unwrap_or(0)).parse().unwrap_or(value)
         }
-        "common" => (value * scale).round_ties_even() / scale,
+        "common" => {
+            let unit = 10_f64.powi(-precision);
+            (value / unit).round_ties_even() * unit
+        }
         "ceil" => (value * scale).ceil() / scale,
         "floor" => (value * scale).floor() / scale,
         other => return Err(format!("has no method `{other}`").into()),
@@ -169,14 +172,17 @@ fn human_readable(size: f64, args: Arguments) -> Result<Value, Trouble> {
 
 fn human_to_bytes(text: &str, args: Arguments) -> Result<Value, Trouble> {
     let [default_unit, bits] = args.bind(["default_unit", "isbits"])?;
-    if truth(bits.as_ref(), Truth::No) {
-        return Err("reads bytes only".into());
-    }
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let number: f64 = trimmed[..end].parse().map_err(|_| format!("cannot read `{text}`"))?;
     let written = trimmed[end..].trim();
     let unit = if written.is_empty() { arguments::text(default_unit, "B") } else { written.to_owned() };
+    // `Kb` are bits, `KB` are bytes.
+    let of_bits = unit.len() == 2 && unit.ends_with('b');
+    let of_bytes = unit.len() == 2 && unit.ends_with('B');
+    if truth(bits.as_ref(), Truth::No) && of_bytes || !truth(bits.as_ref(), Truth::No) && of_bits {
+        return Err(format!("cannot read `{text}`").into());
+    }
     let letter = unit.chars().next().map_or('B', |c| c.to_ascii_uppercase());
     let factor = if letter == 'B' {
         1.0

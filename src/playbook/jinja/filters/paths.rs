@@ -5,19 +5,25 @@ use std::path::{Component, Path, PathBuf};
 use crate::playbook::jinja::arguments::{self, Arguments};
 use crate::playbook::jinja::filters::Trouble;
 use crate::playbook::jinja::value::Value;
+use crate::playbook::lookup::files;
 
 /// Their names.
 pub const NAMES: &[&str] = &[
     "basename",
+    "commonpath",
     "dirname",
     "expanduser",
     "expandvars",
+    "fileglob",
     "normpath",
     "path_join",
     "realpath",
     "relpath",
     "splitext",
     "urlsplit",
+    "win_basename",
+    "win_dirname",
+    "win_splitdrive",
 ];
 
 /// Applies one.
@@ -26,6 +32,19 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
     Ok(match name {
         "basename" => Value::text(text.rsplit_once('/').map_or(text.as_str(), |(_, name)| name)),
         "dirname" => Value::text(dirname(&text)),
+        "commonpath" => Value::text(common(&input.iterate()?)?),
+        "fileglob" => {
+            let (directory, name) = text.rsplit_once('/').unwrap_or((".", &text));
+            let directory = if directory.is_empty() { "/" } else { directory };
+            let found = files::matching(Path::new(directory), name).unwrap_or_default();
+            Value::list(found.into_iter().map(Value::text).collect())
+        }
+        "win_basename" => Value::text(text.rsplit(['\\', '/']).next().unwrap_or_default()),
+        "win_dirname" => Value::text(text.rfind(['\\', '/']).map_or("", |at| &text[..at])),
+        "win_splitdrive" => {
+            let (drive, rest) = if text.as_bytes().get(1) == Some(&b':') { text.split_at(2) } else { ("", text.as_str()) };
+            Value::tuple(vec![Value::text(drive), Value::text(rest)])
+        }
         "splitext" => {
             let (root, end) = splitext(&text);
             Value::tuple(vec![Value::text(root), Value::text(end)])
@@ -43,8 +62,7 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
         }
         "realpath" => {
             let path = std::path::absolute(&text).map_err(|error| error.to_string())?;
-            let real = path.canonicalize().unwrap_or(path);
-            Value::text(real.to_string_lossy())
+            Value::text(real(&path))
         }
         "relpath" => {
             let [start] = args.bind(["start"])?;
@@ -67,6 +85,40 @@ fn dirname(text: &str) -> &str {
             if trimmed.is_empty() { &text[..text.len() - text.trim_start_matches('/').len()] } else { trimmed }
         }
     }
+}
+
+/// The real place of a path, as far as it is there.
+fn real(path: &Path) -> String {
+    let normal = normal(&path.to_string_lossy());
+    let mut there = PathBuf::from(&normal);
+    let mut rest = vec![];
+    loop {
+        if let Ok(mut real) = there.canonicalize() {
+            real.extend(rest.iter().rev());
+            return real.to_string_lossy().into_owned();
+        }
+        match (there.file_name().map(std::ffi::OsStr::to_owned), there.pop()) {
+            (Some(name), true) => rest.push(name),
+            _ => return normal,
+        }
+    }
+}
+
+/// The longest path that all begin with.
+fn common(paths: &[Value]) -> Result<String, String> {
+    let texts: Vec<String> = paths.iter().map(ToString::to_string).collect();
+    let first = texts.first().ok_or("needs at least one path")?;
+    let mut shared: Vec<&str> = first.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    for text in &texts {
+        if text.starts_with('/') != first.starts_with('/') {
+            return Err("cannot mix absolute and relative paths".to_owned());
+        }
+        let parts = text.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let same = shared.iter().zip(parts).take_while(|(a, b)| **a == *b).count();
+        shared.truncate(same);
+    }
+    let lead = if first.starts_with('/') { "/" } else { "" };
+    Ok(format!("{lead}{}", shared.join("/")))
 }
 
 fn splitext(text: &str) -> (&str, &str) {

@@ -3,6 +3,7 @@
 use crate::playbook::jinja::arguments::{self, Arguments};
 use crate::playbook::jinja::crypt::{self, Method};
 use crate::playbook::jinja::filters::Trouble;
+use crate::playbook::jinja::mersenne::Mersenne;
 use crate::playbook::jinja::value::Value;
 
 /// Their names.
@@ -18,11 +19,7 @@ fn password_hash(password: &str, args: Arguments) -> Result<Value, Trouble> {
     if ident.is_some() {
         return Err("knows no `ident` here".into());
     }
-    let method = match arguments::text(kind, "sha512").as_str() {
-        "sha512" | "sha512_crypt" => Method::Sha512,
-        "sha256" | "sha256_crypt" => Method::Sha256,
-        other => return Err(format!("knows `sha512` and `sha256`, not `{other}`").into()),
-    };
+    let method = Method::named(&arguments::text(kind, "sha512"))?;
     let size = arguments::size(salt_size, 16)?.min(16);
     let salt = match salt {
         None | Some(Value::None) => crypt::random_salt(size),
@@ -43,16 +40,20 @@ fn password_hash(password: &str, args: Arguments) -> Result<Value, Trouble> {
 
 fn random_mac(prefix: &str, args: Arguments) -> Result<Value, Trouble> {
     let [seed] = args.bind(["seed"])?;
-    if seed.is_some() {
-        return Err("with a seed is not supported: its numbers are Python's own".into());
-    }
+    let mut seeded = seed.as_ref().map(Mersenne::seeded).transpose()?;
     let prefix = prefix.to_lowercase();
     let given: Vec<&str> = prefix.split(':').collect();
     let good = |part: &&str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     if given.len() > 5 || !given.iter().all(good) {
         return Err(format!("needs up to 5 parts of an address, got `{prefix}`").into());
     }
-    let made = (given.len()..6).map(|_| format!("{:02x}", rand::random::<u8>()));
+    let (low, high) = (68_719_476_736_u64, 1_099_511_627_776_u64);
+    let number = match &mut seeded {
+        Some(random) => low + random.below(high - low),
+        None => rand::random_range(low..high),
+    };
+    let digits = format!("{number:x}");
+    let made = (0..6 - given.len()).map(|at| digits[2 * at..2 * at + 2].to_owned());
     let given = given.iter().map(|part| format!("{part:0>2}"));
     Ok(Value::text(given.chain(made).collect::<Vec<_>>().join(":")))
 }

@@ -3,8 +3,7 @@
 use crate::playbook::jinja::arguments::{self, Arguments, Truth, truth};
 use crate::playbook::jinja::eval::LONGEST;
 use crate::playbook::jinja::filters::Trouble;
-use crate::playbook::jinja::methods;
-use crate::playbook::jinja::printf;
+use crate::playbook::jinja::{dates, methods, printf, python};
 use crate::playbook::jinja::regexes::{self, Anchor, Flags};
 use crate::playbook::jinja::value::Value;
 
@@ -27,9 +26,11 @@ pub const NAMES: &[&str] = &[
     "replace",
     "safe",
     "split",
+    "strftime",
     "string",
     "striptags",
     "title",
+    "to_datetime",
     "trim",
     "truncate",
     "upper",
@@ -37,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "urlencode",
     "wordcount",
     "wordwrap",
+    "xmlattr",
 ];
 
 /// Applies one.
@@ -86,7 +88,20 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
         "urldecode" => Value::text(urldecode(&text)),
         "quote" => Value::text(quote(&text)),
         "comment" => comment(&text, args)?,
-        "regex_escape" => Value::text(regex_escape(&text)),
+        "strftime" => strftime(&text, args)?,
+        "to_datetime" => {
+            let [format] = args.bind(["format"])?;
+            dates::parse(&text, &arguments::text(format, "%Y-%m-%d %H:%M:%S"))?
+        }
+        "xmlattr" => xmlattr(input, args)?,
+        "regex_escape" => {
+            let [kind] = args.bind(["re_type"])?;
+            match arguments::text(kind, "python").as_str() {
+                "python" => Value::text(regex_escape(&text)),
+                "posix_basic" => Value::text(posix_escape(&text)),
+                other => return Err(format!("knows no expressions of type `{other}`").into()),
+            }
+        }
         "regex_replace" => regex_replace(&text, args)?,
         "regex_search" => regex_search(&text, args)?,
         _ => {
@@ -269,8 +284,17 @@ pub fn quote(text: &str) -> String {
 }
 
 fn comment(text: &str, args: Arguments) -> Result<Value, Trouble> {
-    let [style, decoration, prefix, postfix, beginning, end] =
-        args.bind(["style", "decoration", "prefix", "postfix", "beginning", "end"])?;
+    let [style, decoration, prefix, prefixes, postfix, postfixes, beginning, end, newline] = args.bind([
+        "style",
+        "decoration",
+        "prefix",
+        "prefix_count",
+        "postfix",
+        "postfix_count",
+        "beginning",
+        "end",
+        "newline",
+    ])?;
     let style = arguments::text(style, "plain");
     let (mark, open, close) = match style.as_str() {
         "plain" => ("# ", "", ""),
@@ -280,14 +304,48 @@ fn comment(text: &str, args: Arguments) -> Result<Value, Trouble> {
         "xml" => (" - ", "<!--", "-->"),
         _ => return Err(format!("has no style `{style}`").into()),
     };
+    let newline = arguments::text(newline, "\n");
     let mark = arguments::text(decoration, mark);
     let (prefix, postfix) = (arguments::text(prefix, mark.trim_end()), arguments::text(postfix, mark.trim_end()));
+    let (before, after) = (arguments::size(prefixes, 1)?.min(1000), arguments::size(postfixes, 1)?.min(1000));
     let (open, close) = (arguments::text(beginning, open), arguments::text(end, close));
-    let body: Vec<String> = text.split('\n').map(|line| format!("{mark}{line}").trim_end().to_owned()).collect();
-    let line = |part: String| if part.is_empty() { part } else { format!("{part}\n") };
-    let tail = if close.is_empty() { String::new() } else { format!("\n{close}") };
-    let after = if postfix.is_empty() { String::new() } else { format!("\n{postfix}") };
-    Ok(Value::text(format!("{}{}{}{after}{tail}", line(open), line(prefix), body.join("\n"))))
+    let body: Vec<String> =
+        text.split(newline.as_str()).map(|line| format!("{mark}{line}").trim_end().to_owned()).collect();
+    let line = |part: &str| if part.is_empty() { String::new() } else { format!("{part}{newline}") };
+    let tail = if close.is_empty() { String::new() } else { format!("{newline}{close}") };
+    let under = if postfix.is_empty() { String::new() } else { format!("{newline}{postfix}").repeat(after) };
+    Ok(Value::text(format!("{}{}{}{under}{tail}", line(&open), line(&prefix).repeat(before), body.join(&newline))))
+}
+
+fn posix_escape(text: &str) -> String {
+    text.chars().flat_map(|c| "].[^$*\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+fn strftime(format: &str, args: Arguments) -> Result<Value, Trouble> {
+    let [seconds, utc] = args.bind(["second", "utc"])?;
+    let seconds = match seconds.filter(|seconds| !matches!(seconds, Value::None)) {
+        None => None,
+        Some(seconds) => Some(
+            seconds
+                .as_float()
+                .or_else(|| seconds.as_str().and_then(python::parse_float))
+                .ok_or_else(|| format!("needs seconds, got `{seconds}`"))?,
+        ),
+    };
+    let utc = truth(utc.as_ref(), Truth::No);
+    let zone = if utc { jiff::tz::TimeZone::UTC } else { jiff::tz::TimeZone::system() };
+    Ok(Value::text(dates::format(format, seconds, zone)?))
+}
+
+/// Attributes of an XML element, those without a value left out.
+fn xmlattr(input: &Value, args: Arguments) -> Result<Value, Trouble> {
+    let [space] = args.bind(["autospace"])?;
+    let dict = input.as_dict().ok_or_else(|| format!("needs a dict, got {}", input.kind()))?;
+    let given = dict.0.iter().filter(|(_, value)| !matches!(value, Value::None | Value::Undefined(_)));
+    let parts: Vec<String> =
+        given.map(|(key, value)| format!("{}=\"{}\"", escape(&key.to_string()), escape(&value.to_string()))).collect();
+    let lead = if truth(space.as_ref(), Truth::Yes) && !parts.is_empty() { " " } else { "" };
+    Ok(Value::text(format!("{lead}{}", parts.join(" "))))
 }
 
 fn regex_escape(text: &str) -> String {
