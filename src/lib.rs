@@ -8,7 +8,7 @@
 //!   with pure code, and one loop applies it.
 //! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks, [`module`] is one file per
 //!   Ansible module, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to what was evaluated.
-//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`agent`], [`git`].
+//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`].
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
 //!   [`ssh`], [`local`], [`container`].
 //! - **Words**: [`event`], [`yaml`], [`secret`], [`place`] know nothing of ours.
@@ -34,6 +34,7 @@ pub mod agent;
 pub mod consul;
 pub mod git;
 pub mod lxd;
+pub mod sql;
 
 pub mod http;
 pub mod machine;

@@ -14,9 +14,12 @@ pub mod action;
 pub mod arguments;
 pub mod attributes;
 pub mod clock;
+pub mod database;
 pub mod edit;
+pub mod mysql_login;
 pub mod pattern;
 pub mod plan;
+pub mod postgresql_login;
 pub mod program;
 pub mod system;
 pub mod text;
@@ -28,6 +31,17 @@ pub mod copy;
 pub mod cron;
 pub mod file;
 pub mod lineinfile;
+pub mod mysql_db;
+pub mod mysql_query;
+pub mod mysql_user;
+pub mod mysql_variables;
+pub mod postgresql_db;
+pub mod postgresql_ext;
+pub mod postgresql_pg_hba;
+pub mod postgresql_query;
+pub mod postgresql_schema;
+pub mod postgresql_set;
+pub mod postgresql_user;
 pub mod stat;
 pub mod systemd;
 pub mod template;
@@ -230,6 +244,17 @@ modules! {
     Cron in cron { "ansible.builtin"."cron" PARAMETERS, }
     File in file { "ansible.builtin"."file" PARAMETERS, }
     Lineinfile in lineinfile { "ansible.builtin"."lineinfile" PARAMETERS, }
+    MysqlDb in mysql_db { "community.mysql"."mysql_db" PARAMETERS, }
+    MysqlQuery in mysql_query { "community.mysql"."mysql_query" PARAMETERS, }
+    MysqlUser in mysql_user { "community.mysql"."mysql_user" PARAMETERS, }
+    MysqlVariables in mysql_variables { "community.mysql"."mysql_variables" PARAMETERS, }
+    PostgresqlDb in postgresql_db { "community.postgresql"."postgresql_db" PARAMETERS, }
+    PostgresqlExt in postgresql_ext { "community.postgresql"."postgresql_ext" PARAMETERS, }
+    PostgresqlPgHba in postgresql_pg_hba { "community.postgresql"."postgresql_pg_hba" PARAMETERS, }
+    PostgresqlQuery in postgresql_query { "community.postgresql"."postgresql_query" PARAMETERS, }
+    PostgresqlSchema in postgresql_schema { "community.postgresql"."postgresql_schema" PARAMETERS, }
+    PostgresqlSet in postgresql_set { "community.postgresql"."postgresql_set" PARAMETERS, }
+    PostgresqlUser in postgresql_user { "community.postgresql"."postgresql_user" PARAMETERS, }
     Stat in stat { "ansible.builtin"."stat" PARAMETERS, }
     Systemd in systemd {
         "ansible.builtin"."service" SERVICE_PARAMETERS,

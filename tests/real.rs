@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "real/consul.rs"]
 mod consul;
+#[path = "real/databases.rs"]
+mod databases;
 #[path = "real/deploy.rs"]
 mod deploy;
 #[path = "real/differential.rs"]

@@ -144,7 +144,7 @@ pub fn text(value: &Value) -> String {
 }
 
 /// A value as Python's `repr` gives it.
-fn python(value: &Value) -> String {
+pub(crate) fn python(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),

@@ -23,10 +23,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("consul", &["http", "secret"]),
     ("git", &["event"]),
     ("lxd", &["event", "http", "secret"]),
+    ("sql", &["http", "secret"]),
     ("agent", &["local", "machine", "module", "playbook", "secret"]),
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
-    ("module", &["place", "secret"]),
+    ("module", &["place", "secret", "sql"]),
     ("hcl", &["place", "yaml"]),
     ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),
@@ -54,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "playbook",
             "project",
             "secret",
+            "sql",
             "terraform",
             "yaml",
         ],
@@ -65,7 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 25] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 26] = [
     "agent",
     "consul",
     "container",
@@ -84,6 +86,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 25] = [
     "playbook",
     "project",
     "secret",
+    "sql",
     "ssh",
     "terraform",
     "ui",
@@ -93,7 +96,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 25] = [
     "rig",
 ];
 
-const CLI: [&str; 25] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 26] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 pub mod bed;
+pub mod databases;
 pub mod exchange;
 pub mod fake_consul;
 pub mod fake_lxd;
