@@ -18,6 +18,7 @@ pub mod database;
 pub mod edit;
 pub mod mysql_login;
 pub mod pattern;
+pub mod pki;
 pub mod plan;
 pub mod postgresql_login;
 pub mod program;
@@ -25,16 +26,23 @@ pub mod system;
 pub mod text;
 
 pub mod apt;
+pub mod authorized_key;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod cron;
 pub mod file;
+pub mod group;
+pub mod hostname;
 pub mod lineinfile;
 pub mod mysql_db;
 pub mod mysql_query;
 pub mod mysql_user;
 pub mod mysql_variables;
+pub mod openssh_keypair;
+pub mod openssl_csr;
+pub mod openssl_privatekey;
+pub mod openssl_publickey;
 pub mod postgresql_db;
 pub mod postgresql_ext;
 pub mod postgresql_pg_hba;
@@ -43,9 +51,11 @@ pub mod postgresql_schema;
 pub mod postgresql_set;
 pub mod postgresql_user;
 pub mod stat;
+pub mod sysctl;
 pub mod systemd;
 pub mod template;
 pub mod user;
+pub mod x509_certificate;
 
 pub use arguments::Parameter;
 pub use plan::Plan;
@@ -235,6 +245,7 @@ macro_rules! modules {
 
 modules! {
     Apt in apt { "ansible.builtin"."apt" PARAMETERS, }
+    AuthorizedKey in authorized_key { "ansible.posix"."authorized_key" PARAMETERS, }
     Blockinfile in blockinfile { "ansible.builtin"."blockinfile" PARAMETERS, }
     Command in command {
         "ansible.builtin"."command" PARAMETERS,
@@ -243,6 +254,8 @@ modules! {
     Copy in copy { "ansible.builtin"."copy" PARAMETERS, }
     Cron in cron { "ansible.builtin"."cron" PARAMETERS, }
     File in file { "ansible.builtin"."file" PARAMETERS, }
+    Group in group { "ansible.builtin"."group" PARAMETERS, }
+    Hostname in hostname { "ansible.builtin"."hostname" PARAMETERS, }
     Lineinfile in lineinfile { "ansible.builtin"."lineinfile" PARAMETERS, }
     MysqlDb in mysql_db { "community.mysql"."mysql_db" PARAMETERS, }
     MysqlQuery in mysql_query { "community.mysql"."mysql_query" PARAMETERS, }
@@ -255,7 +268,12 @@ modules! {
     PostgresqlSchema in postgresql_schema { "community.postgresql"."postgresql_schema" PARAMETERS, }
     PostgresqlSet in postgresql_set { "community.postgresql"."postgresql_set" PARAMETERS, }
     PostgresqlUser in postgresql_user { "community.postgresql"."postgresql_user" PARAMETERS, }
+    OpensshKeypair in openssh_keypair { "community.crypto"."openssh_keypair" PARAMETERS, }
+    OpensslCsr in openssl_csr { "community.crypto"."openssl_csr" PARAMETERS, }
+    OpensslPrivatekey in openssl_privatekey { "community.crypto"."openssl_privatekey" PARAMETERS, }
+    OpensslPublickey in openssl_publickey { "community.crypto"."openssl_publickey" PARAMETERS, }
     Stat in stat { "ansible.builtin"."stat" PARAMETERS, }
+    Sysctl in sysctl { "ansible.posix"."sysctl" PARAMETERS, }
     Systemd in systemd {
         "ansible.builtin"."service" SERVICE_PARAMETERS,
         "ansible.builtin"."systemd" PARAMETERS,
@@ -263,6 +281,10 @@ modules! {
     }
     Template in template { "ansible.builtin"."template" PARAMETERS, }
     User in user { "ansible.builtin"."user" PARAMETERS, }
+    X509Certificate in x509_certificate {
+        "community.crypto"."openssl_certificate" PARAMETERS,
+        "community.crypto"."x509_certificate" PARAMETERS,
+    }
 }
 
 fn unknown(name: &str) -> Error {

@@ -8,6 +8,8 @@ mod agent;
 mod architecture;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/certificates.rs"]
+mod certificates;
 #[path = "suite/check.rs"]
 mod check;
 #[path = "suite/cli.rs"]
@@ -48,6 +50,8 @@ mod playbook;
 mod project;
 #[path = "suite/recordings.rs"]
 mod recordings;
+#[path = "suite/setting_up.rs"]
+mod setting_up;
 #[path = "suite/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]

@@ -56,6 +56,44 @@ pub fn run(words: &[String], setting: &Setting, host: &Context) -> Result<Ran, F
     })
 }
 
+/// Runs words that speak English, so that what they say can be read.
+///
+/// # Errors
+///
+/// [`Failed`] if the program cannot be started.
+pub fn english(words: &[&str], host: &Context) -> Result<Ran, Failed> {
+    let words = words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let variables = ["LANG", "LC_ALL", "LC_MESSAGES"].map(|name| (name.to_owned(), "C".to_owned())).to_vec();
+    run(&words, &Setting { variables, ..Setting::default() }, host)
+}
+
+/// Runs words that must end well.
+///
+/// # Errors
+///
+/// [`Failed`] with what the program said.
+pub fn must(words: &[&str], input: &str, host: &Context) -> Result<Ran, Failed> {
+    let words = words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let ran = run(&words, &Setting { input: input.as_bytes().to_vec(), ..Setting::default() }, host)?;
+    if ran.status == 0 {
+        return Ok(ran);
+    }
+    Err(Failed::new(ran.stderr.trim_end())
+        .with("rc", ran.status)
+        .with("cmd", words)
+        .with("stdout", ran.stdout)
+        .with("stderr", ran.stderr))
+}
+
+/// Where a program is, or nothing if there is none of this name.
+pub fn find(name: &str) -> Option<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let places = path.split(':').chain(["/usr/local/sbin", "/usr/sbin", "/sbin"]).filter(|it| !it.is_empty());
+    places.map(|place| format!("{place}/{name}")).find(|path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && std::path::Path::new(path).is_file()
+    })
+}
+
 /// The same with bytes: status, standard output, standard error.
 ///
 /// # Errors

@@ -180,7 +180,9 @@ pub fn render_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
                 (tree::Kind::Var(name), value @ Value::Str(_)) if scope.is_rendered(name) => value,
                 (tree::Kind::Filter(_, name, _), value) if filters::makes_text(name) => Value::text(value.to_string()),
                 // What Python prints of these is what it reads again.
-                (_, value @ (Value::List(_) | Value::Dict(_) | Value::Bool(_))) if value.is_plain() => return Ok(value),
+                (_, value @ (Value::List(_) | Value::Dict(_) | Value::Bool(_))) if value.is_plain() => {
+                    return Ok(value);
+                }
                 (_, value) => literal::settle(value.to_string()),
             }
         }

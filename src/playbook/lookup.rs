@@ -87,7 +87,9 @@ pub fn run(
     };
     Ok(match short(plugin) {
         "file" => files::read(scope, texts(), options)?,
-        "unvault" => texts().map(|name| files::text(scope, "files", &name).map(Value::text)).collect::<Result<_, _>>()?,
+        "unvault" => {
+            texts().map(|name| files::text(scope, "files", &name).map(Value::text)).collect::<Result<_, _>>()?
+        }
         "template" => files::template(scope, texts(), options)?,
         "first_found" => files::first_found(scope, terms, options)?,
         "fileglob" => files::glob(scope, texts())?,
@@ -126,7 +128,9 @@ fn varnames(scope: &TaskScope<'_>, patterns: impl Iterator<Item = String>) -> Re
     let mut found = vec![];
     for pattern in patterns {
         let regex = fancy_regex::Regex::new(&pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
-        found.extend(scope.all_names().into_iter().filter(|name| regex.is_match(name).unwrap_or(false)).map(Value::text));
+        found.extend(
+            scope.all_names().into_iter().filter(|name| regex.is_match(name).unwrap_or(false)).map(Value::text),
+        );
     }
     Ok(found)
 }

@@ -378,7 +378,8 @@ impl jinja::Scope for TaskScope<'_> {
     }
 
     fn is_rendered(&self, name: &str) -> bool {
-        let written = |(raw, trust): (&Json, Trust)| trust == Trust::Rendered && raw.as_str().is_some_and(jinja::is_template);
+        let written =
+            |(raw, trust): (&Json, Trust)| trust == Trust::Rendered && raw.as_str().is_some_and(jinja::is_template);
         self.raw(name).is_some_and(written)
     }
 

@@ -38,8 +38,7 @@ fn condition(text: &str, scope: &TaskScope<'_>) -> Result<Value, jinja::Error> {
 #[test]
 fn everything_gives_what_ansible_gives() {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/jinja");
-    let table: Json =
-        serde_json::from_str(&std::fs::read_to_string(place.join("expressions.json")).unwrap()).unwrap();
+    let table: Json = serde_json::from_str(&std::fs::read_to_string(place.join("expressions.json")).unwrap()).unwrap();
     let mut vars = table["vars"].as_object().unwrap().clone();
     vars.insert("ansible_managed".to_owned(), Json::from("Ansible managed"));
     let (hosts, problems) = inventory::load(&[ryo::playbook::Source::Names("host-1,".to_owned())]);

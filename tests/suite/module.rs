@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Every case of every table of a module: its name and the case.
-fn cases(module: &str) -> Vec<(String, Value)> {
+pub fn cases(module: &str) -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/playbook").join(module);
     let mut cases = vec![];
     for entry in fs::read_dir(folder).unwrap() {
@@ -25,11 +25,11 @@ fn cases(module: &str) -> Vec<(String, Value)> {
     cases
 }
 
-fn read<T: DeserializeOwned>(value: &Value) -> T {
+pub fn read<T: DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error} in {value}"))
 }
 
-fn task(module: &str, case: &Value) -> Task {
+pub fn task(module: &str, case: &Value) -> Task {
     parse(module, case["line"].as_str(), case["args"].as_object().unwrap()).unwrap()
 }
 
@@ -247,7 +247,7 @@ fn lines_are_split_into_words_as_a_shell_splits_them() {
 }
 
 /// A root of its own with two accounts.
-fn root() -> tempfile::TempDir {
+pub fn root() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("etc/cron.d")).unwrap();
     fs::write(root.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n").unwrap();
@@ -255,14 +255,14 @@ fn root() -> tempfile::TempDir {
     root
 }
 
-fn run(root: &Path, task: &Task, blobs: &Blobs, mode: Mode) -> Outcome {
+pub fn run(root: &Path, task: &Task, blobs: &Blobs, mode: Mode) -> Outcome {
     let system = System::below(root);
     let content = |content: &copy::Content| Ok(blobs[&content.sha256].clone());
     module::run(task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
 }
 
 /// Checks, applies and applies again: what check mode says is what happens, and it happens once.
-fn once(root: &Path, task: &Task, blobs: &Blobs) -> Outcome {
+pub fn once(root: &Path, task: &Task, blobs: &Blobs) -> Outcome {
     let checked = run(root, task, blobs, Mode::Check);
     let first = run(root, task, blobs, Mode::Apply);
     assert_eq!(first.failed, None, "{task:?}");

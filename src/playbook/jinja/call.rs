@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::playbook::jinja::arguments::{self, Arguments};
 use crate::playbook::jinja::eval::{DEEPEST, Evaluator, Frame, LONGEST, failed, no_missing, undefined};
+use crate::playbook::jinja::render::LoopState;
 use crate::playbook::jinja::tree::{At, Macro};
 use crate::playbook::jinja::value::{Object, Value};
-use crate::playbook::jinja::render::LoopState;
 use crate::playbook::jinja::{Error, NoValue, dates, names, python};
 
 /// The functions that templates may call.

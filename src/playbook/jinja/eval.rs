@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::playbook::jinja::arguments::Arguments;
 use crate::playbook::jinja::tree::{Arg, Args, At, Binary, Compare, Expr, Kind};
 use crate::playbook::jinja::value::{Missing, Value};
-use crate::playbook::jinja::{Error, Fault, Scope, Texts, call, dates, filters, literal, methods, mutate, predicates, printf};
+use crate::playbook::jinja::{
+    Error, Fault, Scope, Texts, call, dates, filters, literal, methods, mutate, predicates, printf,
+};
 
 /// Most characters or items that one value may have.
 pub const LONGEST: usize = 1 << 24;

@@ -187,8 +187,9 @@ impl Reader<'_> {
             'u' => out.push(self.code(16, 4, 4)?),
             'U' => out.push(self.code(16, 8, 8)?),
             '0'..='7' => {
-                let digits: String =
-                    std::iter::once(c).chain(self.rest.chars().take_while(|c| ('0'..='7').contains(c)).take(2)).collect();
+                let digits: String = std::iter::once(c)
+                    .chain(self.rest.chars().take_while(|c| ('0'..='7').contains(c)).take(2))
+                    .collect();
                 self.rest = &self.rest[digits.len() - 1..];
                 out.push(u32::from_str_radix(&digits, 8).ok().and_then(char::from_u32)?);
             }

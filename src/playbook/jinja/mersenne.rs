@@ -36,7 +36,8 @@ impl Mersenne {
                 words[..used].to_vec()
             }
             _ => {
-                let number = seed.as_int().ok_or_else(|| format!("needs text or a number as its seed, got {}", seed.kind()))?;
+                let number =
+                    seed.as_int().ok_or_else(|| format!("needs text or a number as its seed, got {}", seed.kind()))?;
                 let number = number.unsigned_abs();
                 let (low, high) = (low_word(number), low_word(number >> 32));
                 if high == 0 { vec![low] } else { vec![low, high] }

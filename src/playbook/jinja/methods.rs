@@ -1,10 +1,10 @@
 //! Methods of Python's values.
 
 use crate::playbook::jinja::arguments::{self, Arguments};
+use crate::playbook::jinja::braces;
 use crate::playbook::jinja::call::Cycler;
 use crate::playbook::jinja::dates;
 use crate::playbook::jinja::filters::text as texts;
-use crate::playbook::jinja::braces;
 use crate::playbook::jinja::render::LoopState;
 use crate::playbook::jinja::value::{Dict, Value};
 
@@ -198,7 +198,11 @@ fn title(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for c in text.chars() {
-        if inside { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if inside {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         inside = c.is_alphabetic();
     }
     out
@@ -210,7 +214,11 @@ fn expand_tabs(text: &str, args: Arguments) -> Result<Value, Trouble> {
     let (mut out, mut column) = (String::new(), 0);
     for c in text.chars() {
         let width = if c == '\t' { size - column % size } else { 1 };
-        if c == '\t' { out.push_str(&" ".repeat(width)) } else { out.push(c) }
+        if c == '\t' {
+            out.push_str(&" ".repeat(width))
+        } else {
+            out.push(c)
+        }
         column = if matches!(c, '\n' | '\r') { 0 } else { column + width };
     }
     Ok(Value::text(out))

@@ -87,7 +87,9 @@ fn of_dict(mut dict: Dict, name: &str, args: Arguments) -> Result<Changed, Strin
     let mut result = Value::None;
     match name {
         "update" => {
-            for (key, value) in args.places.first().and_then(Value::as_dict).map(|more| more.0.clone()).unwrap_or_default() {
+            for (key, value) in
+                args.places.first().and_then(Value::as_dict).map(|more| more.0.clone()).unwrap_or_default()
+            {
                 dict.insert(key, value);
             }
             args.names.into_iter().for_each(|(key, value)| dict.insert(Value::text(key), value));

@@ -110,7 +110,8 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: &Value, args: Arg
         "undefined" => return Ok(input.is_undefined()),
         _ if !NAMES.contains(&name) => return Err(Trouble::Unknown),
         // Python asks for the type of the undefined value itself, and it is none of these.
-        "none" | "boolean" | "string" | "number" | "integer" | "float" | "mapping" | "sequence" | "true" | "false" | "sameas"
+        "none" | "boolean" | "string" | "number" | "integer" | "float" | "mapping" | "sequence" | "true" | "false"
+        | "sameas"
             if input.is_undefined() =>
         {
             return Ok(false);

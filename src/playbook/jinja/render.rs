@@ -179,13 +179,7 @@ impl Evaluator<'_> {
         Ok(self.gathered(out))
     }
 
-    fn over(
-        &mut self,
-        looped: &Arc<For>,
-        mut items: Vec<Value>,
-        depth: usize,
-        out: &mut String,
-    ) -> Result<(), Error> {
+    fn over(&mut self, looped: &Arc<For>, mut items: Vec<Value>, depth: usize, out: &mut String) -> Result<(), Error> {
         if self.depth >= DEEPEST {
             return Err(failed("nested too deeply", looped.iter.at));
         }

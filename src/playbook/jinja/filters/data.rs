@@ -71,7 +71,9 @@ fn to_json(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble>
         indent => Layout::Indented(arguments::size(indent, 4)?.min(64)),
     };
     let layout = match separators.as_ref().and_then(Value::as_list).map(|list| list.as_slice()) {
-        Some([comma, colon]) if layout == Layout::Line && comma.as_str() == Some(",") && colon.as_str() == Some(":") => {
+        Some([comma, colon])
+            if layout == Layout::Line && comma.as_str() == Some(",") && colon.as_str() == Some(":") =>
+        {
             Layout::Dense
         }
         Some(_) if separators.is_some() && layout == Layout::Line => {

@@ -42,7 +42,8 @@ pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Troubl
         "win_basename" => Value::text(text.rsplit(['\\', '/']).next().unwrap_or_default()),
         "win_dirname" => Value::text(text.rfind(['\\', '/']).map_or("", |at| &text[..at])),
         "win_splitdrive" => {
-            let (drive, rest) = if text.as_bytes().get(1) == Some(&b':') { text.split_at(2) } else { ("", text.as_str()) };
+            let (drive, rest) =
+                if text.as_bytes().get(1) == Some(&b':') { text.split_at(2) } else { ("", text.as_str()) };
             Value::tuple(vec![Value::text(drive), Value::text(rest)])
         }
         "splitext" => {

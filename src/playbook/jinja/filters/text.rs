@@ -3,9 +3,9 @@
 use crate::playbook::jinja::arguments::{self, Arguments, Truth, truth};
 use crate::playbook::jinja::eval::LONGEST;
 use crate::playbook::jinja::filters::Trouble;
-use crate::playbook::jinja::{dates, methods, printf, python};
 use crate::playbook::jinja::regexes::{self, Anchor, Flags};
 use crate::playbook::jinja::value::Value;
+use crate::playbook::jinja::{dates, methods, printf, python};
 
 /// Their names.
 pub const NAMES: &[&str] = &[
