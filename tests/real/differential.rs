@@ -54,19 +54,23 @@ fn folder() -> PathBuf {
 }
 
 /// Plays `case` twice by `player` in a fresh container.
-fn record(case: &Case, twin: &Twin, player: &dyn Fn(&Path) -> Command) -> Record {
+///
+/// # Errors
+///
+/// It did not come to its end: what was said.
+fn record(case: &Case, twin: &Twin, player: &dyn Fn(&Path) -> Command) -> Result<Record, String> {
     let clean = twin.reset();
     let directory = tempfile::tempdir().unwrap();
     case.write(directory.path(), &folder(), &twin.inventory());
     let run = |_| {
         let output = player(directory.path()).stdin(Stdio::null()).output().unwrap();
-        let Some(results) = twin.results(directory.path()) else {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            panic!("{}: no results: {}\n{}", case.name, text(&output.stdout), text(&output.stderr));
-        };
-        Run { results, machine: compare::changes(&clean, &twin.look()) }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let results = twin.results(directory.path()).map_err(|error| {
+            format!("{}: no results: {error}\n{}\n{}", case.name, text(&output.stdout), text(&output.stderr))
+        })?;
+        Ok(Run { results, machine: compare::changes(&clean, &twin.look()) })
     };
-    Record { runs: [1, 2].map(run).into() }
+    Ok(Record { runs: [1, 2].into_iter().map(run).collect::<Result<_, _>>()? })
 }
 
 fn by_ansible(twin: &Twin) -> impl Fn(&Path) -> Command {
@@ -96,24 +100,23 @@ fn by_ryo(twin: &Twin) -> impl Fn(&Path) -> Command {
 }
 
 /// What Ansible does with `case`: remembered, or seen now.
-fn reference(case: &Case, twin: &Twin) -> Record {
+fn reference(case: &Case, twin: &Twin) -> Result<Record, String> {
     let digest = case.digest(&[&var("RYO_DEBIAN_IMAGE"), &var("RYO_ANSIBLE_PLAYBOOK"), twin::LOOK, case::FRAME]);
     let kept = PathBuf::from(var("RYO_CACHE")).join(format!("differential/{}-{digest}.json", case.name));
     if let Some(record) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return record;
+        return Ok(record);
     }
-    let record = record(case, twin, &by_ansible(twin));
+    let record = record(case, twin, &by_ansible(twin))?;
     fs::create_dir_all(kept.parent().unwrap()).unwrap();
     fs::write(&kept, serde_json::to_vec(&record).unwrap()).unwrap();
-    record
+    Ok(record)
 }
 
 /// Plays a case by both and returns where they differ.
 fn differences(case: &Case, wanted: &Wanted) -> Vec<String> {
     let twin = Twin::new(case);
-    let theirs = reference(case, &twin);
-    let ours = record(case, &twin, &by_ryo(&twin));
-    compare::differences(case, &theirs, &ours, wanted)
+    let both = reference(case, &twin).and_then(|theirs| Ok((theirs, record(case, &twin, &by_ryo(&twin))?)));
+    both.map_or_else(|failed| vec![failed], |(theirs, ours)| compare::differences(case, &theirs, &ours, wanted))
 }
 
 #[test]

@@ -146,12 +146,16 @@ impl Twin {
             .unwrap_or_else(|error| panic!("{}: {error}: {}", self.name, String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// What the tasks of the last run registered, where `directory` is the playbook's; nothing if it did not come to its
-    /// end.
-    pub fn results(&self, directory: &Path) -> Option<Vec<Value>> {
+    /// What the tasks of the last run registered, where `directory` is the playbook's.
+    ///
+    /// # Errors
+    ///
+    /// What is there instead, if it did not come to its end.
+    pub fn results(&self, directory: &Path) -> Result<Vec<Value>, String> {
         let output = self.inside("cat /root/results.json && rm /root/results.json", b"");
         let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&text.replace(&directory.display().to_string(), "DIR")).ok()
+        serde_json::from_str(&text.replace(&directory.display().to_string(), "DIR"))
+            .map_err(|error| format!("{error} in `{text}` {}", String::from_utf8_lossy(&output.stderr)))
     }
 }
 
