@@ -660,3 +660,184 @@ fn a_script_of_the_control_node_is_run_on_the_target() {
     assert_eq!(names(&whole.path().join("var/tmp")), Vec::<String>::new());
     assert_eq!(outcome.values["rc"], json!(3));
 }
+
+/// A repository with two commits on `main`, the first one tagged, and a branch.
+fn repository(folder: &Path) -> Vec<String> {
+    fs::create_dir_all(folder).unwrap();
+    let git = |words: &[&str]| {
+        let who = ["-c", "user.name=Test", "-c", "user.email=test@test", "-c", "init.defaultBranch=main"];
+        String::from_utf8(mirror::run("git", &[&who[..], words].concat(), folder)).unwrap()
+    };
+    git(&["init", "-q"]);
+    let mut commits = vec![];
+    for text in ["one", "two"] {
+        fs::write(folder.join("file"), text).unwrap();
+        git(&["add", "file"]);
+        git(&["commit", "-qm", text]);
+        commits.push(git(&["rev-parse", "HEAD"]).trim().to_owned());
+    }
+    git(&["tag", "-a", "-m", "first", "v1", &commits[0]]);
+    git(&["branch", "side", &commits[0]]);
+    commits
+}
+
+#[test]
+fn a_repository_is_cloned_updated_and_switched() {
+    let whole = mirrored().0;
+    let root = whole.path();
+    let origin = root.join("origin");
+    let commits = repository(&origin);
+    let url = format!("file://{}", origin.display());
+    let (one, two) = (json!(commits[0]), json!(commits[1]));
+    let refused = "Local modifications exist in the destination: /srv/copy (force=no).";
+    // What is asked; why it fails, or whether it changes something, before and after; what the file then says.
+    let table = [
+        (json!({ "version": "v1", "depth": 1 }), Ok((true, Value::Null, one.clone())), "one"),
+        (json!({ "version": "v1", "depth": 1 }), Ok((false, one.clone(), one.clone())), "one"),
+        (json!({ "version": "main", "update": false }), Ok((false, one.clone(), one.clone())), "one"),
+        (json!({ "version": "main", "depth": 1 }), Ok((true, one.clone(), two.clone())), "two"),
+        (json!({ "version": "side", "depth": 1 }), Ok((true, two.clone(), one.clone())), "one"),
+        (json!({}), Ok((false, one.clone(), one.clone())), "one"),
+        (json!({ "version": commits[1] }), Ok((true, one.clone(), two.clone())), "two"),
+        (json!({ "version": "none" }), Err("Failed to checkout none: "), "two"),
+        (json!({ "version": "main" }), Ok((false, two.clone(), two.clone())), "two"),
+        (json!({ "version": "main", "force": true }), Ok((true, two.clone(), two.clone())), "changed"),
+        (json!({ "version": "main" }), Err(refused), "changed"),
+    ];
+    for (mut arguments, wanted, file) in table {
+        let name = arguments.to_string();
+        arguments["repo"] = json!(url);
+        arguments["dest"] = json!("/srv/copy");
+        if file == "changed" {
+            fs::write(root.join("srv/copy/file"), "changed").unwrap();
+        }
+        let task = parse("git", None, arguments.as_object().unwrap()).unwrap();
+        let checked = run(root, &task, &Blobs::new(), Mode::Check);
+        let outcome = run(root, &task, &Blobs::new(), Mode::Apply);
+        match wanted {
+            Ok((changed, before, after)) => {
+                assert_eq!(outcome.failed, None, "{name}");
+                let values = (&outcome.values["before"], &outcome.values["after"]);
+                assert_eq!((outcome.changed, values), (changed, (&before, &after)), "{name}");
+                // What check mode says of a local change is only that it goes.
+                if file != "changed" {
+                    assert_eq!((checked.failed, checked.changed), (None, changed), "{name}");
+                }
+            }
+            Err(message) => assert!(outcome.failed.as_deref().unwrap_or_default().starts_with(message), "{name}: {outcome:?}"),
+        }
+        let text = if file == "changed" && arguments["force"] == json!(true) { "two" } else { file };
+        assert_eq!(read(&root.join("srv/copy/file")), text, "{name}");
+    }
+    let bare = json!({ "repo": url, "dest": "/srv/bare", "bare": true });
+    once(root, &parse("git", None, bare.as_object().unwrap()).unwrap(), &Blobs::new());
+    assert!(root.join("srv/bare/HEAD").is_file());
+    let option = json!({ "repo": "--upload-pack=evil", "dest": "/srv/x" });
+    let error = parse("git", None, option.as_object().unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "`git`: `repo` is `--upload-pack=evil`, must be something that does not begin with `-`");
+}
+
+#[test]
+fn a_tree_is_made_the_same_and_only_what_differs_is_sent() {
+    let (whole, control) = (mirrored().0, tempfile::tempdir().unwrap());
+    let (root, site) = (whole.path(), control.path().join("site"));
+    fs::create_dir_all(site.join("sub")).unwrap();
+    for (name, text) in [("index", "index"), ("sub/a", "a"), ("skip.log", "log")] {
+        fs::write(site.join(name), text).unwrap();
+    }
+    std::os::unix::fs::symlink("index", site.join("link")).unwrap();
+    let push = |src: &str, more: Value, blobs: &mut Blobs| {
+        let mut arguments = json!({ "src": src, "dest": "/srv/www", "rsync_opts": ["--exclude=*.log"] });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let Task::Synchronize(mut task) = parse("synchronize", None, arguments.as_object().unwrap()).unwrap() else {
+            panic!("synchronize is synchronize")
+        };
+        let path = control.path().join(src.trim_end_matches('/'));
+        task.nodes = ryo::module::synchronize::tree::offered(src, &path, &task.options, blobs).unwrap();
+        Task::Synchronize(task)
+    };
+    let mut blobs = Blobs::new();
+    let first = once(root, &push("site/", json!({}), &mut blobs), &blobs);
+    let said = json!(["cd+++++++++ ./", "<f+++++++++ index", "cL+++++++++ link -> index", "cd+++++++++ sub/", "<f+++++++++ sub/a"]);
+    assert_eq!(first.values["stdout_lines"], said);
+    assert_eq!(names(&root.join("srv/www")), ["index", "link", "sub"]);
+    // The same content with another time needs no bytes.
+    let later = fs::File::options().write(true).open(site.join("index")).unwrap();
+    later.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+    let task = push("site/", json!({}), &mut blobs);
+    let outcome = run(root, &task, &Blobs::new(), Mode::Apply);
+    assert_eq!((outcome.failed, &outcome.values["stdout_lines"]), (None, &json!(["<f..t...... index"])));
+    assert_eq!(fs::metadata(root.join("srv/www/index")).unwrap().mtime(), 1_000_000_000);
+    fs::write(site.join("sub/a"), "longer").unwrap();
+    fs::remove_file(site.join("link")).unwrap();
+    fs::write(root.join("srv/www/old.log"), "kept").unwrap();
+    let outcome = run(root, &push("site/", json!({ "delete": true }), &mut blobs), &blobs, Mode::Apply);
+    let said = outcome.values["msg"].as_str().unwrap();
+    assert!(said.contains("<f.st...... sub/a\n") && said.contains("*deleting   link\n"), "{said}");
+    assert_eq!(names(&root.join("srv/www")), ["index", "old.log", "sub"]);
+    assert_eq!(read(&root.join("srv/www/sub/a")), "longer");
+    once(root, &push("site", json!({}), &mut blobs), &blobs);
+    assert_eq!(read(&root.join("srv/www/site/sub/a")), "longer");
+    once(root, &push("site/index", json!({ "dest": "/srv/other" }), &mut blobs), &blobs);
+    assert_eq!(read(&root.join("srv/other")), "index");
+    let strange = json!({ "src": "a", "dest": "b", "rsync_opts": ["--chown=a:b"] });
+    let error = parse("synchronize", None, strange.as_object().unwrap()).unwrap_err().to_string();
+    let wanted = "`synchronize`: `rsync_opts` is `--chown=a:b`, must be options that are known here, e.g. `--exclude=PATTERN`";
+    assert_eq!(error, wanted);
+}
+
+/// Programs that only say what they are told, below a path of their own.
+fn programs(folder: &Path, scripts: &[(&str, &str)]) -> ryo::module::Environment {
+    for (name, script) in scripts {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >> \"{}/log\"\n{script}\n", folder.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    [("PATH".to_owned(), format!("{}:/usr/bin:/bin", folder.display()))].into()
+}
+
+#[test]
+fn managers_of_packages_are_asked_before_they_are_told() {
+    let yarn = "case \"$*\" in list*) echo '{\"type\":\"tree\",\"data\":{\"trees\":[{\"name\":\"left@1.0\"}]}}';; esac";
+    let npm = "case \"$*\" in list*) echo '{\"dependencies\":{\"left\":{\"version\":\"1.0\"}}}';; esac";
+    let snap = "case \"$*\" in list) printf 'Name Version Rev Tracking Publisher Notes\\nlxd 5.0 1 5.0/stable canonical -\\n';; esac";
+    let pip = "case \"$*\" in list*) echo 'Left-Pad==1.0';; install*) echo 'Successfully installed x';; esac";
+    // Module, arguments, whether something changes, and what the program was told.
+    let table = [
+        ("yarn", json!({ "path": "/srv" }), true, "yarn install --non-interactive"),
+        ("yarn", json!({ "path": "/srv", "name": "left" }), false, "yarn list --depth=0 --json"),
+        ("yarn", json!({ "path": "/srv", "name": "pad", "version": "2" }), true, "yarn list --depth=0 --json|yarn add pad@2"),
+        ("yarn", json!({ "path": "/srv", "name": "left", "state": "absent" }), true, "yarn list --depth=0 --json|yarn remove left"),
+        ("npm", json!({ "path": "/srv", "name": "left" , "version": "1.0" }), false, "npm list --json --long"),
+        ("npm", json!({ "global": true, "name": "pad" }), true, "npm list --json --long --global|npm install --global pad"),
+        ("npm", json!({ "path": "/srv", "ci": true }), true, "npm ci"),
+        ("snap", json!({ "name": "lxd", "channel": "5.0/stable" }), false, "snap list"),
+        ("snap", json!({ "name": "lxd", "channel": "5.21/stable" }), true, "snap list|snap refresh --channel 5.21/stable lxd"),
+        ("snap", json!({ "name": ["yq", "certbot"], "classic": true }), true, "snap list|snap install --classic yq|snap install --classic certbot"),
+        ("snap", json!({ "name": "lxd,yq", "state": "absent" }), true, "snap list|snap remove lxd"),
+        ("pip", json!({ "name": "left_pad", "version": "1.0" }), true, "pip3 install left_pad==1.0"),
+        ("pip", json!({ "requirements": "/r.txt", "extra_args": "--user -q" }), false, "pip3 list --format=freeze|pip3 install --user -q -r /r.txt|pip3 list --format=freeze"),
+    ];
+    for (module, arguments, changed, told) in table {
+        let (whole, folder) = (mirrored().0, tempfile::tempdir().unwrap());
+        let environment = programs(folder.path(), &[("yarn", yarn), ("npm", npm), ("snap", snap), ("pip3", pip)]);
+        fs::write(whole.path().join("srv/package.json"), "{}").unwrap();
+        fs::write(whole.path().join("srv/yarn.lock"), "").unwrap();
+        let task = parse(module, None, arguments.as_object().unwrap()).unwrap();
+        let system = ryo::module::System::below(whole.path());
+        let content = |_: &ryo::module::copy::Content, _: &mut dyn std::io::Write| Ok(());
+        let context = ryo::module::Context { system: &system, environment: &environment, content: &content };
+        let outcome = ryo::module::run(&task, &context, Mode::Apply);
+        assert_eq!((outcome.failed, outcome.changed), (None, changed), "{module} {arguments}");
+        let log = read(&folder.path().join("log"));
+        assert_eq!(log.lines().collect::<Vec<_>>().join("|"), told, "{module} {arguments}");
+    }
+    let nowhere: ryo::module::Environment = [("PATH".to_owned(), "/nowhere".to_owned())].into();
+    let whole = mirrored().0;
+    let system = ryo::module::System::below(whole.path());
+    let content = |_: &ryo::module::copy::Content, _: &mut dyn std::io::Write| Ok(());
+    let context = ryo::module::Context { system: &system, environment: &nowhere, content: &content };
+    let task = parse("snap", None, json!({ "name": "lxd" }).as_object().unwrap()).unwrap();
+    let failed = ryo::module::run(&task, &context, Mode::Apply).failed.unwrap();
+    assert_eq!(failed, "Failed to find required executable \"snap\" in paths: /nowhere");
+}
