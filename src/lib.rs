@@ -7,7 +7,8 @@
 //! - **Flows**: [`flow`] says what happens, in which order. A flow looks at the world once, makes a [`plan`] (a value)
 //!   with pure code, and one loop applies it.
 //! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks, [`module`] is one file per
-//!   Ansible module, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to what was evaluated.
+//!   Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to
+//!   what was evaluated.
 //! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`].
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
 //!   [`ssh`], [`local`], [`container`].
@@ -23,6 +24,7 @@ pub mod ui;
 pub mod flow;
 pub mod plan;
 
+pub mod archive;
 pub mod hcl;
 pub mod module;
 pub mod packer;

@@ -5,6 +5,7 @@
 //! What Ansible does is taken from ansible-core 2.15.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ pub mod arguments;
 pub mod attributes;
 pub mod clock;
 pub mod database;
+pub mod draft;
 pub mod edit;
 pub mod mysql_login;
 pub mod pattern;
@@ -22,27 +24,39 @@ pub mod pki;
 pub mod plan;
 pub mod postgresql_login;
 pub mod program;
+pub mod source;
 pub mod system;
 pub mod text;
+pub mod web;
 
 pub mod apt;
+pub mod apt_key;
+pub mod apt_repository;
+pub mod archive;
+pub mod assemble;
 pub mod authorized_key;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod cron;
 pub mod file;
+pub mod find;
+pub mod get_url;
+pub mod git;
 pub mod group;
 pub mod hostname;
+pub mod ini_file;
 pub mod lineinfile;
 pub mod mysql_db;
 pub mod mysql_query;
 pub mod mysql_user;
 pub mod mysql_variables;
+pub mod npm;
 pub mod openssh_keypair;
 pub mod openssl_csr;
 pub mod openssl_privatekey;
 pub mod openssl_publickey;
+pub mod pip;
 pub mod postgresql_db;
 pub mod postgresql_ext;
 pub mod postgresql_pg_hba;
@@ -50,12 +64,21 @@ pub mod postgresql_query;
 pub mod postgresql_schema;
 pub mod postgresql_set;
 pub mod postgresql_user;
+pub mod replace;
+pub mod script;
+pub mod slurp;
+pub mod snap;
 pub mod stat;
+pub mod synchronize;
 pub mod sysctl;
 pub mod systemd;
+pub mod tempfile;
 pub mod template;
+pub mod unarchive;
+pub mod uri;
 pub mod user;
 pub mod x509_certificate;
+pub mod yarn;
 
 pub use arguments::Parameter;
 pub use plan::Plan;
@@ -102,21 +125,10 @@ pub struct Outcome {
 }
 
 /// Bytes of the control node that a task needs on the target, by the lower-case hexadecimal SHA-256 of their content.
-pub type Blobs = BTreeMap<String, Vec<u8>>;
+pub type Blobs = BTreeMap<String, source::Blob>;
 
 /// Variables set for the programs that a task starts (the task's `environment`).
 pub type Environment = BTreeMap<String, String>;
-
-impl Task {
-    /// The contents of the control node that it refers to.
-    pub fn contents(&self) -> Vec<&copy::Content> {
-        match self {
-            Self::Copy(copy::Arguments { source: Some(source), .. })
-            | Self::Template(template::Arguments { source: Some(source), .. }) => source.contents(),
-            _ => vec![],
-        }
-    }
-}
 
 /// A task does not say what its module can do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -244,7 +256,14 @@ macro_rules! modules {
 }
 
 modules! {
-    Apt in apt { "ansible.builtin"."apt" PARAMETERS, }
+    Apt in apt {
+        "ansible.builtin"."apt" PARAMETERS,
+        "ansible.builtin"."package" PACKAGE_PARAMETERS,
+    }
+    AptKey in apt_key { "ansible.builtin"."apt_key" PARAMETERS, }
+    AptRepository in apt_repository { "ansible.builtin"."apt_repository" PARAMETERS, }
+    Archive in archive { "community.general"."archive" PARAMETERS, }
+    Assemble in assemble { "ansible.builtin"."assemble" PARAMETERS, }
     AuthorizedKey in authorized_key { "ansible.posix"."authorized_key" PARAMETERS, }
     Blockinfile in blockinfile { "ansible.builtin"."blockinfile" PARAMETERS, }
     Command in command {
@@ -254,13 +273,23 @@ modules! {
     Copy in copy { "ansible.builtin"."copy" PARAMETERS, }
     Cron in cron { "ansible.builtin"."cron" PARAMETERS, }
     File in file { "ansible.builtin"."file" PARAMETERS, }
+    Find in find { "ansible.builtin"."find" PARAMETERS, }
+    GetUrl in get_url { "ansible.builtin"."get_url" PARAMETERS, }
+    Git in git { "ansible.builtin"."git" PARAMETERS, }
     Group in group { "ansible.builtin"."group" PARAMETERS, }
     Hostname in hostname { "ansible.builtin"."hostname" PARAMETERS, }
+    IniFile in ini_file { "community.general"."ini_file" PARAMETERS, }
     Lineinfile in lineinfile { "ansible.builtin"."lineinfile" PARAMETERS, }
     MysqlDb in mysql_db { "community.mysql"."mysql_db" PARAMETERS, }
     MysqlQuery in mysql_query { "community.mysql"."mysql_query" PARAMETERS, }
     MysqlUser in mysql_user { "community.mysql"."mysql_user" PARAMETERS, }
     MysqlVariables in mysql_variables { "community.mysql"."mysql_variables" PARAMETERS, }
+    Npm in npm { "community.general"."npm" PARAMETERS, }
+    OpensshKeypair in openssh_keypair { "community.crypto"."openssh_keypair" PARAMETERS, }
+    OpensslCsr in openssl_csr { "community.crypto"."openssl_csr" PARAMETERS, }
+    OpensslPrivatekey in openssl_privatekey { "community.crypto"."openssl_privatekey" PARAMETERS, }
+    OpensslPublickey in openssl_publickey { "community.crypto"."openssl_publickey" PARAMETERS, }
+    Pip in pip { "ansible.builtin"."pip" PARAMETERS, }
     PostgresqlDb in postgresql_db { "community.postgresql"."postgresql_db" PARAMETERS, }
     PostgresqlExt in postgresql_ext { "community.postgresql"."postgresql_ext" PARAMETERS, }
     PostgresqlPgHba in postgresql_pg_hba { "community.postgresql"."postgresql_pg_hba" PARAMETERS, }
@@ -268,23 +297,28 @@ modules! {
     PostgresqlSchema in postgresql_schema { "community.postgresql"."postgresql_schema" PARAMETERS, }
     PostgresqlSet in postgresql_set { "community.postgresql"."postgresql_set" PARAMETERS, }
     PostgresqlUser in postgresql_user { "community.postgresql"."postgresql_user" PARAMETERS, }
-    OpensshKeypair in openssh_keypair { "community.crypto"."openssh_keypair" PARAMETERS, }
-    OpensslCsr in openssl_csr { "community.crypto"."openssl_csr" PARAMETERS, }
-    OpensslPrivatekey in openssl_privatekey { "community.crypto"."openssl_privatekey" PARAMETERS, }
-    OpensslPublickey in openssl_publickey { "community.crypto"."openssl_publickey" PARAMETERS, }
+    Replace in replace { "ansible.builtin"."replace" PARAMETERS, }
+    Script in script { "ansible.builtin"."script" PARAMETERS, }
+    Slurp in slurp { "ansible.builtin"."slurp" PARAMETERS, }
+    Snap in snap { "community.general"."snap" PARAMETERS, }
     Stat in stat { "ansible.builtin"."stat" PARAMETERS, }
+    Synchronize in synchronize { "ansible.posix"."synchronize" PARAMETERS, }
     Sysctl in sysctl { "ansible.posix"."sysctl" PARAMETERS, }
     Systemd in systemd {
         "ansible.builtin"."service" SERVICE_PARAMETERS,
         "ansible.builtin"."systemd" PARAMETERS,
         "ansible.builtin"."systemd_service" PARAMETERS,
     }
+    Tempfile in tempfile { "ansible.builtin"."tempfile" PARAMETERS, }
     Template in template { "ansible.builtin"."template" PARAMETERS, }
+    Unarchive in unarchive { "ansible.builtin"."unarchive" PARAMETERS, }
+    Uri in uri { "ansible.builtin"."uri" PARAMETERS, }
     User in user { "ansible.builtin"."user" PARAMETERS, }
     X509Certificate in x509_certificate {
         "community.crypto"."openssl_certificate" PARAMETERS,
         "community.crypto"."x509_certificate" PARAMETERS,
     }
+    Yarn in yarn { "community.general"."yarn" PARAMETERS, }
 }
 
 fn unknown(name: &str) -> Error {
@@ -316,10 +350,15 @@ pub fn parse(name: &str, free_form: Option<&str>, arguments: &Map<String, Value>
     let module = short(name);
     let Some(parameters) = parameters(module) else { return Err(unknown(name)) };
     let arguments = arguments::normalise(module, parameters, arguments)?;
-    if !matches!(module, "command" | "shell") && free_form.is_some_and(|text| !text.trim().is_empty()) {
+    if !takes_text(module) && free_form.is_some_and(|text| !text.trim().is_empty()) {
         return Err(Error::FreeForm { module: module.to_owned() });
     }
     parsed(Call { module, free_form, arguments })
+}
+
+/// Whether a module takes a line of text beside its parameters.
+pub fn takes_text(name: &str) -> bool {
+    matches!(short(name), "command" | "script" | "shell")
 }
 
 /// Makes typed arguments of normalised ones.
@@ -350,8 +389,24 @@ pub struct Context<'a> {
     pub system: &'a System,
     /// Variables for the programs it starts.
     pub environment: &'a Environment,
-    /// Fetches bytes of the control node.
-    pub content: &'a (dyn Fn(&copy::Content) -> Result<Vec<u8>, Failed> + Sync),
+    /// Fetches bytes of the control node, piece by piece.
+    pub content: &'a Fetch<'a>,
+}
+
+/// Writes a content of the control node to where it is wanted.
+pub type Fetch<'a> = dyn Fn(&copy::Content, &mut dyn Write) -> Result<(), Failed> + Sync + 'a;
+
+impl Context<'_> {
+    /// A content of the control node that is small enough to be held.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`]: it cannot be had.
+    pub fn whole(&self, content: &copy::Content) -> Result<Vec<u8>, Failed> {
+        let mut bytes = vec![];
+        (self.content)(content, &mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// A task cannot go on.

@@ -24,6 +24,8 @@ mod lxd_scenarios;
 mod machines;
 #[path = "real/play.rs"]
 mod play;
+#[path = "real/provision.rs"]
+mod provision;
 #[path = "real/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]

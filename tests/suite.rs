@@ -20,6 +20,8 @@ mod consul;
 mod deploy;
 #[path = "suite/failure.rs"]
 mod failure;
+#[path = "suite/fetched.rs"]
+mod fetched;
 #[path = "suite/git.rs"]
 mod git;
 #[path = "suite/hcl.rs"]

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{Binary, Error, Given, place};
 use crate::machine::{Command, Finished, Machine, Process};
+use crate::module::source::Blob;
 use crate::module::{Blobs, Environment, Mode, Outcome, Task};
 use crate::playbook::connection::Become;
 use crate::secret::Secret;
@@ -231,6 +232,19 @@ impl Client {
         }
     }
 
+    /// At most [`wire::WINDOW`] bytes of the file at `path` from `from` on; nothing at its end.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or may not read it.
+    pub async fn piece(&self, path: &str, from: u64) -> Result<Vec<u8>, Error> {
+        let ask = Ask::Piece { path: path.to_owned(), from };
+        match self.shared.ask(ask, vec![], &Blobs::new()).await? {
+            (Answer::Content(_), data) => Ok(data),
+            (other, _) => Err(self.shared.refused(other)),
+        }
+    }
+
     /// Replaces the file at `path` whole, at once. What `attributes` leave out stays as it is (new: 0644, the agent's
     /// account).
     ///
@@ -246,7 +260,7 @@ impl Client {
             owner: attributes.owner.clone(),
             group: attributes.group.clone(),
         };
-        let blobs = Blobs::from([(sha256.clone(), content.to_vec())]);
+        let blobs = Blobs::from([(sha256.clone(), Blob::Held(content.to_vec()))]);
         self.done(ask, vec![sha256], &blobs).await
     }
 
@@ -271,7 +285,7 @@ impl Client {
     pub async fn run(&self, command: &Command, input: &[u8]) -> Result<Finished, Error> {
         let sha256 = hex::encode(Sha256::digest(input));
         let ask = Ask::Run { words: command.words.clone(), input: Some(sha256.clone()) };
-        let blobs = Blobs::from([(sha256.clone(), input.to_vec())]);
+        let blobs = Blobs::from([(sha256.clone(), Blob::Held(input.to_vec()))]);
         match self.shared.ask(ask, vec![sha256], &blobs).await? {
             (Answer::Finished { status, stdout }, mut data) => {
                 let at = usize::try_from(stdout).unwrap_or(usize::MAX).min(data.len());
@@ -364,16 +378,16 @@ impl Shared {
         let request = Request { id, ask, contents };
         let mut frames = vec![Frame::control(&request).map_err(wrong)?];
         for sha256 in &request.contents {
-            frames.extend(Frame::data(id, blobs.get(sha256).map_or(&[][..], Vec::as_slice)));
+            frames.extend(Frame::data(id, &window(blobs, sha256, 0, u64::MAX).await));
         }
         let _ = self.frames.send(frames);
         let mut data = vec![];
         loop {
             match incoming.recv().await {
                 Some(Incoming::Data(piece)) => data.extend(piece),
-                Some(Incoming::Answer(Answer::Want { sha256 })) => {
-                    let content = blobs.get(&sha256).map_or(&[][..], Vec::as_slice);
-                    let _ = self.frames.send(Frame::data(id, content).collect());
+                Some(Incoming::Answer(Answer::Want { sha256, from })) => {
+                    let piece = window(blobs, &sha256, from, wire::WINDOW).await;
+                    let _ = self.frames.send(Frame::data(id, &piece).collect());
                 }
                 Some(Incoming::Answer(answer)) => return Ok((answer, data)),
                 None => return Err(self.gone()),
@@ -408,6 +422,13 @@ impl Shared {
             _ => Error::Wire { machine, source: wire::Error::Turn },
         }
     }
+}
+
+/// Some of a content. What cannot be read any more is left out: its digest tells the other side.
+async fn window(blobs: &Blobs, sha256: &str, from: u64, most: u64) -> Vec<u8> {
+    let Some(blob) = blobs.get(sha256).cloned() else { return vec![] };
+    let read = tokio::task::spawn_blocking(move || blob.piece(from, most).unwrap_or_default());
+    read.await.unwrap_or_default()
 }
 
 /// Nobody waits any more, however the request ended.

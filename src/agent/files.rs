@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::agent::wire::WINDOW;
 use crate::module::action::{Action, Bytes, Write, act, octal};
 use crate::module::attributes::Ids;
+use crate::module::source::Blob;
 use crate::module::{Context, Failed, Mode, System, Task, parse};
 
 /// Where the agent keeps what is its own: `/var/lib/ryo`, or `~/.local/state/ryo` of an account that is not root.
@@ -29,6 +31,12 @@ pub(super) fn stat(path: &str, host: &Context) -> Result<Value, Failed> {
         Some(message) => Err(Failed::new(message)),
         None => Ok(outcome.values.shift_remove("stat").unwrap_or_default()),
     }
+}
+
+/// Some of the file at `path`.
+pub(super) fn piece(path: &str, from: u64, system: &System) -> Result<Vec<u8>, Failed> {
+    let told = |error: std::io::Error| Failed::new(format!("cannot read {path}: {error}"));
+    Blob::File(system.real(path)).piece(from, WINDOW).map_err(told)
 }
 
 /// Replaces the file at `path`.

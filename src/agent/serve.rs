@@ -149,7 +149,12 @@ impl Agent {
                 let agent = self.clone();
                 thread::spawn(move || agent.carry_out(&job));
             }
-            Ask::Task { .. } | Ask::Read { .. } | Ask::Write { .. } | Ask::Stat { .. } | Ask::Journal { .. } => {
+            Ask::Task { .. }
+            | Ask::Read { .. }
+            | Ask::Piece { .. }
+            | Ask::Write { .. }
+            | Ask::Stat { .. }
+            | Ask::Journal { .. } => {
                 let _ = queue.send(job);
             }
         }
@@ -171,7 +176,7 @@ impl Agent {
 
     fn answer(&self, job: &Job) -> Result<Answer, Failed> {
         let nothing = Environment::new();
-        let content = |content: &Content| self.content(job, &content.sha256);
+        let content = |content: &Content, into: &mut dyn Write| self.content(job, content, into);
         let host = Context { system: &self.system, environment: &nothing, content: &content };
         match &job.request.ask {
             Ask::Task { task, mode, environment } => {
@@ -187,13 +192,18 @@ impl Agent {
                 }
                 None => Ok(Answer::Content(false)),
             },
+            Ask::Piece { path, from } => {
+                let piece = files::piece(path, *from, &self.system)?;
+                self.out.write(Frame::data(job.request.id, &piece));
+                Ok(Answer::Content(true))
+            }
             Ask::Write { path, sha256, mode, owner, group } => {
-                let bytes = self.content(job, sha256)?;
+                let bytes = self.announced(job, sha256)?;
                 files::write(path, bytes, *mode, owner.as_deref(), group.as_deref(), &host)?;
                 Ok(Answer::Done)
             }
             Ask::Run { words, input } => {
-                let input = input.as_ref().map(|sha256| self.content(job, sha256)).transpose()?.unwrap_or_default();
+                let input = input.as_ref().map(|sha256| self.announced(job, sha256)).transpose()?.unwrap_or_default();
                 Ok(self.run(job.request.id, words, input, &host))
             }
             Ask::Journal { line } => files::journal(line, &self.system).map(|()| Answer::Done),
@@ -213,22 +223,42 @@ impl Agent {
         Answer::Finished { status, stdout: stdout.len() as u64 }
     }
 
-    /// The content that is wanted, asked for unless it was announced.
-    fn content(&self, job: &Job, sha256: &str) -> Result<Vec<u8>, Failed> {
-        let mut contents = lock(&job.contents);
-        if !contents.come.contains_key(sha256) && contents.announced == 0 {
-            let answer = Answer::Want { sha256: sha256.to_owned() };
-            self.out.send(&Reply { id: job.request.id, answer });
-            contents.announced = 1;
+    /// Writes a content to where it is wanted, asked for window by window unless it was announced.
+    fn content(&self, job: &Job, content: &Content, into: &mut dyn Write) -> Result<(), Failed> {
+        let told = |error: std::io::Error| Failed::new(format!("cannot write what is sent: {error}"));
+        if let Ok(bytes) = self.announced(job, &content.sha256) {
+            return into.write_all(&bytes).map_err(told);
         }
+        let (mut digest, mut from) = (Sha256::new(), 0);
+        loop {
+            let sha256 = content.sha256.clone();
+            self.out.send(&Reply { id: job.request.id, answer: Answer::Want { sha256, from } });
+            let piece = lock(&job.contents).coming.recv().map_err(|_| Failed::new("the connection went away"))?;
+            digest.update(&piece);
+            into.write_all(&piece).map_err(told)?;
+            from += piece.len() as u64;
+            if (piece.len() as u64) < wire::WINDOW || from >= content.size {
+                break;
+            }
+        }
+        let whole = hex::encode(digest.finalize()) == content.sha256;
+        if whole { Ok(()) } else { Err(damaged(&content.sha256)) }
+    }
+
+    /// The content that was announced with the request.
+    fn announced(&self, job: &Job, sha256: &str) -> Result<Vec<u8>, Failed> {
+        let mut contents = lock(&job.contents);
         while !contents.come.contains_key(sha256) && contents.announced > 0 {
             let bytes = contents.coming.recv().map_err(|_| Failed::new("the connection went away"))?;
             contents.announced -= 1;
             contents.come.insert(hex::encode(Sha256::digest(&bytes)), bytes);
         }
-        let damaged = || Failed::new(format!("the content {sha256} did not arrive as it was sent"));
-        contents.come.get(sha256).cloned().ok_or_else(damaged)
+        contents.come.get(sha256).cloned().ok_or_else(|| damaged(sha256))
     }
+}
+
+fn damaged(sha256: &str) -> Failed {
+    Failed::new(format!("the content {sha256} did not arrive as it was sent"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

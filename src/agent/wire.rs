@@ -13,13 +13,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::module::{Environment, Mode, Outcome, Task};
 
 /// What both sides must have in common.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Most bytes of one frame's payload.
 pub const LONGEST: usize = 32 << 20;
 
 /// Bytes of one piece of bulk data.
 pub const PIECE: usize = 256 << 10;
+
+/// Most bytes of a content that are sent for one [`Answer::Want`], so that neither side holds more.
+pub const WINDOW: u64 = 8 << 20;
 
 /// What is in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +147,13 @@ pub enum Ask {
         /// Absolute.
         path: String,
     },
+    /// Some of a file's content, as data before the answer: at most [`WINDOW`].
+    Piece {
+        /// Absolute.
+        path: String,
+        /// The first byte wanted.
+        from: u64,
+    },
     /// A file replaced whole, its content in `contents`.
     Write {
         /// Absolute.
@@ -205,6 +215,8 @@ pub enum Answer {
     Want {
         /// Its SHA-256.
         sha256: String,
+        /// The first byte wanted; [`WINDOW`] follow, or as many as there are.
+        from: u64,
     },
     /// A task ended.
     Outcome(Box<Outcome>),

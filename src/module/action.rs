@@ -1,16 +1,17 @@
 //! What modules do to files, as values, and the one place that does it.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
 use serde::{Deserialize, Serialize};
 
 use crate::module::attributes::Ids;
-use crate::module::copy::Content;
-use crate::module::{Context, Failed, clock, program};
+use crate::module::draft::{Draft, beside};
+use crate::module::source::Content;
+use crate::module::{Context, Failed, clock};
 
 /// Something done to the file system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,7 +191,7 @@ pub fn act(action: &Action, host: &Context) -> Result<Option<String>, Failed> {
     Ok(None)
 }
 
-fn bits(mode: &str) -> Permissions {
+pub(crate) fn bits(mode: &str) -> Permissions {
     Permissions::from_mode(u32::from_str_radix(mode, 8).unwrap_or(0))
 }
 
@@ -199,12 +200,14 @@ pub(crate) fn octal(bits: u32) -> String {
     format!("{bits:04o}")
 }
 
-fn chown(real: &Path, ids: &Ids) -> io::Result<()> {
+/// Sets owner and group, of a link itself.
+pub(crate) fn chown(real: &Path, ids: &Ids) -> io::Result<()> {
     let (uid, gid) = (ids.uid.map(Uid::from_raw), ids.gid.map(Gid::from_raw));
     Ok(rustix::fs::chownat(CWD, real, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-fn touch(real: &Path, access: Option<Time>, modification: Option<Time>) -> io::Result<()> {
+/// Sets times.
+pub(crate) fn touch(real: &Path, access: Option<Time>, modification: Option<Time>) -> io::Result<()> {
     let time = |time: Option<Time>| match time {
         None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         Some(Time::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
@@ -225,14 +228,8 @@ fn replace(real: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
     if beside.symlink_metadata().is_ok() { fs::remove_file(&beside) } else { Ok(()) }
 }
 
-/// A name in the same directory that nobody else has; directories of settings ignore names that begin with a dot.
-fn beside(real: &Path) -> PathBuf {
-    let name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = name.chars().take(60).collect::<String>();
-    real.with_file_name(format!(".{name}.ryo-{:016x}", rand::random::<u64>()))
-}
-
-fn backup(path: &str, host: &Context) -> io::Result<String> {
+/// Keeps a copy of the file at `path` beside it; returns where.
+pub(crate) fn backup(path: &str, host: &Context) -> io::Result<String> {
     let real = host.system.real(path);
     let kept = format!("{path}.{}.{}~", std::process::id(), clock::backup_stamp());
     let copy = host.system.real(&kept);
@@ -244,47 +241,17 @@ fn backup(path: &str, host: &Context) -> io::Result<String> {
     Ok(kept)
 }
 
-/// Removes what was begun unless it was moved into place.
-struct Begun(PathBuf);
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 fn put(write: &Write, host: &Context) -> Result<(), Failed> {
-    let real = host.system.real(&write.path);
-    let told = |error: io::Error| Failed::new(format!("cannot write {}: {error}", write.path));
-    let before = fs::symlink_metadata(&real).ok().filter(fs::Metadata::is_file);
-    let mut begun = Begun(beside(&real));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun.0).map_err(told)?;
-    fill(&file, &write.bytes, host)?;
-    dress(&file, write, before.as_ref()).map_err(told)?;
-    if let Some(validate) = &write.validate {
-        accepted(validate, &begun.0, host)?;
-    }
-    file.sync_all().map_err(told)?;
-    match fs::rename(&begun.0, &real) {
-        Ok(()) => begun.0 = PathBuf::new(),
-        // A file that is mounted by itself cannot be replaced, only written.
-        Err(error) if write.unsafe_writes && error.kind() == io::ErrorKind::ResourceBusy => {
-            let mut target = OpenOptions::new().write(true).truncate(true).open(&real).map_err(told)?;
-            io::copy(&mut File::open(&begun.0).map_err(told)?, &mut target).map_err(told)?;
-        }
-        Err(error) => return Err(told(error)),
-    }
-    if let Some(directory) = real.parent().and_then(|parent| File::open(parent).ok()) {
-        let _ = directory.sync_all();
-    }
-    Ok(())
+    let draft = Draft::new(&write.path, host)?;
+    fill(&draft.file, &write.bytes, host)?;
+    draft.place(write, host)
 }
 
 fn fill(mut file: &File, bytes: &Bytes, host: &Context) -> Result<(), Failed> {
     let told = |error: io::Error| Failed::new(format!("cannot write: {error}"));
     match bytes {
         Bytes::Text(bytes) => file.write_all(bytes).map_err(told),
-        Bytes::Content(content) => file.write_all(&(host.content)(content)?).map_err(told),
+        Bytes::Content(content) => (host.content)(content, &mut file),
         Bytes::Target(path) => {
             let read = |error: io::Error| Failed::new(format!("cannot read {path}: {error}"));
             let mut source = File::open(host.system.real(path)).map_err(read)?;
@@ -293,40 +260,9 @@ fn fill(mut file: &File, bytes: &Bytes, host: &Context) -> Result<(), Failed> {
     }
 }
 
-/// Owner first: a change of owner clears bits.
-fn dress(file: &File, write: &Write, before: Option<&fs::Metadata>) -> io::Result<()> {
-    let uid = write.ids.uid.or(before.map(MetadataExt::uid));
-    let gid = write.ids.gid.or(before.map(MetadataExt::gid));
-    let own = file.metadata()?;
-    let other = |wanted: Option<u32>, has: u32| wanted.filter(|wanted| *wanted != has);
-    let (uid, gid) = (other(uid, own.uid()), other(gid, own.gid()));
-    if uid.is_some() || gid.is_some() {
-        rustix::fs::fchown(file, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
-    }
-    let kept = before.map(|before| before.mode() & 0o7777);
-    let mode = write.mode.as_deref().map(bits).or(kept.map(Permissions::from_mode));
-    file.set_permissions(mode.unwrap_or_else(|| Permissions::from_mode(0o666 & !umask())))
-}
-
 /// The permission bits that new files do not get.
 pub(crate) fn umask() -> u32 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     line.and_then(|bits| u32::from_str_radix(bits.trim(), 8).ok()).unwrap_or(0o022)
-}
-
-fn accepted(validate: &str, file: &Path, host: &Context) -> Result<(), Failed> {
-    if !validate.contains("%s") {
-        return Err(Failed::new(format!("validate must contain %s: {validate}")));
-    }
-    let line = validate.replace("%s", &file.to_string_lossy());
-    let words = program::split(&line).map_err(Failed::new)?;
-    let ran = program::run(&words, &program::Setting::default(), host)?;
-    if ran.status == 0 {
-        return Ok(());
-    }
-    Err(Failed::new(format!("failed to validate: rc:{} error:{}", ran.status, ran.stderr))
-        .with("exit_status", ran.status)
-        .with("stdout", ran.stdout)
-        .with("stderr", ran.stderr))
 }

@@ -127,3 +127,15 @@ pub fn read(text: &str, format: &str) -> Option<i64> {
     }
     rest.is_empty().then(|| seconds(&it))
 }
+
+/// `Mon, 23 Nov 2026 03:07:43 GMT`
+pub fn http(time: SystemTime) -> String {
+    let it = moment(time);
+    let days = seconds(&it).div_euclid(DAY);
+    let of_week = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let name = |names: &[&'static str], at: i64| usize::try_from(at).ok().and_then(|at| names.get(at).copied());
+    let (day, month) = (name(&of_week, days.rem_euclid(7)), name(&months, it.month - 1));
+    let (day, month) = (day.unwrap_or_default(), month.unwrap_or_default());
+    format!("{day}, {:02} {month} {:04} {} GMT", it.day, it.year, hms(&it))
+}

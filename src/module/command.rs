@@ -161,7 +161,7 @@ fn needless<'a>(arguments: &'a Arguments, directory: Option<&str>, system: &Syst
             Some(directory) if !pattern.starts_with(['/', '~', '$']) => format!("{directory}/{pattern}"),
             _ => pattern.to_owned(),
         };
-        exists(&system.path(&pattern), system)
+        !glob(&system.path(&pattern), system).is_empty()
     };
     match (&arguments.creates, &arguments.removes) {
         (Some(creates), _) if is_there(creates) => Some((creates, "exists")),
@@ -210,13 +210,14 @@ fn result(cmd: &Value, rc: i32, stdout: &str, stderr: &str, message: &str) -> Ma
     .collect()
 }
 
-/// Whether something matches a pattern of paths: `*`, `?` and `[…]` within a name.
-fn exists(pattern: &str, system: &System) -> bool {
+/// What is at the paths that match a pattern, in order: `*`, `?` and `[…]` within a name.
+pub(crate) fn glob(pattern: &str, system: &System) -> Vec<String> {
     let mut found = vec![String::new()];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         found = found.iter().flat_map(|above| below(above, name, system)).collect();
     }
-    !found.is_empty()
+    found.sort();
+    found
 }
 
 fn below(above: &str, name: &str, system: &System) -> Vec<String> {
@@ -224,7 +225,7 @@ fn below(above: &str, name: &str, system: &System) -> Vec<String> {
         let path = format!("{above}/{name}");
         return if system.found(&path).ok().flatten().is_some() { vec![path] } else { vec![] };
     }
-    let Ok(entries) = std::fs::read_dir(system.real(above)) else { return vec![] };
+    let Ok(entries) = std::fs::read_dir(system.real(&format!("{above}/"))) else { return vec![] };
     entries
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

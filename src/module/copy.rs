@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,9 +13,9 @@ use crate::module::attributes::{self, Attributes, GROUP, MODE, OWNER, UNSAFE_WRI
 use crate::module::attributes::{Ids, Wanted, What};
 use crate::module::stat::{self, Algorithm};
 use crate::module::system::{FileKind, Found, System};
-use crate::module::{
-    Blobs, Call, Context, Error, Failed, Mode, Outcome, Plan, apart, edit, plan as planned, text, typed,
-};
+use crate::module::{Call, Context, Error, Failed, Mode, Outcome, Plan, apart, edit, plan as planned, text, typed};
+
+pub use crate::module::source::{Content, Entry, EntryKind, Source, content, gather};
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -47,7 +45,7 @@ pub struct Arguments {
     pub src: Option<String>,
     /// The content itself; [`parse`](super::parse) makes JSON of lists and maps, as Ansible does.
     pub content: Option<String>,
-    /// What the control node has at `src`; unused with `remote_src` or `content`. See [`gather`].
+    /// What the control node has at `src`; unused with `remote_src` or `content`.
     pub source: Option<Source>,
     /// Where it goes.
     pub dest: String,
@@ -77,92 +75,6 @@ pub struct Arguments {
     pub attributes: Attributes,
 }
 
-/// What the control node has at `src`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// A file.
-    File {
-        /// Its last path component, used when `dest` is a directory.
-        name: String,
-        /// Its content.
-        content: Content,
-        /// Its permission bits, for `mode: preserve`.
-        mode: Option<u32>,
-    },
-    /// A directory with all that is in it, parents before children.
-    Tree {
-        /// Its own name below `dest`, unless `src` ended with `/`.
-        name: Option<String>,
-        /// What is in it.
-        entries: Vec<Entry>,
-    },
-}
-
-impl Source {
-    /// A file made on the control node, e.g. of a rendered template.
-    pub fn made(name: &str, bytes: Vec<u8>, blobs: &mut Blobs) -> Self {
-        Self::File { name: name.to_owned(), content: content(bytes, blobs), mode: None }
-    }
-
-    /// The contents it refers to.
-    pub fn contents(&self) -> Vec<&Content> {
-        match self {
-            Self::File { content, .. } => vec![content],
-            Self::Tree { entries, .. } => entries
-                .iter()
-                .filter_map(|entry| match &entry.kind {
-                    EntryKind::File { content, .. } => Some(content),
-                    EntryKind::Directory { .. } | EntryKind::Link { .. } => None,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Bytes of the control node, by reference into [`Blobs`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
-    /// Lower-case hexadecimal SHA-256.
-    pub sha256: String,
-    /// Lower-case hexadecimal SHA-1, for the result.
-    pub sha1: String,
-    /// In bytes.
-    pub size: u64,
-}
-
-/// Something in a source directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Relative to the directory, e.g. `conf.d/a.conf`.
-    pub path: String,
-    /// What it is.
-    pub kind: EntryKind,
-}
-
-/// What something in a source directory is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// A directory.
-    Directory {
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A file.
-    File {
-        /// Its content.
-        content: Content,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A symbolic link, kept as one.
-    Link {
-        /// Where it points.
-        target: String,
-    },
-}
-
 fn yes() -> bool {
     true
 }
@@ -185,7 +97,7 @@ pub(crate) fn parse(Call { mut arguments, .. }: Call) -> Result<Arguments, Error
 }
 
 /// JSON with a space after `,` and `:` and nothing beyond ASCII, as Python's `json.dumps` writes it.
-fn spaced(value: &Value) -> String {
+pub(crate) fn spaced(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
@@ -205,57 +117,6 @@ fn ascii(json: &str) -> String {
         units.fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
     };
     json.chars().map(|letter| if letter.is_ascii() { letter.to_string() } else { escaped(letter) }).collect()
-}
-
-/// Refers to `bytes`, which are put into `blobs`.
-pub fn content(bytes: Vec<u8>, blobs: &mut Blobs) -> Content {
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    let (sha1, size) = (hex::encode(sha1::Sha1::digest(&bytes)), bytes.len() as u64);
-    blobs.insert(sha256.clone(), bytes);
-    Content { sha256, sha1, size }
-}
-
-/// Reads the file or directory `found` of this computer, which a task calls `src`, into a source.
-///
-/// Links are followed (`local_follow`, true by default) or, in a directory, kept as links.
-///
-/// # Errors
-///
-/// What the file system says.
-pub fn gather(src: &str, found: &Path, local_follow: bool, blobs: &mut Blobs) -> io::Result<Source> {
-    let name = found.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let about = fs::metadata(found)?;
-    if about.is_dir() {
-        let mut entries = vec![];
-        walk(found, "", local_follow, &mut entries, blobs)?;
-        return Ok(Source::Tree { name: (!src.ends_with('/')).then_some(name), entries });
-    }
-    let mode = Some(about.permissions().mode() & 0o7777);
-    Ok(Source::File { name, content: content(fs::read(found)?, blobs), mode })
-}
-
-fn walk(top: &Path, below: &str, follow: bool, entries: &mut Vec<Entry>, blobs: &mut Blobs) -> io::Result<()> {
-    let mut names = fs::read_dir(top.join(below))?
-        .map(|entry| entry.map(|it| it.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<Vec<_>>>()?;
-    names.sort();
-    for name in names {
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        let whole = top.join(&path);
-        let about = if follow { fs::metadata(&whole)? } else { fs::symlink_metadata(&whole)? };
-        let mode = about.permissions().mode() & 0o7777;
-        if about.is_dir() {
-            entries.push(Entry { path: path.clone(), kind: EntryKind::Directory { mode } });
-            walk(top, &path, follow, entries, blobs)?;
-        } else if about.is_symlink() {
-            let target = fs::read_link(&whole)?.to_string_lossy().into_owned();
-            entries.push(Entry { path, kind: EntryKind::Link { target } });
-        } else {
-            let content = content(fs::read(&whole)?, blobs);
-            entries.push(Entry { path, kind: EntryKind::File { content, mode } });
-        }
-    }
-    Ok(())
 }
 
 /// What is there.
@@ -483,7 +344,7 @@ impl Destination<'_> {
         let before = text::read(&scene.path, self.host.system).unwrap_or_default().unwrap_or_default();
         let after = match bytes {
             Bytes::Text(bytes) => bytes.clone(),
-            Bytes::Content(content) if content.size <= text::SHOWN as u64 => (self.host.content)(content)?,
+            Bytes::Content(content) if content.size <= text::SHOWN as u64 => self.host.whole(content)?,
             Bytes::Target(path) => text::read(path, self.host.system)?.unwrap_or_default(),
             Bytes::Content(content) => format!("({} bytes, SHA-256 {})\n", content.size, file.sha256).into_bytes(),
         };

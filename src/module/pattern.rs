@@ -5,6 +5,7 @@
 //! `[` within a class is a bracket, `\d`, `\s` and `\w` mean ASCII.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use fancy_regex::{Captures, Regex};
 
@@ -26,6 +27,7 @@ pub struct Match {
     /// Behind the last byte.
     pub end: usize,
     groups: Vec<Option<Vec<u8>>>,
+    places: Vec<Option<Range<usize>>>,
     names: Vec<Option<String>>,
 }
 
@@ -53,19 +55,41 @@ impl Pattern {
         Ok(found.map(|found| self.matched(&text, &found)))
     }
 
+    /// Finds all places of it in `bytes`, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`]: the search takes too long.
+    pub fn all(&self, bytes: &[u8]) -> Result<Vec<Match>, Failed> {
+        let text = latin(bytes);
+        let found = self.regex.captures_iter(&*text);
+        found
+            .map(|found| found.map(|found| self.matched(&text, &found)))
+            .collect::<Result<_, _>>()
+            .map_err(|error: fancy_regex::Error| Failed::new(error.to_string()))
+    }
+
     fn matched(&self, text: &str, found: &Captures<'_, str>) -> Match {
-        let bytes = |end: usize| text[..end].chars().count();
+        let plain = text.is_ascii();
+        let bytes = |end: usize| if plain { end } else { text[..end].chars().count() };
         let whole = found.get(0);
         Match {
             start: whole.as_ref().map_or(0, |whole| bytes(whole.start())),
             end: whole.as_ref().map_or(0, |whole| bytes(whole.end())),
             groups: found.iter().map(|group| group.map(|group| unlatin(group.as_str()))).collect(),
+            places: found.iter().map(|group| group.map(|group| bytes(group.start())..bytes(group.end()))).collect(),
             names: self.regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
         }
     }
 }
 
 impl Match {
+    /// Where the group `name` matched.
+    pub fn place(&self, name: &str) -> Option<Range<usize>> {
+        let at = self.names.iter().position(|it| it.as_deref() == Some(name))?;
+        self.places.get(at)?.clone()
+    }
+
     /// Fills in `\1`, `\g<1>` and `\g<name>` of `template`, and the escapes `\n`, `\t`, … as Python's `expand`.
     ///
     /// # Errors

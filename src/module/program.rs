@@ -30,7 +30,7 @@ pub struct Setting {
 }
 
 /// What a program left behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ran {
     /// Exit status; -signal if a signal ended it, as Python says it.
     pub status: i32,
@@ -214,4 +214,31 @@ fn double_quoted(letters: &mut std::str::Chars, word: &mut String) -> Result<(),
         }
     }
     Err("No closing quotation".to_owned())
+}
+
+/// Finds a program in the directories that the task's environment, else the agent's, names.
+///
+/// # Errors
+///
+/// [`Failed`]: it is not there.
+pub fn required(name: &str, host: &Context) -> Result<String, Failed> {
+    let path = host.environment.get("PATH").cloned().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found
+        .map(|path| path.to_string_lossy().into_owned())
+        .ok_or_else(|| Failed::new(format!("Failed to find required executable \"{name}\" in paths: {path}")))
+}
+
+/// Runs words that must end well.
+///
+/// # Errors
+///
+/// [`Failed`] with what the program said.
+pub fn good(words: &[String], setting: &Setting, host: &Context) -> Result<Ran, Failed> {
+    let ran = run(words, setting, host)?;
+    if ran.status == 0 {
+        return Ok(ran);
+    }
+    let failed = Failed::new(ran.stderr.trim().to_owned()).with("rc", ran.status);
+    Err(failed.with("stdout", ran.stdout).with("stderr", ran.stderr))
 }

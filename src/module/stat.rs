@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use md5::Md5;
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new("get_checksum", Kind::Flag),
     Parameter::new("get_mime", Kind::Flag).or(&["mime", "mime_type", "mime-type"]),
     Parameter::new("get_attributes", Kind::Flag).or(&["attr", "attributes"]),
-    Parameter::new("checksum_algorithm", Kind::Choice(&["sha1", "sha224", "sha256", "sha384", "sha512"]))
+    Parameter::new("checksum_algorithm", Kind::Choice(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]))
         .or(&["checksum", "checksum_algo"]),
 ];
 
@@ -46,6 +47,8 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
+    /// MD5
+    Md5,
     /// SHA-1
     #[default]
     Sha1,
@@ -98,7 +101,8 @@ fn told(path: &str, arguments: &Arguments, system: &System) -> io::Result<Value>
     Ok(Value::Object(stat))
 }
 
-fn facts(path: &str, found: &Found, system: &System) -> Map<String, Value> {
+/// What is told of everything that is there.
+pub(crate) fn facts(path: &str, found: &Found, system: &System) -> Map<String, Value> {
     let is = |kind| found.kind == kind;
     let bit = |bit: u32| found.mode & bit != 0;
     let Value::Object(facts) = json!({
@@ -147,6 +151,7 @@ fn facts(path: &str, found: &Found, system: &System) -> Map<String, Value> {
 /// What the file system says.
 pub fn checksum(real: &Path, algorithm: Algorithm) -> io::Result<String> {
     match algorithm {
+        Algorithm::Md5 => digest::<Md5>(real),
         Algorithm::Sha1 => digest::<Sha1>(real),
         Algorithm::Sha224 => digest::<Sha224>(real),
         Algorithm::Sha256 => digest::<Sha256>(real),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::module::Mode;
+use crate::module::{Mode, program};
 use crate::place::{Place, Problem};
 use crate::playbook::inventory::{self, Inventory};
 use crate::playbook::jinja::{self, Fault, names_in, names_in_expression, tree};
@@ -290,22 +290,26 @@ impl Walk {
         !handled && hosts_known && matches!(jinja::Scope::variable(&scope, name), Ok(None))
     }
 
-    /// The file that `template`, `copy` and `include_vars` read.
+    /// The file or directory of the control node that a task reads.
     fn source(&mut self, play: &Play, task: &Task, vars: &Vars, host: &str) {
-        let kind = match task.module.as_str() {
-            "template" => "templates",
-            "copy" if task.arg("content").is_none() && !remote(task) => "files",
-            _ => return,
-        };
+        let Some((kind, src)) = read_here(task) else { return };
         if task.repeat.is_some() {
             return;
         }
-        let Some(src) = task.arg("src") else { return };
         let Some(name) = self.computed(play, Some(task), vars, host, &src.value) else { return };
+        let name = match task.module.as_str() {
+            "script" => program::split(&name).ok().and_then(|words| words.into_iter().next()).unwrap_or_default(),
+            "synchronize" => name.trim_end_matches('/').to_owned(),
+            _ => name,
+        };
         let scope = Self::scope(&self.world, play, Some(task), vars, host);
         let candidates = scope.candidates(kind, &name);
         let Some(path) = files::find(&candidates).cloned() else {
             self.files.extend(candidates.first().cloned());
+            // What is pushed may be made by a task before.
+            if task.module == "synchronize" {
+                return;
+            }
             let what = if kind == "templates" { "template" } else { "file" };
             let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
             self.problems
@@ -351,8 +355,24 @@ impl Walk {
     }
 }
 
-fn remote(task: &Task) -> bool {
-    task.arg("remote_src").is_some_and(|value| match &value.value {
+/// What a task reads of the control node: the sort of file, and its name as written.
+fn read_here(task: &Task) -> Option<(&'static str, &Written)> {
+    let src = task.arg("src");
+    match task.module.as_str() {
+        "template" => Some(("templates", src?)),
+        "copy" if task.arg("content").is_none() && !is(task, "remote_src", false) => Some(("files", src?)),
+        "unarchive" if !is(task, "remote_src", false) && is(task, "copy", true) => Some(("files", src?)),
+        "assemble" if !is(task, "remote_src", true) => Some(("files", src?)),
+        "uri" if !is(task, "remote_src", false) => Some(("files", src?)),
+        "synchronize" if task.arg("mode").and_then(Written::text) != Some("pull") => Some(("files", src?)),
+        "script" => task.free_form.as_ref().or_else(|| task.arg("cmd")).map(|line| ("files", line)),
+        _ => None,
+    }
+}
+
+/// What a parameter says that is yes or no, as far as it can be known before it is rendered.
+fn is(task: &Task, name: &str, usual: bool) -> bool {
+    task.arg(name).map_or(usual, |value| match &value.value {
         Json::Bool(value) => *value,
         Json::String(text) => !matches!(text.as_str(), "no" | "false" | "False"),
         _ => false,

@@ -21,6 +21,7 @@ mod connect;
 mod prepare;
 mod result;
 mod task;
+mod transfer;
 
 use connect::Agents;
 use task::{Report, Spot};

@@ -59,12 +59,12 @@ const SITE: &str = r#"
 "#;
 
 /// A directory with a playbook, and a home of its own.
-struct Stage {
+pub(crate) struct Stage {
     directory: TempDir,
 }
 
 impl Stage {
-    fn new(site: &str) -> Self {
+    pub(crate) fn new(site: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let stage = Self { directory };
         fs::create_dir_all(stage.path("home/.ssh")).unwrap();
@@ -74,15 +74,15 @@ impl Stage {
         stage
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
@@ -98,7 +98,7 @@ impl Stage {
         command
     }
 
-    fn play(&self, words: &[&str]) -> Ended {
+    pub(crate) fn play(&self, words: &[&str]) -> Ended {
         Ended::of(&self.command(words).output().unwrap())
     }
 }
@@ -122,7 +122,7 @@ fn sorted(text: &str) -> Vec<&str> {
 }
 
 /// The recap's lines, with single blanks.
-fn recap(text: &str) -> Vec<String> {
+pub(crate) fn recap(text: &str) -> Vec<String> {
     let lines = text.lines().skip_while(|line| !line.starts_with("PLAY RECAP")).skip(1);
     lines.filter(|line| !line.is_empty()).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
@@ -309,20 +309,20 @@ fn ctrl_c_stops_after_the_current_task() {
 }
 
 /// An instance that goes with the test.
-struct Instance {
+pub(crate) struct Instance {
     kind: Kind,
-    name: String,
+    pub(crate) name: String,
     addresses: Vec<IpAddr>,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Lxd,
     Incus,
 }
 
 impl Kind {
-    fn client(self) -> lxd::Client {
+    pub(crate) fn client(self) -> lxd::Client {
         lxd::Client::new(match self {
             Self::Lxd => bed::lxd(),
             Self::Incus => bed::incus(),
@@ -331,7 +331,7 @@ impl Kind {
 }
 
 impl Instance {
-    async fn start(kind: Kind, image: &str, profile: &str) -> Self {
+    pub(crate) async fn start(kind: Kind, image: &str, profile: &str) -> Self {
         let name = unique("play");
         let new = NewInstance {
             name: name.clone(),
@@ -350,7 +350,7 @@ impl Instance {
     }
 
     /// Runs a line of shell as root.
-    async fn shell(&self, line: &str) -> String {
+    pub(crate) async fn shell(&self, line: &str) -> String {
         let machine = Container::new(self.kind.client(), &self.name, &self.name);
         let ended = machine::run(&machine, &Command::new(["sh", "-c", line]), &[]).await.unwrap();
         assert_eq!(ended.status, 0, "{line}: {}", String::from_utf8_lossy(&ended.stderr));

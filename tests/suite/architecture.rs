@@ -27,7 +27,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("agent", &["local", "machine", "module", "playbook", "secret"]),
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
-    ("module", &["place", "secret", "sql"]),
+    ("archive", &[]),
+    ("module", &["archive", "place", "secret", "sql"]),
     ("hcl", &["place", "yaml"]),
     ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),

@@ -1,6 +1,7 @@
 //! The Ansible modules: tables of pure plans, and real runs below a temporary root.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use ryo::module::action::Action;
@@ -257,7 +258,10 @@ pub fn root() -> tempfile::TempDir {
 
 pub fn run(root: &Path, task: &Task, blobs: &Blobs, mode: Mode) -> Outcome {
     let system = System::below(root);
-    let content = |content: &copy::Content| Ok(blobs[&content.sha256].clone());
+    let content = |content: &copy::Content, into: &mut dyn Write| {
+        let piece = blobs[&content.sha256].piece(0, u64::MAX).unwrap();
+        into.write_all(&piece).map_err(|error| Failed::new(error.to_string()))
+    };
     module::run(task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
 }
 

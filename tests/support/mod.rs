@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod fake_consul;
 pub mod fake_lxd;
 pub mod faulty;
+pub mod mirror;
 pub mod recorder;
 pub mod stage;
 pub mod work;

@@ -274,7 +274,7 @@ impl Reader {
 
     fn line(&mut self, file: &Path, task: &mut Task, value: &Node, text: &str) {
         let place = at(file, value);
-        let of_command = matches!(task.module.as_str(), "shell" | "command");
+        let of_command = module::takes_text(&task.module);
         let whole = text.trim();
         if !of_command && whole.starts_with("{{") && whole.ends_with("}}") && !local_modules::takes_text(&task.module) {
             task.args_template = Some(written(file, value));
@@ -337,7 +337,7 @@ impl Reader {
                 });
             }
         }
-        let takes_text = matches!(task.module.as_str(), "shell" | "command") || local_modules::takes_text(&task.module);
+        let takes_text = module::takes_text(&task.module) || local_modules::takes_text(&task.module);
         if let (Some(text), false) = (&task.free_form, takes_text) {
             let message = format!("`{}` takes parameters, not a line of text", task.module);
             self.problem(text.place.clone(), message);

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use crate::module::{self, Blobs, Environment, Mode, copy};
+use crate::module::source::Wanted;
+use crate::module::{self, Blobs, Environment, Mode, copy, synchronize};
 use crate::playbook::Request;
-use crate::playbook::jinja::{self, Fault, Value};
+use crate::playbook::jinja::{self, Fault, Value, filters_text};
 use crate::playbook::model::{Task, Written};
-use crate::playbook::run::actions;
 use crate::playbook::run::connect::{Way, truth, way};
+use crate::playbook::run::{actions, transfer};
 use crate::playbook::scope::{OMIT, TaskScope};
 use crate::playbook::{files, run::result};
 
@@ -29,6 +30,10 @@ pub enum Prepared {
     Reach(Way),
     /// The target does it.
     Remote(Box<Remote>),
+    /// A file of the target comes here.
+    Fetch(Box<transfer::Fetch>),
+    /// A tree of the target comes here.
+    Pull(Box<transfer::Pull>),
 }
 
 /// What an agent is sent.
@@ -76,18 +81,48 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
         Some(Err(error)) => return Err(error.message),
     };
     let arguments = arguments(scope, task)?;
+    if task.module == "fetch" {
+        return Ok(transfer::fetch(scope, &arguments, way, mode));
+    }
     let free_form =
         task.free_form.as_ref().map(|text| rendered(scope, text)).transpose()?.map(|value| value.to_string());
     let mut parsed =
         module::parse(&task.module, free_form.as_deref(), &arguments).map_err(|error| error.to_string())?;
     let mut blobs = Blobs::new();
-    match &mut parsed {
-        module::Task::Copy(copy) => fill_copy(scope, copy, &mut blobs)?,
-        module::Task::Template(template) => fill_template(scope, template, &mut blobs)?,
-        _ => {}
+    if let module::Task::Template(template) = &mut parsed {
+        fill_template(scope, template, &mut blobs)?;
+    }
+    if let Some(wanted) = parsed.wanted() {
+        fill(scope, wanted, &mut blobs)?;
+    }
+    if let module::Task::Synchronize(arguments) = &mut parsed {
+        match arguments.mode {
+            synchronize::Way::Pull => {
+                let pull =
+                    transfer::Pull { arguments: arguments.clone(), dest: here(scope, &arguments.dest), way, mode };
+                return Ok(Prepared::Pull(Box::new(pull)));
+            }
+            synchronize::Way::Push => offer(scope, arguments, &mut blobs)?,
+        }
     }
     let environment = environment(scope, task)?;
     Ok(Prepared::Remote(Box::new(Remote { task: parsed, blobs, environment, mode, way })))
+}
+
+/// A path of the control node, beside the playbook if it is relative.
+pub fn here(scope: &TaskScope<'_>, path: &str) -> String {
+    let path = filters_text::expand_user(path);
+    let whole = scope.world.directory.join(&path).to_string_lossy().into_owned();
+    if path.ends_with('/') && !whole.ends_with('/') { whole + "/" } else { whole }
+}
+
+/// Lists the tree that a task pushes.
+fn offer(scope: &TaskScope<'_>, arguments: &mut synchronize::Arguments, blobs: &mut Blobs) -> Result<(), String> {
+    let src = filters_text::expand_user(&arguments.src);
+    let path = found(scope, "files", src.trim_end_matches('/'))?;
+    let offered = synchronize::tree::offered(&src, &path, &arguments.options, blobs);
+    arguments.nodes = offered.map_err(|failed| failed.message)?;
+    Ok(())
 }
 
 /// Returns the scope of the host that the task is delegated to.
@@ -217,15 +252,12 @@ fn found(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<std::path::Pat
     })
 }
 
-fn fill_copy(scope: &TaskScope<'_>, arguments: &mut copy::Arguments, blobs: &mut Blobs) -> Result<(), String> {
-    if arguments.remote_src || arguments.content.is_some() {
-        return Ok(());
-    }
-    let Some(src) = &arguments.src else { return Ok(()) };
-    let path = found(scope, "files", src)?;
-    let source = copy::gather(src, &path, arguments.local_follow, blobs)
+/// Reads what a task wants of the control node.
+fn fill(scope: &TaskScope<'_>, wanted: Wanted<'_>, blobs: &mut Blobs) -> Result<(), String> {
+    let path = found(scope, "files", &wanted.src)?;
+    let source = copy::gather(&wanted.src, &path, wanted.follow, blobs)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    arguments.source = Some(source);
+    *wanted.source = Some(source);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::agent;
 use crate::event::{Event, TaskStatus};
-use crate::module::Diff;
+use crate::module::{Diff, Outcome};
 use crate::playbook::jinja::Value;
 use crate::playbook::model::{Play, RepeatKind, Task, Vars};
 use crate::playbook::run::connect::Way;
@@ -358,6 +358,14 @@ impl Engine<'_> {
                 Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
             },
             Prepared::Remote(remote) => self.remote(&remote).await,
+            Prepared::Fetch(fetch) => match self.reached(&fetch.way).await {
+                Ok(client) => self.ended(&fetch.way, fetch.run(&client).await).await,
+                Err(ended) => ended,
+            },
+            Prepared::Pull(pull) => match self.reached(&pull.way).await {
+                Ok(client) => self.ended(&pull.way, pull.run(&client).await).await,
+                Err(ended) => ended,
+            },
         }
     }
 
@@ -369,22 +377,32 @@ impl Engine<'_> {
     }
 
     async fn remote(&self, remote: &prepare::Remote) -> Ended {
-        let client = match self.agents.at(&remote.way).await {
+        let client = match self.reached(&remote.way).await {
             Ok(client) => client,
-            // The host is there, the account is not to be had: the task failed.
-            Err(refused) => match refused.downcast::<agent::Error>() {
-                Ok(error) if matches!(*error, agent::Error::Become { .. } | agent::Error::Password { .. }) => {
-                    return Ended::of(result::failed(error.to_string()));
-                }
-                Ok(error) => return Ended { refused: Some(error), ..Ended::of(TaskResult::new()) },
-                Err(refused) => return Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
-            },
+            Err(ended) => return ended,
         };
-        match client.task(&remote.task, &remote.environment, &remote.blobs, remote.mode).await {
+        let outcome = client.task(&remote.task, &remote.environment, &remote.blobs, remote.mode).await;
+        self.ended(&remote.way, outcome).await
+    }
+
+    /// The agent, or how a task without one ends.
+    async fn reached(&self, way: &Way) -> Result<Arc<agent::Client>, Ended> {
+        // The host is there, the account is not to be had: the task failed.
+        self.agents.at(way).await.map_err(|refused| match refused.downcast::<agent::Error>() {
+            Ok(error) if matches!(*error, agent::Error::Become { .. } | agent::Error::Password { .. }) => {
+                Ended::of(result::failed(error.to_string()))
+            }
+            Ok(error) => Ended { refused: Some(error), ..Ended::of(TaskResult::new()) },
+            Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+        })
+    }
+
+    async fn ended(&self, way: &Way, outcome: Result<Outcome, agent::Error>) -> Ended {
+        match outcome {
             Ok(outcome) => Ended { result: result::of_outcome(&outcome), diffs: outcome.diffs, refused: None },
             Err(error @ agent::Error::Refused { .. }) => Ended::of(result::failed(error.to_string())),
             Err(error) => {
-                self.agents.forget(&remote.way).await;
+                self.agents.forget(way).await;
                 Ended { refused: Some(Box::new(error)), ..Ended::of(TaskResult::new()) }
             }
         }

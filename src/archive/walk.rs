@@ -1,0 +1,170 @@
+//! Reading archives, member by member.
+
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
+use std::path::Path;
+
+use zip::ZipArchive;
+use zip::extra_fields::ExtraField;
+
+use crate::archive::member::Owner;
+use crate::archive::{Compression, Error, Kind, Member};
+
+/// Most members of one archive.
+const MEMBERS: u64 = 20_000_000;
+/// Longest target of a link in a zip archive.
+const LINK: u64 = 4096;
+
+/// What sort of archive it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// tar, compressed or not.
+    Tar(Compression),
+    /// zip
+    Zip,
+}
+
+/// What is done with each member; its content is read from the stream, as far as it is wanted.
+pub type Visit<'v> = dyn FnMut(&Member, &mut dyn Read) -> Result<(), Error> + 'v;
+
+/// Says what sort of archive a file is.
+///
+/// # Errors
+///
+/// [`Error::Read`].
+pub fn format(file: &mut File) -> Result<Format, Error> {
+    let mut begin = vec![];
+    file.rewind().map_err(Error::Read)?;
+    file.by_ref().take(6).read_to_end(&mut begin).map_err(Error::Read)?;
+    file.rewind().map_err(Error::Read)?;
+    Ok(match begin[..] {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Format::Zip,
+        _ => Format::Tar(Compression::of(&begin)),
+    })
+}
+
+/// Visits every member of the archive at `path`, in order.
+///
+/// # Errors
+///
+/// [`Error`], also that of `visit`.
+pub fn walk(path: &Path, visit: &mut Visit) -> Result<(), Error> {
+    let mut file = File::open(path).map_err(Error::Read)?;
+    match format(&mut file)? {
+        Format::Zip => zip(file, visit),
+        Format::Tar(compression) => tar(compression.decoder(file).map_err(Error::Read)?, visit),
+    }
+}
+
+/// Visits every member of a tar stream.
+///
+/// # Errors
+///
+/// [`Error`], also that of `visit`.
+pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
+    let wrong = |error: io::Error| match error.kind() {
+        io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::Format { reason: error.to_string() }
+        }
+        _ => Error::Read(error),
+    };
+    let mut archive = tar::Archive::new(stream);
+    let mut count = 0;
+    for entry in archive.entries().map_err(wrong)? {
+        let mut entry = entry.map_err(wrong)?;
+        count += 1;
+        if count > MEMBERS {
+            return Err(Error::Large { most: format!("{MEMBERS} members") });
+        }
+        if let Some(member) = of_tar(&entry).map_err(wrong)? {
+            visit(&member, &mut entry)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_tar<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<Option<Member>> {
+    let header = entry.header();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| io::Error::other("a name is no UTF-8"));
+    let link = || entry.link_name_bytes().map(|name| text(&name)).transpose().map(Option::unwrap_or_default);
+    let kind = match header.entry_type() {
+        tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => Kind::File,
+        tar::EntryType::Directory => Kind::Directory,
+        tar::EntryType::Symlink => Kind::Link(link()?),
+        tar::EntryType::Link => Kind::Name(link()?),
+        tar::EntryType::Fifo => Kind::Fifo,
+        tar::EntryType::Char | tar::EntryType::Block => Kind::Device,
+        _ => return Ok(None),
+    };
+    let path = text(&entry.path_bytes())?;
+    // Old archives mark directories by their name alone.
+    let kind = if kind == Kind::File && path.ends_with('/') { Kind::Directory } else { kind };
+    let name = |name: Option<&[u8]>| name.map(text).transpose().map(|name| name.filter(|name| !name.is_empty()));
+    let number =
+        |number: u64| u32::try_from(number).map_err(|_| io::Error::other("the number of an owner is too large"));
+    Ok(Some(Member {
+        path,
+        kind,
+        mode: Some(header.mode()? & 0o7777),
+        owner: Some(Owner {
+            uid: number(header.uid()?)?,
+            gid: number(header.gid()?)?,
+            user: name(header.username_bytes())?,
+            group: name(header.groupname_bytes())?,
+        }),
+        mtime: i64::try_from(header.mtime()?).unwrap_or(0),
+        size: entry.size(),
+        crc: None,
+        sum: u64::from(header.cksum()?),
+    }))
+}
+
+fn zip(file: File, visit: &mut Visit) -> Result<(), Error> {
+    let wrong = |error: zip::result::ZipError| Error::Format { reason: error.to_string() };
+    let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(wrong)?;
+    if archive.len() as u64 > MEMBERS {
+        return Err(Error::Large { most: format!("{MEMBERS} members") });
+    }
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(wrong)?;
+        let path = entry.name().map_err(wrong)?.into_owned();
+        let kind = if entry.is_symlink() {
+            let mut target = String::new();
+            entry.by_ref().take(LINK).read_to_string(&mut target).map_err(Error::Read)?;
+            Kind::Link(target)
+        } else if entry.is_dir() {
+            Kind::Directory
+        } else {
+            Kind::File
+        };
+        let member = Member {
+            path,
+            kind,
+            mode: entry.unix_mode().map(|mode| mode & 0o777).filter(|mode| *mode != 0),
+            owner: None,
+            mtime: modified(&entry),
+            size: entry.size(),
+            crc: Some(entry.crc32()),
+            sum: u64::from(entry.crc32()),
+        };
+        visit(&member, &mut entry)?;
+    }
+    Ok(())
+}
+
+/// When a member was last changed: as Unix says it if that is there, else by the calendar.
+fn modified<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> i64 {
+    let unix = entry.extra_data_fields().find_map(|field| match field {
+        ExtraField::ExtendedTimestamp(times) => times.mod_time(),
+        _ => None,
+    });
+    unix.map(i64::from).or_else(|| entry.last_modified().map(calendar)).unwrap_or(0)
+}
+
+fn calendar(time: zip::DateTime) -> i64 {
+    let (year, month, day) = (i64::from(time.year()), i64::from(time.month()), i64::from(time.day()));
+    // Days since 1970, by years that begin in March.
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    days * 86_400 + i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second())
+}
