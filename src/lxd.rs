@@ -9,6 +9,7 @@ pub mod file;
 pub mod image;
 pub mod instance;
 pub mod model;
+pub mod object;
 mod operation;
 pub mod request;
 pub mod wait;

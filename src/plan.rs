@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::flow::inputs::Inputs;
+use crate::flow::object;
 use crate::packer::Build;
 use crate::project::Kind;
-use crate::terraform::Instance;
+use crate::terraform::{File, Instance, Object, ObjectKind};
 
 /// An instance as it is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,31 @@ pub enum Action {
         /// The names it goes by.
         aliases: Vec<String>,
     },
+    /// Fetch an image from an image server and name it.
+    FetchImage {
+        /// Its name with the server in front.
+        source: String,
+        /// The names that it gets.
+        aliases: Vec<String>,
+    },
+    /// Make a network, profile, storage pool or volume.
+    CreateObject(Box<Object>),
+    /// Change one in place.
+    UpdateObject {
+        /// As wanted.
+        object: Box<Object>,
+        /// What differs, one line each.
+        changes: Vec<String>,
+    },
+    /// Remove one of ours that no file names any longer.
+    RemoveObject {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its name.
+        name: String,
+    },
+    /// Write a file in an instance.
+    PutFile(Box<File>),
     /// Make an instance and start it.
     CreateInstance(Box<InstanceSpec>),
     /// Make a new instance beside the old one and exchange them.
@@ -188,6 +214,11 @@ impl Action {
             Self::BuildImage { .. } => "build_image",
             Self::TagImage { .. } => "tag_image",
             Self::RemoveImage { .. } => "remove_image",
+            Self::FetchImage { .. } => "fetch_image",
+            Self::CreateObject(_) => "create_object",
+            Self::UpdateObject { .. } => "update_object",
+            Self::RemoveObject { .. } => "remove_object",
+            Self::PutFile(_) => "put_file",
             Self::CreateInstance(_) => "create_instance",
             Self::ReplaceInstance { .. } => "replace_instance",
             Self::UpdateInstance(_) => "update_instance",
@@ -207,10 +238,16 @@ impl Action {
             | Self::RemoveUnfinished(_)
             | Self::RemoveReplaced(_)
             | Self::RemoveInstance(_)
+            | Self::RemoveObject { .. }
             | Self::RemoveImage { .. } => '-',
             Self::ReplaceInstance { .. } => '±',
-            Self::BuildImage { .. } | Self::TagImage { .. } | Self::CreateInstance(_) | Self::Record { .. } => '+',
-            Self::Keys { set, .. } if set.is_empty() => '-',
+            Self::BuildImage { .. }
+            | Self::TagImage { .. }
+            | Self::FetchImage { .. }
+            | Self::CreateObject(_)
+            | Self::CreateInstance(_)
+            | Self::Record { .. } => '+',
+            Self::Keys { set, delete, .. } if set.is_empty() && !delete.is_empty() => '-',
             _ => '~',
         }
     }
@@ -223,6 +260,10 @@ impl Action {
             Self::RemoveInstance(name) | Self::RemoveReplaced(name) => {
                 Some(format!("instance `{name}` with everything in it that is not on a mounted host directory"))
             }
+            Self::RemoveObject { kind: kind @ ObjectKind::Volume { .. }, name } => {
+                Some(format!("{} with everything in it", object::named(kind, name)))
+            }
+            Self::RemoveObject { kind, name } => Some(object::named(kind, name)),
             Self::ReplaceInstance { spec, .. } => Some(format!(
                 "the present instance `{}` with everything in it that is not on a mounted host directory",
                 spec.instance.name
@@ -236,6 +277,8 @@ impl Action {
     pub fn details(&self) -> Vec<String> {
         match self {
             Self::ReplaceInstance { why, .. } => why.clone(),
+            Self::UpdateObject { changes, .. } => changes.clone(),
+            Self::CreateInstance(spec) => devices(&spec.instance),
             Self::UpdateInstance(update) => {
                 let mut lines = update.changes.clone();
                 if update.restart == Restart::Yes {
@@ -269,6 +312,15 @@ impl fmt::Display for Action {
                 let names = if aliases.is_empty() { "no name".to_owned() } else { aliases.join(", ") };
                 write!(f, "remove image {name} ({names})")
             }
+            Self::FetchImage { source, aliases } => write!(f, "fetch image {source} as {}", aliases.join(", ")),
+            Self::CreateObject(wanted) => write!(f, "create {}", object::named(&wanted.kind, &wanted.name)),
+            Self::UpdateObject { object: wanted, .. } => {
+                write!(f, "change {} in place", object::named(&wanted.kind, &wanted.name))
+            }
+            Self::RemoveObject { kind, name } => {
+                write!(f, "remove {}, which no file names any longer", object::named(kind, name))
+            }
+            Self::PutFile(file) => write!(f, "write {} in instance {}", file.path, file.instance),
             Self::CreateInstance(spec) => {
                 write!(f, "create instance {} from {}", spec.instance.name, spec.instance.image)
             }
@@ -290,6 +342,20 @@ impl fmt::Display for Action {
             Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),
         }
     }
+}
+
+/// The devices of an instance, one line each, without what is not to be shown.
+fn devices(instance: &Instance) -> Vec<String> {
+    let line = |(name, properties): (&String, &BTreeMap<String, String>)| {
+        let shown = |(key, value): (&String, &String)| {
+            let hidden = instance.hidden.contains(&format!("device {name}: {key}"));
+            if hidden { format!("{key} (sensitive)") } else { format!("{key} {value}") }
+        };
+        let kind = properties.get("type").map_or("none", String::as_str);
+        let others: Vec<String> = properties.iter().filter(|(key, _)| *key != "type").map(shown).collect();
+        format!("device {name}: {kind}, {}", others.join(", "))
+    };
+    instance.devices.iter().map(line).collect()
 }
 
 fn keys(count: usize) -> String {

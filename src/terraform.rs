@@ -11,10 +11,13 @@ pub mod body;
 pub mod consul;
 pub mod evaluate;
 pub mod expand;
+pub mod file;
+pub mod image;
 pub mod instance;
 pub mod lifecycle;
 pub mod lint;
 pub mod load;
+pub mod object;
 pub mod order;
 pub mod read;
 pub mod run;
@@ -25,7 +28,10 @@ pub mod trigger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+pub use self::file::{Content, Directories, File};
+pub use self::image::CachedImage;
 pub use self::lifecycle::{Ignored, Lifecycle, Protection};
+pub use self::object::{Object, ObjectKind};
 pub use self::read::PENDING;
 pub use self::run::evaluate;
 use crate::place::{Place, Problem};
@@ -80,8 +86,14 @@ pub struct Resource {
 pub enum Kind {
     /// `lxd_container`, `lxd_instance`, `incus_instance`.
     Instance(Instance),
-    /// `consul_keys`.
+    /// `consul_keys`, `consul_key_prefix`.
     ConsulKeys(ConsulKeys),
+    /// A network, profile, storage pool or volume.
+    Object(Object),
+    /// A file in an instance.
+    File(File),
+    /// An image of an image server.
+    Image(CachedImage),
 }
 
 /// A container or virtual machine, as wanted.
@@ -125,6 +137,8 @@ pub struct ConsulKeys {
     pub token: Option<Secret>,
     /// The keys, in the order of the file.
     pub keys: Vec<ConsulKey>,
+    /// What all keys start with, if no others may stand below it.
+    pub prefix: Option<String>,
 }
 
 /// One Consul key, as wanted.

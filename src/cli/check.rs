@@ -13,11 +13,11 @@ use crate::project::check::{Report, report};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  ryo check ryo-gitea -n web")]
+#[command(after_help = "Example:\n  ryo check ryo-gitea -n web\n  ryo check ryo-* -n web")]
 pub struct Arguments {
-    /// The repository
+    /// The repositories
     #[arg(value_name = "DIR", default_value = ".")]
-    pub directory: PathBuf,
+    pub directories: Vec<PathBuf>,
     /// The host that it is to be deployed on
     #[arg(short = 'n', long = "host", value_name = "HOST", default_value = "local")]
     pub host: String,
@@ -32,7 +32,11 @@ pub struct Arguments {
 /// A [`Failure`] with what a person should read.
 #[expect(clippy::unused_async, reason = "the commands have one shape")]
 pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
-    let report = report(&arguments.directory, common.working_directory.as_deref(), &arguments.host);
+    let mut all = Report::default();
+    for directory in &arguments.directories {
+        all.add(report(directory, common.working_directory.as_deref(), &arguments.host));
+    }
+    let report = all;
     let here = std::env::current_dir().unwrap_or_default();
     let text = if common.json { format!("{}\n", object(&report)) } else { text(&report, &here) };
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::new(Kind::World, error))?;

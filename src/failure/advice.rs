@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, image, instance, look, session, unit};
+use crate::flow::{apply, file, image, instance, look, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, ssh, ui};
@@ -78,6 +78,7 @@ impl From<look::Error> for Failure {
             look::Error::Consul(error) => consul(error),
             look::Error::Agent(error) => agent(error),
             look::Error::Playbook(error) => playbook(error),
+            look::Error::File(error) => file(error),
             look::Error::Index { key, .. } => {
                 Advice::of(Kind::World, &format!("remove the key `{key}`: it is made anew by the next deployment"))
             }
@@ -149,6 +150,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Image(error) => image(error),
         apply::Error::Consul(error) => consul(error),
         apply::Error::Playbook(error) => playbook(error),
+        apply::Error::File(error) => file(error),
         apply::Error::Agent(error) => agent(error),
         apply::Error::Record(_) | apply::Error::Module(_) | apply::Error::Remember { .. } => Advice::world(),
     }
@@ -160,6 +162,13 @@ fn instance(error: &instance::Error) -> Advice {
         instance::Error::Gone { .. } => Advice::world(),
         instance::Error::Unhealthy { source, .. } => lxd(source),
         instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },
+    }
+}
+
+fn file(error: &file::Error) -> Advice {
+    match error {
+        file::Error::Lxd(error) => lxd(error),
+        file::Error::Source { .. } => Advice { kind: Kind::Request, hints: vec![] },
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::event::{Event, Events};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
-use crate::flow::{host_setup, image, instance, keys};
+use crate::flow::{file, host_setup, image, instance, keys, names, object};
 use crate::plan::{Action, Plan, Step};
 use crate::{agent, consul, lxd, module, playbook, project};
 
@@ -24,6 +24,9 @@ pub enum Error {
     /// An image.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// A file of an instance.
+    #[error(transparent)]
+    File(#[from] file::Error),
     /// Consul.
     #[error(transparent)]
     Consul(#[from] consul::Error),
@@ -119,6 +122,17 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
         Action::TagImage { alias, fingerprint, description } => {
             Ok(world.lxd.set_alias(alias, fingerprint, description).await?)
         }
+        Action::FetchImage { source, aliases } => {
+            let fingerprint = names::ensure(world, source).await?;
+            for alias in aliases {
+                world.lxd.set_alias(alias, &fingerprint, "").await?;
+            }
+            Ok(())
+        }
+        Action::CreateObject(wanted) => Ok(object::create(world, &step.owner, wanted).await?),
+        Action::UpdateObject { object: wanted, .. } => Ok(object::update(world, &step.owner, wanted).await?),
+        Action::RemoveObject { kind, name } => Ok(object::remove(world, kind, name).await?),
+        Action::PutFile(wanted) => Ok(file::put(world, wanted).await?),
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
         Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),

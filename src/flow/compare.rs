@@ -199,9 +199,11 @@ fn property_differences(
     let text = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))
-        .map(|key| match hidden.contains(&format!("device {name}: {key}")) {
-            true => format!("device {name}: {key} differs"),
-            false => format!("device {name}: {key} {} → {}", text(before.get(key)), text(after.get(key))),
+        .map(|key| {
+            if hidden.contains(&format!("device {name}: {key}")) {
+                return format!("device {name}: {key} differs");
+            }
+            format!("device {name}: {key} {} → {}", text(before.get(key)), text(after.get(key)))
         })
         .collect()
 }

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
 use crate::flow::found::{self, Found, Pending};
+use crate::flow::object;
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
 use crate::project;
-use crate::terraform::{ConsulKey, Deployment, Kind, Protection, Resource};
+use crate::terraform::{ConsulKey, Deployment, Kind, ObjectKind, Protection, Resource};
 
 /// A project or a module, evaluated: what it wants of the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,10 @@ struct Planning<'a> {
     /// Aliases that this plan builds, and those that it only gives away.
     built: BTreeSet<String>,
     tagged: BTreeMap<String, String>,
+    /// Instances that are new after this plan, or other ones than before it.
+    renewed: BTreeSet<String>,
+    /// Keys that owners have after the steps so far, where these say so.
+    noted: BTreeMap<String, BTreeSet<String>>,
     steps: Vec<Step>,
 }
 
@@ -80,6 +85,8 @@ impl<'a> Planning<'a> {
             unsettled: BTreeSet::new(),
             built: BTreeSet::new(),
             tagged: BTreeMap::new(),
+            renewed: BTreeSet::new(),
+            noted: BTreeMap::new(),
             steps: vec![],
         };
         planning.decide();
@@ -151,6 +158,7 @@ impl<'a> Planning<'a> {
             self.push(&owner, Action::RemoveReplaced(instance.name.clone()));
         } else {
             self.instances.insert(name.to_owned(), put_back(instance, name));
+            self.renewed.insert(name.to_owned());
             self.push(&owner, Action::PutBack(name.to_owned()));
         }
     }
@@ -170,10 +178,8 @@ impl<'a> Planning<'a> {
     ) -> (Difference, InstanceSpec) {
         let ignored = &resource.lifecycle.ignored;
         let effective = InstanceSpec { instance: ignoring(&wanted.instance, ignored, present), ..wanted.clone() };
-        let image = match ignored.whole("image") {
-            true => WantedImage::Unknown,
-            false => self.wanted_image(&wanted.instance.image),
-        };
+        let image =
+            if ignored.whole("image") { WantedImage::Unknown } else { self.wanted_image(&wanted.instance.image) };
         match compare(&effective, &image, present) {
             // A new one has nothing that could stay as it is.
             difference @ Difference::Replace { .. } => (difference, wanted),
@@ -230,10 +236,8 @@ impl<'a> Planning<'a> {
                     let wanted = wanted.keys.iter().filter(differs);
                     keys.extend(wanted.map(|key| (key.path.clone(), key.value.clone())));
                 }
-                Kind::Instance(_) => {
-                    let spec = spec(unit, &resource.kind);
-                    let action = spec.and_then(|spec| self.instance(resource, spec));
-                    if let Some(action) = action {
+                other => {
+                    if let Some(action) = self.action(unit, resource, other) {
                         self.set_keys(unit, std::mem::take(&mut keys));
                         self.push(&unit.owner, action);
                     }
@@ -241,6 +245,41 @@ impl<'a> Planning<'a> {
             }
         }
         self.last_keys(unit, keys);
+    }
+
+    /// What is to be done for a resource that is no Consul key.
+    fn action(&mut self, unit: &Unit, resource: &Resource, kind: &Kind) -> Option<Action> {
+        match kind {
+            Kind::ConsulKeys(_) => None,
+            Kind::Instance(_) => {
+                let action = self.instance(resource, spec(unit, kind)?)?;
+                if let Action::CreateInstance(spec)
+                | Action::ReplaceInstance { spec, .. }
+                | Action::SettleInstance(spec) = &action
+                {
+                    self.renewed.insert(spec.instance.name.clone());
+                }
+                Some(action)
+            }
+            Kind::Object(wanted) => {
+                let Some(found) = self.found.objects.get(&(wanted.kind.clone(), wanted.name.clone())) else {
+                    return Some(Action::CreateObject(Box::new(wanted.clone())));
+                };
+                let changes = object::differences(wanted, found);
+                let object = Box::new(wanted.clone());
+                (!changes.is_empty()).then_some(Action::UpdateObject { object, changes })
+            }
+            Kind::File(wanted) => {
+                let there = self.found.files.contains(&(wanted.instance.clone(), wanted.path.clone()));
+                let stays = there && !self.renewed.contains(&wanted.instance);
+                (!stays).then(|| Action::PutFile(Box::new(wanted.clone())))
+            }
+            Kind::Image(wanted) => {
+                let missing = |alias: &&String| self.found.image(alias).is_none();
+                let aliases: Vec<String> = wanted.aliases.iter().filter(missing).cloned().collect();
+                (!aliases.is_empty()).then(|| Action::FetchImage { source: wanted.source.clone(), aliases })
+            }
+        }
     }
 
     fn instance(&self, resource: &Resource, spec: InstanceSpec) -> Option<Action> {
@@ -266,7 +305,7 @@ impl<'a> Planning<'a> {
     }
 
     fn owned(&self, owner: &str) -> BTreeSet<String> {
-        self.found.owned.get(owner).cloned().unwrap_or_default()
+        self.noted.get(owner).or_else(|| self.found.owned.get(owner)).cloned().unwrap_or_default()
     }
 
     /// Writes what differs of keys that an instance waits for. Nothing is removed yet.
@@ -275,6 +314,7 @@ impl<'a> Planning<'a> {
         let owned: BTreeSet<String> = self.owned(&unit.owner).into_iter().chain(keys.keys().cloned()).collect();
         let set = self.differing(keys);
         if !set.is_empty() {
+            self.noted.insert(unit.owner.clone(), owned.clone());
             self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned });
         }
     }
@@ -286,7 +326,11 @@ impl<'a> Planning<'a> {
         let before = self.owned(&unit.owner);
         let others = self.others_keys(&unit.owner);
         let gone = before.difference(&wanted).filter(|key| !others.contains(*key));
-        let delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
+        let mut delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
+        let below = |key: &String| prefixes(&unit.deployment).any(|prefix| key.starts_with(prefix));
+        let foreign =
+            self.found.keys.keys().filter(|key| below(key) && !wanted.contains(*key) && !others.contains(*key));
+        delete.extend(foreign.cloned());
         let set = self.differing(keys);
         if !set.is_empty() || !delete.is_empty() || before != wanted {
             self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted });
@@ -313,6 +357,17 @@ impl<'a> Planning<'a> {
         let names: Vec<String> = self.instances.values().filter(ours).map(|instance| instance.name.clone()).collect();
         for name in names {
             self.push(&unit.owner, Action::RemoveInstance(name));
+        }
+        let wanted: BTreeSet<(&ObjectKind, &str)> = self.units.iter().flat_map(objects).collect();
+        let mut gone: Vec<(ObjectKind, String)> = vec![];
+        for ((kind, name), found) in &self.found.objects {
+            if found.owner() == Some(&unit.owner) && !wanted.contains(&(kind, name.as_str())) {
+                gone.push((kind.clone(), name.clone()));
+            }
+        }
+        // What others are in goes last.
+        for (kind, name) in gone.into_iter().rev() {
+            self.push(&unit.owner, Action::RemoveObject { kind, name });
         }
     }
 
@@ -342,9 +397,35 @@ fn put_back(instance: &found::Instance, name: &str) -> found::Instance {
 pub fn wanted_keys(deployment: &Deployment) -> BTreeSet<String> {
     let keys = deployment.resources.iter().filter_map(|resource| match &resource.kind {
         Kind::ConsulKeys(keys) => Some(keys.keys.iter().map(|key| key.path.clone())),
-        Kind::Instance(_) => None,
+        _ => None,
     });
     keys.flatten().collect()
+}
+
+/// Returns the starts of keys that `deployment` has to itself.
+pub fn prefixes(deployment: &Deployment) -> impl Iterator<Item = &str> {
+    deployment.resources.iter().filter_map(|resource| match &resource.kind {
+        Kind::ConsulKeys(keys) => keys.prefix.as_deref(),
+        _ => None,
+    })
+}
+
+fn objects(unit: &Unit) -> impl Iterator<Item = (&ObjectKind, &str)> {
+    unit.deployment.resources.iter().filter_map(|resource| match &resource.kind {
+        Kind::Object(object) => Some((&object.kind, object.name.as_str())),
+        _ => None,
+    })
+}
+
+/// Returns what of `units` can never be had on the host.
+pub fn obstacles(units: &[Unit], found: &Found) -> Vec<Problem> {
+    let resources = units.iter().flat_map(|unit| &unit.deployment.resources);
+    let obstacle = |resource: &Resource| {
+        let Kind::Object(wanted) = &resource.kind else { return None };
+        let found = found.objects.get(&(wanted.kind.clone(), wanted.name.clone()))?;
+        Some(Problem::new(resource.place.clone(), object::obstacle(wanted, found)?))
+    };
+    resources.filter_map(obstacle).collect()
 }
 
 /// Returns what of `plan` is forbidden by a `prevent_destroy` of what it destroys.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::names::Names;
+use crate::flow::object;
 use crate::lxd;
+use crate::terraform::ObjectKind;
 
 /// Says what a build instance is for: the alias of the image.
 pub const BUILD: &str = "user.ryo.build";
@@ -116,6 +118,10 @@ pub struct Found {
     pub seen: Seen,
     /// Every instance, by name.
     pub instances: BTreeMap<String, Instance>,
+    /// Every network that the server made, every profile, storage pool and custom volume.
+    pub objects: BTreeMap<(ObjectKind, String), object::Found>,
+    /// Files of instances that are as they are wanted: instance and path.
+    pub files: BTreeSet<(String, String)>,
     /// Every image.
     pub images: Vec<Image>,
     /// The fingerprint of each image that is named in a file but not built by one, by its name as written.

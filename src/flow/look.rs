@@ -11,13 +11,14 @@ use crate::agent;
 use crate::consul;
 use crate::event::Events;
 use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
-use crate::flow::host_setup;
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
+use crate::flow::{file, host_setup, object};
 use crate::lxd;
-use crate::lxd::model::Operation;
+use crate::lxd::model::{Object, Operation};
+use crate::lxd::object::Collection;
 use crate::playbook;
-use crate::terraform::Deployment;
+use crate::terraform::{Deployment, Kind, ObjectKind};
 
 /// The host cannot be looked at. Nothing was changed.
 #[derive(Debug, Error)]
@@ -31,6 +32,9 @@ pub enum Error {
     /// The agent on the host.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// A file that an instance is to have.
+    #[error(transparent)]
+    File(#[from] file::Error),
     /// A host-setup playbook cannot be carried out.
     #[error(transparent)]
     Playbook(#[from] playbook::Error),
@@ -107,6 +111,10 @@ pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch
     for unit in units {
         keys(world, &unit.deployment, found).await?;
     }
+    objects(world, found).await?;
+    for unit in units {
+        files(world, &unit.deployment, found).await?;
+    }
     for unit in units {
         if let Some((playbook, _)) = &unit.host_setup {
             let recorded = host_setup::recorded(world, &unit.owner).await?;
@@ -135,6 +143,47 @@ async fn pending(world: &World, playbook: &std::path::Path, stop: &watch::Receiv
     }
 }
 
+/// Reads networks, profiles, storage pools and custom volumes.
+async fn objects(world: &World, found: &mut Found) -> Result<(), Error> {
+    let (networks, profiles, pools) = (Collection::Networks, Collection::Profiles, Collection::Pools);
+    let (networks, profiles, pools) =
+        tokio::try_join!(world.lxd.objects(&networks), world.lxd.objects(&profiles), world.lxd.objects(&pools))?;
+    for pool in &pools {
+        let kind = ObjectKind::Volume { pool: pool.name.clone() };
+        for volume in world.lxd.objects(&object::collection(&kind)).await? {
+            let form = volume.content_type.clone();
+            found.objects.insert((kind.clone(), volume.name.clone()), of_object(volume, form));
+        }
+    }
+    let managed = networks.into_iter().filter(|network| network.managed == Some(true));
+    let named = |kind: ObjectKind, object: Object, form: String| ((kind, object.name.clone()), of_object(object, form));
+    found.objects.extend(managed.map(|network| {
+        let form = network.kind.clone();
+        named(ObjectKind::Network, network, form)
+    }));
+    found.objects.extend(profiles.into_iter().map(|profile| named(ObjectKind::Profile, profile, String::new())));
+    found.objects.extend(pools.into_iter().map(|pool| {
+        let form = pool.driver.clone();
+        named(ObjectKind::Pool, pool, form)
+    }));
+    Ok(())
+}
+
+fn of_object(object: Object, form: String) -> object::Found {
+    object::Found { description: object.description, form, config: object.config, devices: object.devices }
+}
+
+/// Compares the files that instances are to have with those that they have.
+async fn files(world: &World, deployment: &Deployment, found: &mut Found) -> Result<(), Error> {
+    for resource in &deployment.resources {
+        let Kind::File(wanted) = &resource.kind else { continue };
+        if found.instances.contains_key(&wanted.instance) && file::is_as_wanted(world, wanted).await? {
+            found.files.insert((wanted.instance.clone(), wanted.path.clone()));
+        }
+    }
+    Ok(())
+}
+
 /// Reads the indexes of all owners, and every key under the first words of those that are wanted or owned.
 async fn keys(world: &World, deployment: &Deployment, found: &mut Found) -> Result<(), Error> {
     let Some(provider) = &deployment.consul else { return Ok(()) };
@@ -146,7 +195,9 @@ async fn keys(world: &World, deployment: &Deployment, found: &mut Found) -> Resu
         found.owned.insert(owner, keys);
     }
     let owned = found.owned.values().flatten().cloned();
-    let prefixes: BTreeSet<String> = deploy::wanted_keys(deployment).into_iter().chain(owned).map(first_word).collect();
+    let whole = deploy::prefixes(deployment).map(str::to_owned);
+    let wanted = deploy::wanted_keys(deployment).into_iter().chain(whole);
+    let prefixes: BTreeSet<String> = wanted.chain(owned).map(first_word).collect();
     for prefix in prefixes {
         let entries = client.list(&prefix).await?;
         let values: BTreeMap<String, String> =

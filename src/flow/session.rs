@@ -52,7 +52,10 @@ pub async fn plan(
     warn(&units, events);
     look::rest(world, &units, &mut found, stop).await?;
     recorded(world, &mut found);
-    allowed(deploy::plan(&wanted.title, &units, &found), &units)
+    let plan = deploy::plan(&wanted.title, &units, &found);
+    let mut problems = deploy::obstacles(&units, &found);
+    problems.extend(deploy::forbidden(&plan, &units));
+    if problems.is_empty() { Ok(plan) } else { Err(unit::Error::Problems(problems).into()) }
 }
 
 /// Plans as if the host named `host` had nothing: reads the repositories alone.
@@ -65,11 +68,6 @@ pub fn plan_offline(host: &str, names: &Names, wanted: &Wanted) -> Result<Plan, 
     let units = units(host, names, wanted, &mut found, unit::evaluate)?;
     let title = format!("{} (offline, as on an empty host)", wanted.title);
     Ok(deploy::plan(&title, &units, &found))
-}
-
-fn allowed(plan: Plan, units: &[Unit]) -> Result<Plan, Error> {
-    let problems = deploy::forbidden(&plan, units);
-    if problems.is_empty() { Ok(plan) } else { Err(unit::Error::Problems(problems).into()) }
 }
 
 /// Looks at the images of the host and plans those of the repositories alone.

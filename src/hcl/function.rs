@@ -104,6 +104,9 @@ pub fn unknown(name: &str, place: crate::place::Place) -> Problem {
     if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
         return Problem::new(place, format!("the function `{name}` is not supported")).hint(*hint);
     }
+    if name.contains("::") {
+        return Problem::new(place, format!("the function `{name}` is not supported"));
+    }
     let problem = Problem::new(place, format!("there is no function `{name}`"));
     let names = TABLES.into_iter().flatten().map(|function| function.name).chain(SPECIAL);
     match nearest(name, names) {
@@ -123,7 +126,7 @@ pub fn name(scope: &Scope<'_>, call: &FuncCall) -> Result<String, Problem> {
         [] | ["core"] => Ok(call.name.name.to_string()),
         words => {
             let name = format!("{}::{}", words.join("::"), call.name.name.as_str());
-            Err(scope.problem(call, format!("the function `{name}` is not supported")))
+            Err(unknown(&name, scope.lines.place(call)))
         }
     }
 }

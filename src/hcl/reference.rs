@@ -148,7 +148,9 @@ impl Visit for Collector<'_> {
 
     fn visit_func_call(&mut self, call: &FuncCall) {
         let place = call.name.name.span().map_or_else(|| self.lines.place(call), |_| self.lines.place(&call.name.name));
-        self.found.functions.push(Called { name: call.name.name.to_string(), place });
+        let words = call.name.namespace.iter().filter(|word| word.as_str() != "core").map(ToString::to_string);
+        let name = words.chain([call.name.name.to_string()]).collect::<Vec<_>>().join("::");
+        self.found.functions.push(Called { name, place });
         for argument in &call.args {
             self.visit_expr(argument);
         }

@@ -345,6 +345,31 @@ pub struct StoragePool {
     pub config: Config,
 }
 
+/// A network, profile, storage pool or volume, whichever it is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Object {
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Of networks: `bridge` and others.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Of pools: `dir` and others.
+    pub driver: String,
+    /// Of volumes: `filesystem` or `block`.
+    pub content_type: String,
+    /// Of networks: whether the server made it.
+    pub managed: Option<bool>,
+    /// Configuration.
+    #[serde(deserialize_with = "nullable")]
+    pub config: Config,
+    /// Devices, of profiles.
+    #[serde(deserialize_with = "nullable")]
+    pub devices: Devices,
+}
+
 /// A background operation.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]

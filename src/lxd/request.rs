@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::file::Owner;
 use super::image::{Compression, Publish};
 use super::instance::{ImageSource, NewInstance};
-use super::model::{Config, Settings};
+use super::model::{Config, Object, Settings};
+use super::object::{Collection, NewObject};
 use crate::http::{Body, Method, Request};
 
 /// Returns `text` as one segment of a path: everything but unreserved characters is percent-encoded.
@@ -304,4 +305,41 @@ pub fn networks() -> Request {
 /// All storage pools.
 pub fn storage_pools() -> Request {
     get("/1.0/storage-pools?recursion=1")
+}
+
+/// All objects of a collection.
+pub fn objects(collection: &Collection) -> Request {
+    get(format!("{}?recursion=1", collection.path()))
+}
+
+fn object_path(collection: &Collection, name: &str) -> String {
+    format!("{}/{}", collection.path(), segment(name))
+}
+
+/// One object.
+pub fn object(collection: &Collection, name: &str) -> Request {
+    get(object_path(collection, name))
+}
+
+/// Makes an object.
+pub fn create_object(collection: &Collection, new: &NewObject) -> Request {
+    post(collection.path(), new.body(collection))
+}
+
+/// Replaces everything changeable of an object, if it still carries `etag`.
+pub fn update_object(collection: &Collection, object: &Object, etag: &str) -> Request {
+    let mut body = Map::new();
+    body.insert("description".to_owned(), json!(object.description));
+    body.insert("config".to_owned(), json!(object.config));
+    if *collection == Collection::Profiles {
+        body.insert("devices".to_owned(), json!(object.devices));
+    }
+    let mut request = put(object_path(collection, &object.name), Value::Object(body));
+    request.headers.push(("If-Match".to_owned(), etag.to_owned()));
+    request
+}
+
+/// Deletes an object.
+pub fn delete_object(collection: &Collection, name: &str) -> Request {
+    delete(object_path(collection, name))
 }

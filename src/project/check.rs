@@ -22,6 +22,18 @@ pub struct Report {
     pub warnings: Vec<Problem>,
 }
 
+impl Report {
+    /// Adds what was found in another repository; what is wrong around both is told once.
+    pub fn add(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+        self.warnings.extend(other.warnings);
+        for list in [&mut self.problems, &mut self.warnings] {
+            list.sort();
+            list.dedup();
+        }
+    }
+}
+
 /// Stands for the version where none is chosen yet: whatever it is, the same things are wrong.
 const ANY_VERSION: &str = "1";
 
@@ -57,11 +69,9 @@ pub fn report(directory: &Path, working_directory: Option<&Path>, host: &str) ->
         },
     }
     forget_gone(&mut report.problems);
-    for list in [&mut report.problems, &mut report.warnings] {
-        list.sort();
-        list.dedup();
-    }
-    report
+    let mut told = Report::default();
+    told.add(report);
+    told
 }
 
 fn around(working_directory: &Path, host: &str, report: &mut Report) {

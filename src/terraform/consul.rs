@@ -40,6 +40,27 @@ pub fn keys(filled: &Filled, read: &mut Read<'_>) -> ConsulKeys {
         datacenter: read.optional_text(filled, "datacenter"),
         token: read.optional_text(filled, "token").map(Secret::new),
         keys: filled.blocks.iter().filter_map(|(_, block)| key(block, read)).collect(),
+        prefix: None,
+    }
+}
+
+/// Makes the keys of a `consul_key_prefix`, which has everything below its prefix to itself.
+pub fn prefix(filled: &Filled, read: &mut Read<'_>) -> ConsulKeys {
+    let prefix = read.text(filled, "path_prefix");
+    let mut subkeys: Vec<(String, String)> = read.texts_by_name(filled, "subkeys").into_iter().collect();
+    for (_, block) in &filled.blocks {
+        subkeys.push((read.text(block, "path"), read.text(block, "value")));
+    }
+    if prefix.is_empty() || prefix.starts_with('/') {
+        let message = "`path_prefix` must be the start of keys, without a slash in front";
+        read.problems.push(Problem::new(filled.place("path_prefix"), message));
+    }
+    let key = |(path, value)| ConsulKey { path: format!("{prefix}{path}"), value, delete: true };
+    ConsulKeys {
+        datacenter: read.optional_text(filled, "datacenter"),
+        token: read.optional_text(filled, "token").map(Secret::new),
+        keys: subkeys.into_iter().map(key).collect(),
+        prefix: Some(prefix.clone()),
     }
 }
 

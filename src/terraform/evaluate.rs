@@ -17,8 +17,8 @@ use crate::terraform::body::Filled;
 use crate::terraform::expand::{Each, Expansion, expand};
 use crate::terraform::lint::undeclared;
 use crate::terraform::order::position;
-use crate::terraform::schema;
 use crate::terraform::tree::{Declaration, Declared, Module, Tree};
+use crate::terraform::{image, schema};
 
 /// One instance of a module: the root, or what one call makes once.
 pub struct Instance {
@@ -290,7 +290,14 @@ impl<'a> Evaluation<'a> {
             });
             match problems.into_iter().next() {
                 Some(problem) => return Err(problem),
-                None => values.push(filled.value(schema.computed)),
+                None => {
+                    let mut value = filled.value(schema.computed);
+                    if let (true, Value::Map(entries)) = (image::is_one(schema.name), &mut value) {
+                        let reference = image::reference(&filled).map_or(Value::Unknown, Value::String);
+                        entries.insert("fingerprint".to_owned(), reference);
+                    }
+                    values.push(value);
+                }
             }
         }
         Ok(expansion.gather(values))

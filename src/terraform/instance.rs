@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::place::Problem;
 use crate::terraform::body::Filled;
+use crate::terraform::object::default_project;
 use crate::terraform::read::Read;
 use crate::terraform::{Instance, address};
 
@@ -45,6 +46,7 @@ pub fn build(filled: &Filled, read: &mut Read<'_>) -> Instance {
         hidden,
     };
     check_name(&instance.name, filled, read);
+    default_project(filled, read);
     instance
 }
 
@@ -78,7 +80,8 @@ fn check_name(name: &str, filled: &Filled, read: &mut Read<'_>) {
     read.problems.push(Problem::new(filled.place("name"), problem));
 }
 
-fn devices(
+/// Reads the devices of an instance or a profile; what is not to be shown of them is added to `hidden`.
+pub fn devices(
     filled: &Filled,
     read: &mut Read<'_>,
     hidden: &mut BTreeSet<String>,

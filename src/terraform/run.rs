@@ -12,7 +12,9 @@ use crate::terraform::expand::{Each, expand};
 use crate::terraform::order::Order;
 use crate::terraform::read::{Awaits, Read};
 use crate::terraform::tree::{Declaration, Tree};
-use crate::terraform::{Deployment, Kind, Resource, consul, instance, lifecycle, lint, load, schema, trigger};
+use crate::terraform::{
+    Deployment, Kind, Resource, consul, file, image, instance, lifecycle, lint, load, object, schema, trigger,
+};
 
 /// Evaluates the root module in `root_directory` with the values that its variables are given.
 ///
@@ -194,6 +196,7 @@ impl Run<'_> {
         let depends_on = self.depends_on(owner.module, index);
         let trigger = trigger::read(declaration, owner, before, problems);
         let body = &declaration.block.body;
+        let root = &self.evaluation.tree.modules[0].directory;
         let one = |each: Each| {
             let (filled, lifecycle) = self.evaluation.scoped(owner, &each, declaration.lines, |scope| {
                 let filled = Filled::read(body, declaration.block, &schema.block, scope, problems);
@@ -208,6 +211,10 @@ impl Run<'_> {
                 depends_on: depends_on.clone(),
                 kind: match kind {
                     "consul_keys" => Kind::ConsulKeys(consul::keys(&filled, &mut read)),
+                    "consul_key_prefix" => Kind::ConsulKeys(consul::prefix(&filled, &mut read)),
+                    kind if object::is_one(kind) => Kind::Object(object::build(kind, &filled, &mut read)),
+                    kind if file::is_one(kind) => Kind::File(file::build(&filled, root, &mut read)),
+                    kind if image::is_one(kind) => Kind::Image(image::build(&filled, &mut read)),
                     _ => Kind::Instance(trigger::noted(instance::build(&filled, &mut read), trigger.as_deref())),
                 },
             }
@@ -281,6 +288,9 @@ fn instead(kind: &str) -> Option<&'static str> {
             "there is no state that would remember its triggers; put what it runs into a playbook"
         }
         "local_file" | "local_sensitive_file" => "write the file in a playbook (`copy`, `template`)",
+        "lxd_snapshot" | "lxd_instance_snapshot" | "incus_instance_snapshot" => {
+            "a replaced instance would lose its snapshots; keep what is to be kept in a mounted directory"
+        }
         "time_sleep" => "instances are waited for by themselves",
         "time_static" | "time_rotating" | "time_offset" => "there is no state that would remember the time",
         _ => return None,

@@ -26,6 +26,7 @@ pub struct Block {
 }
 
 /// An attribute.
+#[derive(Clone, Copy)]
 pub struct Attribute {
     /// Its name.
     pub name: &'static str,
@@ -48,6 +49,8 @@ pub enum Kind {
     Texts,
     /// Text by name.
     TextMap,
+    /// Whatever it is.
+    Any,
 }
 
 impl Kind {
@@ -59,6 +62,7 @@ impl Kind {
             Self::Number => Type::Number,
             Self::Texts => Type::List(Box::new(Type::String)),
             Self::TextMap => Type::Map(Box::new(Type::String)),
+            Self::Any => Type::Any,
         }
     }
 }
@@ -169,8 +173,140 @@ const CONSUL_KEYS: Schema = Schema {
     computed: &["id", "var"],
 };
 
+const CONSUL_KEY_PREFIX: Schema = Schema {
+    name: "consul_key_prefix",
+    block: Block {
+        attributes: &[
+            required("path_prefix", Kind::Text),
+            optional("subkeys", Kind::TextMap),
+            optional("datacenter", Kind::Text),
+            optional("token", Kind::Text),
+        ],
+        blocks: &[(
+            "subkey",
+            Block {
+                attributes: &[required("path", Kind::Text), required("value", Kind::Text)],
+                blocks: &[],
+                unsupported: &["flags"],
+            },
+        )],
+        unsupported: &["namespace", "partition"],
+    },
+    computed: &["id"],
+};
+
+const OBJECT_ATTRIBUTES: &[Attribute] = &[
+    required("name", Kind::Text),
+    optional("description", Kind::Text),
+    optional("config", Kind::TextMap),
+    optional("project", Kind::Text),
+    optional("remote", Kind::Text),
+];
+
+const NETWORK_ATTRIBUTES: &[Attribute] = &[
+    OBJECT_ATTRIBUTES[0],
+    OBJECT_ATTRIBUTES[1],
+    OBJECT_ATTRIBUTES[2],
+    OBJECT_ATTRIBUTES[3],
+    OBJECT_ATTRIBUTES[4],
+    optional("type", Kind::Text),
+];
+
+const POOL_ATTRIBUTES: &[Attribute] = &[
+    OBJECT_ATTRIBUTES[0],
+    OBJECT_ATTRIBUTES[1],
+    OBJECT_ATTRIBUTES[2],
+    OBJECT_ATTRIBUTES[3],
+    OBJECT_ATTRIBUTES[4],
+    required("driver", Kind::Text),
+    optional("source", Kind::Text),
+];
+
+const VOLUME_ATTRIBUTES: &[Attribute] = &[
+    OBJECT_ATTRIBUTES[0],
+    OBJECT_ATTRIBUTES[1],
+    OBJECT_ATTRIBUTES[2],
+    OBJECT_ATTRIBUTES[3],
+    OBJECT_ATTRIBUTES[4],
+    required("pool", Kind::Text),
+    optional("type", Kind::Text),
+    optional("content_type", Kind::Text),
+];
+
+const fn object(
+    name: &'static str,
+    attributes: &'static [Attribute],
+    blocks: &'static [(&'static str, Block)],
+) -> Schema {
+    let unsupported = &["target", "source_volume", "source_file", "file"];
+    Schema {
+        name,
+        block: Block { attributes, blocks, unsupported },
+        computed: &["id", "managed", "location", "status"],
+    }
+}
+
+const FILE_ATTRIBUTES: &[Attribute] = &[
+    optional("instance", Kind::Text),
+    optional("container_name", Kind::Text),
+    optional("instance_name", Kind::Text),
+    optional("target_path", Kind::Text),
+    optional("target_file", Kind::Text),
+    optional("content", Kind::Text),
+    optional("source", Kind::Text),
+    optional("source_path", Kind::Text),
+    optional("uid", Kind::Number),
+    optional("gid", Kind::Number),
+    optional("mode", Kind::Text),
+    optional("create_directories", Kind::Truth),
+    optional("append", Kind::Truth),
+    optional("project", Kind::Text),
+    optional("remote", Kind::Text),
+];
+
+const fn file(name: &'static str) -> Schema {
+    Schema { name, block: Block { attributes: FILE_ATTRIBUTES, blocks: &[], unsupported: &[] }, computed: &["id"] }
+}
+
+const IMAGE_ATTRIBUTES: &[Attribute] = &[
+    optional("source_remote", Kind::Text),
+    optional("source_image", Kind::Any),
+    optional("aliases", Kind::Texts),
+    optional("project", Kind::Text),
+    optional("remote", Kind::Text),
+];
+
+const fn image(name: &'static str) -> Schema {
+    let unsupported = &["type", "copy_aliases", "source_file", "source_instance", "architecture", "alias"];
+    Schema {
+        name,
+        block: Block { attributes: IMAGE_ATTRIBUTES, blocks: &[], unsupported },
+        computed: &["id", "created_at", "copied_aliases", "architecture"],
+    }
+}
+
 /// The kinds of resources that are carried out.
-pub static SCHEMAS: [Schema; 4] = [CONTAINER, instance("lxd_instance"), instance("incus_instance"), CONSUL_KEYS];
+pub static SCHEMAS: [Schema; 19] = [
+    CONTAINER,
+    instance("lxd_instance"),
+    instance("incus_instance"),
+    CONSUL_KEYS,
+    CONSUL_KEY_PREFIX,
+    object("lxd_network", NETWORK_ATTRIBUTES, &[]),
+    object("incus_network", NETWORK_ATTRIBUTES, &[]),
+    object("lxd_profile", OBJECT_ATTRIBUTES, &[("device", DEVICE)]),
+    object("incus_profile", OBJECT_ATTRIBUTES, &[("device", DEVICE)]),
+    object("lxd_storage_pool", POOL_ATTRIBUTES, &[]),
+    object("incus_storage_pool", POOL_ATTRIBUTES, &[]),
+    object("lxd_volume", VOLUME_ATTRIBUTES, &[]),
+    object("incus_storage_volume", VOLUME_ATTRIBUTES, &[]),
+    file("lxd_container_file"),
+    file("lxd_instance_file"),
+    file("incus_instance_file"),
+    image("lxd_cached_image"),
+    image("lxd_image"),
+    image("incus_image"),
+];
 
 /// Returns the kind of resource called `name`.
 pub fn find(name: &str) -> Option<&'static Schema> {

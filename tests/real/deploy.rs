@@ -154,6 +154,83 @@ async fn killed_anywhere(host: Host) {
     wipe(&host).await;
 }
 
+/// What a project wants of a server beside its instance.
+const OBJECTS: &str = r#"
+resource "lxd_network" "inner" {
+  name   = "tinynetSUBNET"
+  config = { "ipv4.address" = "10.211.SUBNET.1/24", "ipv4.nat" = true, "ipv6.address" = "none" }
+}
+resource "lxd_storage_pool" "pool" {
+  name   = "tinypool"
+  driver = "dir"
+}
+resource "lxd_volume" "data" {
+  name = "tiny-data"
+  pool = lxd_storage_pool.pool.name
+}
+resource "lxd_profile" "limits" {
+  name   = "tiny-limits"
+  config = { "limits.processes" = 500 }
+  device {
+    name       = "eth1"
+    type       = "nic"
+    properties = { network = lxd_network.inner.name, name = "eth1" }
+  }
+}
+resource "lxd_container_file" "motd" {
+  container_name     = lxd_container.tiny.name
+  target_file        = "/srv/deep/motd"
+  content            = "hello"
+  mode               = "0640"
+  uid                = 7
+  create_directories = true
+}
+"#;
+
+async fn objects_come_and_go(host: Host) {
+    wipe(&host).await;
+    let work = Work::new(host.clone());
+    let words = ["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes"];
+    let objects = work.path("ryo-tiny/project-deployment/04-objects.tf");
+    std::fs::write(&objects, OBJECTS.replace("SUBNET", &host.subnet)).unwrap();
+    work.edit("ryo-tiny/project-deployment/02-tiny.tf", "[\"default\"]", "[\"default\", lxd_profile.limits.name]");
+    work.ryo(&words).well();
+    let again = work.ryo(&words).well();
+    assert_eq!(again.stdout, format!("deploy ryo-tiny 1 on {}: nothing to do\n", host.name));
+    let inside = host.inside("tiny", &["stat", "-c", "%a %u", "/srv/deep/motd"]).await;
+    assert_eq!(inside, "640 7\n");
+    assert!(host.inside("tiny", &["ls", "/sys/class/net"]).await.contains("eth1"));
+    work.edit("ryo-tiny/project-deployment/04-objects.tf", "500", "600");
+    work.edit("ryo-tiny/project-deployment/04-objects.tf", "\"hello\"", "\"bye\"");
+    let plan = work.ryo(&["plan", "deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--json"]);
+    assert_eq!(
+        titles(&plan.stdout),
+        ["ryo-tiny: change profile tiny-limits in place", "ryo-tiny: write /srv/deep/motd in instance tiny"]
+    );
+    work.ryo(&words).well();
+    assert_eq!(host.inside("tiny", &["cat", "/srv/deep/motd"]).await, "bye");
+    std::fs::remove_file(&objects).unwrap();
+    work.edit("ryo-tiny/project-deployment/02-tiny.tf", "[\"default\", lxd_profile.limits.name]", "[\"default\"]");
+    work.ryo(&words).well();
+    let again = work.ryo(&words).well();
+    assert_eq!(again.stdout, format!("deploy ryo-tiny 1 on {}: nothing to do\n", host.name));
+    let client = host.client();
+    assert!(client.networks().await.unwrap().iter().all(|network| network.name != format!("tinynet{}", host.subnet)));
+    assert!(client.storage_pools().await.unwrap().iter().all(|pool| pool.name != "tinypool"));
+    assert!(client.profiles().await.unwrap().iter().all(|profile| profile.name != "tiny-limits"));
+    wipe(&host).await;
+}
+
+#[tokio::test]
+async fn objects_come_and_go_on_lxd() {
+    objects_come_and_go(Host::lxd()).await;
+}
+
+#[tokio::test]
+async fn objects_come_and_go_on_incus() {
+    objects_come_and_go(Host::incus()).await;
+}
+
 #[tokio::test]
 async fn a_run_that_is_killed_after_any_step_is_mended_by_the_next_one() {
     killed_anywhere(Host::lxd()).await;

@@ -14,6 +14,11 @@ async fn an_instance_lives_a_whole_life() {
 }
 
 #[tokio::test]
+async fn objects_live_a_whole_life() {
+    scenarios::objects(bed::lxd(), RECORDINGS).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_refused_in_words() {
     scenarios::refusals(bed::lxd(), RECORDINGS).await;
 }

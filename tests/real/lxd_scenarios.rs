@@ -10,6 +10,7 @@ use ryo::lxd::file::Owner;
 use ryo::lxd::image::{Files, Part, Publish, Upload};
 use ryo::lxd::instance::{ImageSource, NewInstance};
 use ryo::lxd::model::Devices;
+use ryo::lxd::object::{Collection, NewObject};
 use ryo::lxd::wait::{self, CloudInit};
 use ryo::lxd::{Client, Error};
 use ryo::machine::{Command, Machine, run};
@@ -127,6 +128,62 @@ pub async fn life(http: Arc<dyn Http>, bridge: &str, recordings: &str) {
     client.delete_image(&first).await.unwrap();
     client.delete(&renamed).await.unwrap();
     recorder.save(recordings, "life");
+}
+
+/// Networks, profiles, storage pools and volumes: made, read, changed, removed, recorded.
+pub async fn objects(http: Arc<dyn Http>, recordings: &str) {
+    // A network is an interface of the host, whose name is short.
+    let network = unique("n");
+    let network = network[..network.len().min(15)].to_owned();
+    let (profile, pool, volume) = (unique("profile"), unique("pool"), unique("volume"));
+    let names = [(network.as_str(), "net1"), (&profile, "profile1"), (&pool, "pool1"), (&volume, "volume1")];
+    let recorder = Arc::new(Recorder::new(http, &names));
+    let client = Client::new(recorder.clone());
+    let config = |pairs: &[(&str, &str)]| -> ryo::lxd::model::Config {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let ours = ("user.ryo.project", "test");
+    let volumes = Collection::Volumes { pool: pool.clone() };
+    let new = |name: &str, kind: Option<&str>, pairs: &[(&str, &str)]| NewObject {
+        name: name.to_owned(),
+        description: "a test".to_owned(),
+        kind: kind.map(str::to_owned),
+        config: config(pairs),
+        ..NewObject::default()
+    };
+    let made = [
+        (Collection::Networks, new(&network, None, &[("ipv4.address", "none"), ("ipv6.address", "none"), ours])),
+        (Collection::Profiles, new(&profile, None, &[("limits.cpu", "1"), ours])),
+        (Collection::Pools, new(&pool, Some("dir"), &[ours])),
+        (volumes.clone(), new(&volume, Some("filesystem"), &[ours])),
+    ];
+    for (collection, object) in &made {
+        assert_eq!(client.object(collection, &object.name).await.unwrap(), None);
+        client.create_object(collection, object).await.unwrap();
+        assert!(matches!(client.create_object(collection, object).await, Err(Error::Refused { .. })));
+        let found = client.object(collection, &object.name).await.unwrap().unwrap();
+        assert_eq!(
+            (found.value.description.as_str(), &found.value.config["user.ryo.project"]),
+            ("a test", &"test".to_owned())
+        );
+        assert!(client.objects(collection).await.unwrap().iter().any(|listed| listed.name == object.name));
+        let mut changed = found.value.clone();
+        changed.config.insert("user.ryo.keys".to_owned(), "x".to_owned());
+        changed.description = "changed".to_owned();
+        client.update_object(collection, &changed, &found.etag).await.unwrap();
+        assert!(client.update_object(collection, &changed, "stale").await.unwrap_err().is_stale());
+        let found = client.object(collection, &object.name).await.unwrap().unwrap();
+        assert_eq!((found.value.description.as_str(), found.value.config["user.ryo.keys"].as_str()), ("changed", "x"));
+    }
+    let forms = (&made[0].0, &made[2].0);
+    assert_eq!(client.object(forms.0, &network).await.unwrap().unwrap().value.kind, "bridge");
+    assert_eq!(client.object(forms.1, &pool).await.unwrap().unwrap().value.driver, "dir");
+    assert_eq!(client.object(&volumes, &volume).await.unwrap().unwrap().value.content_type, "filesystem");
+    for (collection, object) in made.iter().rev() {
+        client.delete_object(collection, &object.name).await.unwrap();
+        client.delete_object(collection, &object.name).await.unwrap();
+    }
+    recorder.save(recordings, "objects");
 }
 
 /// What the server does not do, recorded.

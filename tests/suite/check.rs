@@ -171,3 +171,82 @@ fn the_examples_have_no_problems() {
         assert_eq!(told(&examples, &problems(&examples.join(name), "local")), Vec::<String>::new(), "{name}");
     }
 }
+
+const SETUP: &str = "- import_playbook: setup-01.yml\n";
+const STAGE: &str = "- hosts: host_control_ip\n  gather_facts: no\n  vars_files:\n    \
+    - \"{{ playbook_dir }}/../configuration/configuration_{{ host_id }}.yml\"\n  tasks:\n    \
+    - command: echo {{ host_control_ip }}\n    \
+    - template:\n        src: wg.j2\n        \
+    dest: \"{{ playbook_dir }}/../configuration/{{ host_id }}_wg.conf\"\n    \
+    - copy:\n        src: \"{{ playbook_dir }}/../configuration/{{ host_id }}_wg.conf\"\n        dest: /etc/wg\n";
+
+/// What sets up hosts and control nodes is playbooks and nothing else; what one task writes another one may read.
+#[test]
+fn a_repository_that_sets_up_a_host_is_checked_too() {
+    let files = [
+        ("ryo-host/configuration/configuration_web.yml", HOST),
+        (
+            "ryo-host/configuration/inventory_web",
+            "[host_control_ip]\n203.0.113.7\n[host_wireguard_ip6]\nfd10:10:0:1::2\n",
+        ),
+        ("ryo-host/host-setup/setup.yml", SETUP),
+        ("ryo-host/host-setup/setup-01.yml", STAGE),
+        ("ryo-host/host-setup/wg.j2", "x\n"),
+        ("ryo-control-node/configuration/configuration.yml", CONTROL),
+        ("ryo-control-node/configuration/inventory", "[local]\n::1 ansible_connection=local\n"),
+        ("ryo-control-node/control-node/main.yml", "- hosts: local\n  tasks:\n    - comand: \"true\"\n"),
+    ];
+    let directory = lay_out(&files);
+    let of = |name: &str, host: &str| told(directory.path(), &problems(&directory.path().join(name), host));
+    assert_eq!(of("ryo-host", "web"), Vec::<String>::new());
+    assert_eq!(
+        of("ryo-control-node", "web"),
+        ["ryo-control-node/control-node/main.yml:3:7: there is no module `comand` (did you mean `command`?)"]
+    );
+    assert_eq!(
+        of("ryo-host", "db"),
+        [
+            "ryo-host/configuration/configuration_db.yml: this configuration file is missing",
+            "ryo-host/configuration/inventory_db: cannot read the inventory: No such file or directory (os error 2)",
+        ]
+    );
+}
+
+#[test]
+fn what_a_missing_repository_would_have_is_not_missed_by_itself() {
+    let directory = with(&[(
+        "ryo-a/project-deployment/02-gone.tf",
+        "locals {\n  secret = file(\"../../ryo-gone/configuration/x_${var.host_id}.yml\")\n}\n\
+         module \"m\" {\n  source = \"../../ryo-gone/modules/x\"\n}\n",
+    )]);
+    assert_eq!(
+        found(directory.path()),
+        ["ryo-a/project-deployment/02-gone.tf:5:12: the repository `ryo-gone` is missing (clone it into `.`)"]
+    );
+}
+
+#[test]
+fn a_template_of_a_repository_names_its_placeholders() {
+    let directory = with(&[("ryo-a/deploy.sh", "MODULES=\"<MODULE_1> <MODULE_2>\"\n")]);
+    assert_eq!(
+        found(directory.path()),
+        ["<MODULE_1>", "<MODULE_2>"].map(|module| format!(
+            "ryo-a/deploy.sh:1:1: `MODULES` still has the placeholder `{module}` \
+             (put the name of a module in its place, or take it out)"
+        ))
+    );
+}
+
+#[test]
+fn what_the_checks_of_the_files_find_fault_with_is_a_warning() {
+    let directory = with(&[(
+        "ryo-a/project-deployment/02-check.tf",
+        "check \"c\" {\n  assert {\n    condition = local.id == \"x\"\n    error_message = \"not x\"\n  }\n}\n",
+    )]);
+    let report = report(&directory.path().join("ryo-a"), None, "web");
+    assert_eq!(told(directory.path(), &report.problems), Vec::<String>::new());
+    assert_eq!(
+        told(directory.path(), &report.warnings),
+        ["ryo-a/project-deployment/02-check.tf:2:3: the check `c` fails (not x)"]
+    );
+}

@@ -165,14 +165,34 @@ fn a_plan_can_be_had_from_the_repositories_alone() {
          \x20 ~ ryo-tiny: set up the host (first time)\n\
          \x20 + ryo-tiny: build image ryo-tiny-tiny-7 from tiny (there is none)\n\
          \x20 + ryo-tiny-store: create instance store from ryo-tiny-store-store-7\n\
+         \x20     device data: disk, path /data, readonly false, shift true, source /var/containers/ryo-tiny-store/data\n\
+         \x20     device eth0: nic, ipv4.address 10.10.1.60, name eth0, network local\n\
          \x20 + ryo-tiny-store: enter the module in the list of deployed modules\n\
          \x20 ~ ryo-tiny: write 1 Consul key\n\
          \x20     set service/store/entries/ryo-tiny-domain\n\
          \x20 + ryo-tiny: create instance tiny from ryo-tiny-tiny-7\n\
+         \x20     device data: disk, path /data, readonly false, shift true, source /var/containers/ryo-tiny/data\n\
+         \x20     device eth0: nic, ipv4.address 10.10.1.61, name eth0, network local\n\
+         \x20     device proxy0: proxy, connect tcp:10.10.1.61:80, listen tcp:10.10.1.1:8061, nat yes\n\
          \x20 ~ ryo-tiny: write 2 Consul keys\n\
          \x20     set service/store/names/ryo-tiny\n\
          \x20     set service/store/names/tiny\n\
          \x20 + ryo-tiny: enter the project in the list of deployed projects\n\
          10 steps\n"
+    );
+}
+
+#[test]
+fn several_repositories_are_checked_at_once() {
+    let directory = work("");
+    let ended = ryo(directory.path(), &["check", "ryo-tiny", "ryo-tiny-store", "-n", "local"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "no problems\n"));
+    let ended = ryo(directory.path(), &["check", "ryo-tiny", "ryo-gone", "-n", "web"]);
+    assert_eq!(ended.code, Some(2));
+    assert_eq!(
+        ended.stdout,
+        "ryo-gone: there is no such directory\n\
+         ryo-host/configuration/configuration_web.yml: this configuration file is missing\n\
+         ryo-tiny/configuration/configuration_web.yml: this configuration file is missing\n3 problems\n"
     );
 }

@@ -178,3 +178,83 @@ async fn a_replacement_survives_every_answer_that_breaks_off() {
 async fn a_replacement_survives_every_job_that_fails() {
     sweep(&changed, FAULTS[3]).await;
 }
+
+/// A project that has more of the server than an instance.
+const OBJECTS: &str = r#"
+resource "lxd_network" "inner" {
+  name   = "tinynet"
+  config = { "ipv4.address" = "10.77.0.1/24", "ipv6.address" = "none" }
+}
+resource "lxd_volume" "data" {
+  name   = "tiny-data"
+  pool   = "default"
+  config = { size = "64MiB" }
+}
+resource "lxd_profile" "limits" {
+  name   = "tiny-limits"
+  config = { "limits.processes" = 500 }
+}
+resource "lxd_container_file" "motd" {
+  container_name     = lxd_container.tiny.name
+  target_file        = "/srv/deep/motd"
+  content            = "hello ${lxd_profile.limits.name}"
+  mode               = "0640"
+  uid                = 7
+  create_directories = true
+}
+"#;
+
+fn with_objects() -> std::pin::Pin<Box<dyn Future<Output = Stage>>> {
+    Box::pin(async {
+        let stage = Stage::new();
+        fs::write(stage.path("work/ryo-tiny/project-deployment/04-objects.tf"), OBJECTS).unwrap();
+        stage
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_are_made_changed_and_removed() {
+    let stage = with_objects().await;
+    assert_eq!(stage.deploys().await, 14);
+    assert!(stage.plan().await.steps.is_empty());
+    stage.lxd.with_instance("tiny", |tiny| {
+        let motd = &tiny.files["/srv/deep/motd"];
+        assert_eq!((motd.content.as_slice(), motd.mode, motd.uid), (b"hello tiny-limits".as_slice(), 0o640, 7));
+    });
+    stage.edit("ryo-tiny/project-deployment/04-objects.tf", "500", "600");
+    stage.edit("ryo-tiny/project-deployment/04-objects.tf", "\"hello ", "\"bye ");
+    let steps: Vec<String> = stage.plan().await.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        ["ryo-tiny: change profile tiny-limits in place", "ryo-tiny: write /srv/deep/motd in instance tiny"]
+    );
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+    fs::remove_file(stage.path("work/ryo-tiny/project-deployment/04-objects.tf")).unwrap();
+    let steps: Vec<String> = stage.plan().await.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "ryo-tiny: remove profile tiny-limits, which no file names any longer",
+            "ryo-tiny: remove volume tiny-data in default, which no file names any longer",
+            "ryo-tiny: remove network tinynet, which no file names any longer",
+        ]
+    );
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_survive_every_request_that_does_not_arrive() {
+    sweep(&with_objects, FAULTS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_survive_every_answer_that_is_lost() {
+    sweep(&with_objects, FAULTS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_survive_every_answer_that_breaks_off() {
+    sweep(&with_objects, FAULTS[2]).await;
+}

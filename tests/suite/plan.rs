@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use ryo::flow::deploy::{Unit, forbidden, plan};
+use ryo::flow::deploy::{Unit, forbidden, obstacles, plan};
 use ryo::flow::found::{self, Found, HostSetup, Pending};
 use ryo::flow::inputs::Inputs;
 use ryo::packer::Build;
@@ -11,7 +11,8 @@ use ryo::place::Place;
 use ryo::plan::{Action, ImageSpec, Plan};
 use ryo::project;
 use ryo::terraform::{
-    ConsulKey, ConsulKeys, ConsulProvider, Deployment, Ignored, Instance, Kind, Lifecycle, Protection, Resource,
+    ConsulKey, ConsulKeys, ConsulProvider, Content, Deployment, Directories, File, Ignored, Instance, Kind, Lifecycle,
+    Object, ObjectKind, Protection, Resource,
 };
 
 const BASE: &str = "ba5e000000000000";
@@ -193,6 +194,27 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                 found.keys.retain(|key, _| !delete.contains(key));
                 found.owned.insert(step.owner.clone(), owned.clone());
             }
+            Action::CreateObject(object) | Action::UpdateObject { object, .. } => {
+                let mut config = object.config.clone();
+                let keys: Vec<&str> = object.config.keys().map(String::as_str).collect();
+                config.extend(map([("user.ryo.project", &step.owner), ("user.ryo.keys", &keys.join(","))]));
+                let made = ryo::flow::object::Found {
+                    description: object.description.clone().unwrap_or_default(),
+                    form: object.form.clone().unwrap_or_default(),
+                    config,
+                    devices: object.devices.clone(),
+                };
+                found.objects.insert((object.kind.clone(), object.name.clone()), made);
+            }
+            Action::RemoveObject { kind, name } => {
+                found.objects.remove(&(kind.clone(), name.clone())).expect("it is there");
+            }
+            Action::PutFile(file) => {
+                found.files.insert((file.instance.clone(), file.path.clone()));
+            }
+            Action::FetchImage { aliases, .. } => {
+                found.images.push(found::Image { aliases: aliases.clone(), ..found::Image::default() });
+            }
             Action::Record { .. } => {
                 found.recorded.insert(step.owner.clone());
             }
@@ -247,10 +269,12 @@ fn an_empty_host_gets_everything_with_images_first_and_modules_before_projects()
          \x20 ~ ryo-hello: set up the host (first time)\n\
          \x20 + ryo-hello: build image ryo-hello-hello-1 from debian/12 (there is none)\n\
          \x20 + ryo-web-proxy: create instance web-proxy from ryo-web-proxy-web-proxy-1\n\
+         \x20     device eth0: nic, ipv4.address 10.10.1.20, network local\n\
          \x20 + ryo-web-proxy: enter the module in the list of deployed modules\n\
          \x20 ~ ryo-hello: write 1 Consul key\n\
          \x20     set service/domain/hello\n\
          \x20 + ryo-hello: create instance hello from ryo-hello-hello-1\n\
+         \x20     device eth0: nic, ipv4.address 10.10.1.20, network local\n\
          \x20 ~ ryo-hello: write 2 Consul keys\n\
          \x20     set service/acl/hello/host\n\
          \x20     set service/backends/hello\n\
@@ -423,6 +447,148 @@ fn what_is_sensitive_is_not_shown() {
         plan("", &units, &found).steps[0].action.details(),
         ["config limits.cpu differs", "device eth0: ipv4.address differs", "needs a restart"]
     );
+    let made = plan("", &units, &empty_host());
+    let created = made.steps.iter().find(|step| step.to_string().contains("create instance hello")).unwrap();
+    assert_eq!(created.action.details(), ["device eth0: nic, ipv4.address (sensitive), network local"]);
+}
+
+fn volume(config: &[(&str, &str)]) -> Resource {
+    Resource {
+        address: "lxd_volume.data".to_owned(),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        lifecycle: Lifecycle::default(),
+        kind: Kind::Object(Object {
+            kind: ObjectKind::Volume { pool: "default".to_owned() },
+            name: "data".to_owned(),
+            description: Some("Data".to_owned()),
+            form: Some("filesystem".to_owned()),
+            config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            first: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+        }),
+    }
+}
+
+fn motd() -> Resource {
+    Resource {
+        address: "lxd_instance_file.motd".to_owned(),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        lifecycle: Lifecycle::default(),
+        kind: Kind::File(File {
+            instance: "hello".to_owned(),
+            path: "/etc/motd".to_owned(),
+            content: Content::Text(ryo::secret::Secret::new("hello".to_owned())),
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+            directories: Directories::Expect,
+        }),
+    }
+}
+
+/// The project with a volume in front of its instance and a file in it.
+fn with_volume(config: &[(&str, &str)]) -> Vec<Unit> {
+    let mut units = units();
+    units[1].deployment.resources.insert(0, volume(config));
+    units[1].deployment.resources.push(motd());
+    units
+}
+
+#[test]
+fn a_volume_is_made_changed_and_removed_with_the_files_that_name_it() {
+    let mut found = empty_host();
+    let first = plan("", &with_volume(&[("size", "1GiB"), ("snapshots.expiry", "1d")]), &found);
+    let made: Vec<String> = lines(&first).into_iter().filter(|line| line.contains("ryo-hello: ")).collect();
+    assert_eq!(
+        made,
+        [
+            "ryo-hello: set up the host (first time)",
+            "ryo-hello: build image ryo-hello-hello-1 from debian/12 (there is none)",
+            "ryo-hello: create volume data in default",
+            "ryo-hello: write 1 Consul key",
+            "ryo-hello: create instance hello from ryo-hello-hello-1",
+            "ryo-hello: write 2 Consul keys",
+            "ryo-hello: write /etc/motd in instance hello",
+            "ryo-hello: enter the project in the list of deployed projects",
+        ]
+    );
+    carry_out(&first, &mut found);
+    let key = (ObjectKind::Volume { pool: "default".to_owned() }, "data".to_owned());
+    found.objects.get_mut(&key).unwrap().config.insert("volatile.idmap".to_owned(), "x".to_owned());
+    assert_eq!(lines(&plan("", &with_volume(&[("size", "1GiB"), ("snapshots.expiry", "1d")]), &found)), NOTHING);
+    let second = plan("", &with_volume(&[("size", "2GiB")]), &found);
+    assert_eq!(lines(&second), ["ryo-hello: change volume data in default in place"]);
+    assert_eq!(second.steps[0].action.details(), ["config size: 1GiB → 2GiB", "config snapshots.expiry: 1d → not set"]);
+    carry_out(&second, &mut found);
+    let third = plan("", &units(), &found);
+    assert_eq!(lines(&third), ["ryo-hello: remove volume data in default, which no file names any longer"]);
+    assert_eq!(third.steps[0].action.destroys().as_deref(), Some("volume data in default with everything in it"));
+    carry_out(&third, &mut found);
+    assert_eq!(lines(&plan("", &units(), &found)), NOTHING);
+}
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn what_somebody_else_made_is_used_and_never_removed() {
+    let mut found = deployed();
+    let key = (ObjectKind::Volume { pool: "default".to_owned() }, "data".to_owned());
+    let theirs = ryo::flow::object::Found {
+        description: "Data".to_owned(),
+        form: "filesystem".to_owned(),
+        config: map([("size", "1GiB"), ("user.theirs", "1")]),
+        ..ryo::flow::object::Found::default()
+    };
+    found.objects.insert(key.clone(), theirs);
+    found.files.insert(("hello".to_owned(), "/etc/motd".to_owned()));
+    assert_eq!(lines(&plan("", &with_volume(&[("size", "1GiB")]), &found)), NOTHING);
+    assert_eq!(lines(&plan("", &units(), &found)), NOTHING);
+    found.objects.get_mut(&key).unwrap().form = "block".to_owned();
+    let told: Vec<String> = obstacles(&with_volume(&[]), &found).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "main.tf: the content type of volume data in default is `block` on the server, and cannot become `filesystem`"
+        ]
+    );
+}
+
+#[test]
+fn a_replaced_instance_gets_its_files_again() {
+    let mut found = deployed();
+    let mut units = units();
+    units[1].deployment.resources.push(motd());
+    found.files.insert(("hello".to_owned(), "/etc/motd".to_owned()));
+    assert_eq!(lines(&plan("", &units, &found)), NOTHING);
+    found.instances.get_mut("hello").unwrap().config.insert("user.user-data".to_owned(), "x".to_owned());
+    assert_eq!(
+        lines(&plan("", &units, &found)),
+        [
+            "ryo-hello: replace instance hello by one from ryo-hello-hello-1",
+            "ryo-hello: write /etc/motd in instance hello",
+        ]
+    );
+}
+
+#[test]
+fn keys_that_others_put_below_a_prefix_are_removed() {
+    let mut found = deployed();
+    let mut units = units();
+    let prefixed = |path: &str| ConsulKey { path: path.to_owned(), value: "1".to_owned(), delete: true };
+    let mut resource = keys("app", []);
+    resource.kind = Kind::ConsulKeys(ConsulKeys {
+        keys: vec![prefixed("app/a")],
+        prefix: Some("app/".to_owned()),
+        ..ConsulKeys::default()
+    });
+    units[1].deployment.resources.push(resource);
+    found.keys.extend(map([("app/theirs", "x"), ("application", "y")]));
+    let plan = plan("", &units, &found);
+    assert_eq!(lines(&plan), ["ryo-hello: write 1 Consul key, remove 1"]);
+    assert_eq!(plan.steps[0].action.details(), ["set app/a", "delete app/theirs"]);
 }
 
 #[test]

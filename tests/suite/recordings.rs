@@ -51,3 +51,13 @@ async fn the_fake_changes_keys_as_consul_1_8() {
 async fn the_fake_refuses_what_incus_6_0_refuses() {
     assert_eq!(incus_differences(include_str!("../../proto-fixtures/incus/6.0/refusals.json")).await, NONE);
 }
+
+#[tokio::test]
+async fn the_fake_has_the_objects_of_lxd_5_0() {
+    assert_eq!(differences(include_str!("../../proto-fixtures/lxd/5.0/objects.json"), lxd()).await, NONE);
+}
+
+#[tokio::test]
+async fn the_fake_has_the_objects_of_incus_6_0() {
+    assert_eq!(incus_differences(include_str!("../../proto-fixtures/incus/6.0/objects.json")).await, NONE);
+}

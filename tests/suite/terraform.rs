@@ -2,6 +2,8 @@
 
 #[path = "terraform/language.rs"]
 mod language;
+#[path = "terraform/objects.rs"]
+mod objects;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -304,7 +306,7 @@ resource "incus_instance" "vm" {
   profiles    = []
   ephemeral   = true
   running     = false
-  project     = "p"
+  project     = "default"
   config      = { "boot.autostart" = true, "limits.cpu" = 2, "none" = null }
   wait_for {
     type = "ipv4"
@@ -321,7 +323,7 @@ resource "lxd_instance" "b" {
     let deployment = deployment(directory.path()).unwrap();
     let vm = instance(&deployment, "incus_instance.vm");
     assert_eq!((vm.virtual_machine, vm.ephemeral, vm.running), (true, true, false));
-    assert_eq!((vm.description.as_str(), vm.project.as_deref()), ("A machine", Some("p")));
+    assert_eq!((vm.description.as_str(), vm.project.as_deref()), ("A machine", Some("default")));
     assert_eq!(vm.profiles, Vec::<String>::new());
     assert_eq!(
         vm.config,

@@ -4,6 +4,7 @@ mod answer;
 mod exec;
 mod images;
 mod instances;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +35,8 @@ pub(crate) struct Store {
     pub(crate) instances: BTreeMap<String, FakeInstance>,
     pub(crate) images: BTreeMap<String, FakeImage>,
     pub(crate) aliases: BTreeMap<String, (String, String)>,
-    pub(crate) profiles: BTreeMap<String, Value>,
+    /// Profiles, networks, storage pools and volumes, by the path of their collection.
+    pub(crate) objects: BTreeMap<String, BTreeMap<String, Value>>,
     /// Images of image servers, by `server protocol alias`.
     pub(crate) remote: BTreeMap<String, FakeImage>,
     /// Whether instances get addresses when they start.
@@ -56,7 +58,9 @@ impl Default for FakeLxd {
         });
         let profile = json!({ "config": {}, "description": "Default profile", "devices": devices, "name": "default", "used_by": [] });
         let mut store = Store::default();
-        store.profiles.insert("default".to_owned(), profile);
+        store.objects("profiles").insert("default".to_owned(), profile);
+        store.objects("networks").insert("lxdbr0".to_owned(), answer::network());
+        store.objects("storage-pools").insert("default".to_owned(), answer::pool());
         let fake = Self {
             store: Mutex::new(store),
             operations: Operations::default(),
@@ -90,7 +94,7 @@ impl FakeLxd {
     /// Puts a profile there.
     pub fn add_profile(&self, name: &str, config: &Value, devices: &Value) {
         let profile = json!({ "config": config, "description": "", "devices": devices, "name": name, "used_by": [] });
-        self.store().profiles.insert(name.to_owned(), profile);
+        self.store().objects("profiles").insert(name.to_owned(), profile);
     }
 
     /// Changes an instance from outside; it must be there.
@@ -164,7 +168,7 @@ impl FakeLxd {
                 (name.clone(), json!({ "target": content(target), "description": description }))
             })
             .collect();
-        json!({ "instances": instances, "images": images, "aliases": aliases, "profiles": store.profiles })
+        json!({ "instances": instances, "images": images, "aliases": aliases, "objects": store.objects })
     }
 
     async fn answer(&self, asked: &Asked) -> Response {
@@ -190,16 +194,12 @@ impl Store {
             [] if method == "GET" => Answer::tagged(answer::server()),
             ["instances", rest @ ..] => self.instances(method, rest, asked),
             ["images", rest @ ..] => self.images(method, rest, asked),
-            ["profiles"] if method == "GET" => Answer::Sync(self.profiles.values().cloned().collect()),
-            ["profiles"] if method == "POST" => {
-                let mut profile = asked.json();
-                profile["used_by"] = json!([]);
-                let name = profile["name"].as_str().unwrap_or_default().to_owned();
-                self.profiles.insert(name, profile);
-                Answer::Created
+            ["storage-pools", pool, "volumes", "custom", rest @ ..] => {
+                self.object(method, &format!("storage-pools/{pool}/volumes/custom"), rest, asked)
             }
-            ["networks"] if method == "GET" => Answer::Sync(answer::networks()),
-            ["storage-pools"] if method == "GET" => Answer::Sync(answer::pools()),
+            [collection @ ("profiles" | "networks" | "storage-pools"), rest @ ..] => {
+                self.object(method, collection, rest, asked)
+            }
             _ => Answer::missing("not found"),
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use ryo::terraform::{Ignored, Lifecycle, Protection};
 
 /// Evaluates one file beside the usual variables.
-fn deployment_of(text: &str) -> Deployment {
+pub(super) fn deployment_of(text: &str) -> Deployment {
     let directory = lay_out(&[VARIABLES, ("ryo-a/project-deployment/main.tf", text)]);
     deployment(directory.path()).unwrap()
 }

@@ -47,6 +47,14 @@ impl Answer {
         }
     }
 
+    /// The tag of a tagged value.
+    pub(super) fn tag(&self) -> Option<&str> {
+        match self {
+            Self::Tagged(_, tag) => Some(tag),
+            _ => None,
+        }
+    }
+
     pub(super) fn missing(text: &str) -> Self {
         Self::Error(404, text.to_owned())
     }
@@ -117,16 +125,16 @@ pub(super) fn server() -> Value {
     })
 }
 
-pub(super) fn networks() -> Value {
-    json!([{
+pub(super) fn network() -> Value {
+    json!({
         "config": { "ipv4.address": "10.99.0.1/24", "ipv4.nat": "true", "ipv6.address": "none" }, "description": "",
         "name": "lxdbr0", "type": "bridge", "used_by": [], "managed": true, "status": "Created", "locations": ["none"],
-    }])
+    })
 }
 
-pub(super) fn pools() -> Value {
-    json!([{
+pub(super) fn pool() -> Value {
+    json!({
         "config": { "source": "default" }, "description": "", "name": "default", "driver": "btrfs", "used_by": [],
         "status": "Created", "locations": ["none"],
-    }])
+    })
 }

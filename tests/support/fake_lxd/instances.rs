@@ -132,7 +132,8 @@ impl Store {
             || vec!["default".to_owned()],
             |names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
         );
-        if let Some(unknown) = profiles.iter().find(|name| !self.profiles.contains_key(*name)) {
+        let known = |name: &String| self.objects.get("profiles").is_some_and(|known| known.contains_key(name));
+        if let Some(unknown) = profiles.iter().find(|name| !known(name)) {
             return Answer::bad(&format!("Requested profile \"{unknown}\" doesn't exist"));
         }
         let instance = FakeInstance {
@@ -208,7 +209,8 @@ impl Store {
     fn expanded(&self, name: &str, part: &str) -> Value {
         let instance = &self.instances[name];
         let own = if part == "config" { json!(instance.config) } else { json!(instance.devices) };
-        let profiles = instance.profiles.iter().filter_map(|name| self.profiles.get(name)).map(|it| it[part].clone());
+        let known = self.objects.get("profiles");
+        let profiles = instance.profiles.iter().filter_map(|name| known?.get(name)).map(|it| it[part].clone());
         let mut all = Map::new();
         for layer in profiles.chain([own]) {
             all.extend(layer.as_object().cloned().unwrap_or_default());
