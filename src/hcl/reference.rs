@@ -112,13 +112,17 @@ impl Visit for Collector<'_> {
         // Its name, or that of its `iterator`, stands for the element in its content.
         let attribute = |name: &str| block.body.get_attribute(name).map(|attribute| &attribute.value);
         let label = block.labels.first().map_or("", |label| label.as_str());
-        attribute("for_each").into_iter().for_each(|value| self.visit_expr(value));
+        if let Some(value) = attribute("for_each") {
+            self.visit_expr(value);
+        }
         let outer = self.bound.len();
         self.bound.push(match attribute("iterator") {
             Some(Expression::Variable(name)) => name.to_string(),
             _ => label.to_owned(),
         });
-        attribute("labels").into_iter().for_each(|value| self.visit_expr(value));
+        if let Some(value) = attribute("labels") {
+            self.visit_expr(value);
+        }
         block.body.blocks().for_each(|content| self.visit_block(content));
         self.bound.truncate(outer);
     }

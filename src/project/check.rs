@@ -86,7 +86,8 @@ fn around(working_directory: &Path, host: &str, report: &mut Report) {
 /// A file of a repository that is not there is not told: the repository is.
 fn forget_gone(problems: &mut Vec<Problem>) {
     let name = |problem: &Problem| {
-        let rest = problem.message.strip_prefix("the repository `")?;
+        let message = &problem.message;
+        let rest = message.strip_prefix("the repository `").or_else(|| message.strip_prefix("the module `"))?;
         Some(rest.strip_suffix("` is missing")?.to_owned())
     };
     let gone: Vec<String> = problems.iter().filter_map(name).collect();

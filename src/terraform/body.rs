@@ -144,7 +144,7 @@ fn iterator(block: &Written, scope: &Scope<'_>, problems: &mut Vec<Problem>) -> 
             "for_each" | "iterator" => {}
             "labels" => problems.push(scope.problem(attribute, "`labels`: blocks of this kind have no labels")),
             other => {
-                problems.extend(unknown(other, ["for_each", "iterator", "labels"], scope.lines.place(&attribute.key)))
+                problems.extend(unknown(other, ["for_each", "iterator", "labels"], scope.lines.place(&attribute.key)));
             }
         }
     }

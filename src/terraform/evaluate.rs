@@ -288,17 +288,15 @@ impl<'a> Evaluation<'a> {
             let filled = self.scoped(instance, &each, declaration.lines, |scope| {
                 Filled::read(&declaration.block.body, declaration.block, &schema.block, scope, &mut problems)
             });
-            match problems.into_iter().next() {
-                Some(problem) => return Err(problem),
-                None => {
-                    let mut value = filled.value(schema.computed);
-                    if let (true, Value::Map(entries)) = (image::is_one(schema.name), &mut value) {
-                        let reference = image::reference(&filled).map_or(Value::Unknown, Value::String);
-                        entries.insert("fingerprint".to_owned(), reference);
-                    }
-                    values.push(value);
-                }
+            if let Some(problem) = problems.into_iter().next() {
+                return Err(problem);
             }
+            let mut value = filled.value(schema.computed);
+            if let (true, Value::Map(entries)) = (image::is_one(schema.name), &mut value) {
+                let reference = image::reference(&filled).map_or(Value::Unknown, Value::String);
+                entries.insert("fingerprint".to_owned(), reference);
+            }
+            values.push(value);
         }
         Ok(expansion.gather(values))
     }

@@ -77,7 +77,7 @@ pub fn values(root: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Valu
     files.sort_by_key(|path| (!name(path).starts_with("terraform.tfvars"), name(path)));
     let mut values = BTreeMap::new();
     for file in files {
-        if name(&file).ends_with(".json") {
+        if file.extension().is_some_and(|extension| extension == "json") {
             match json_values(&file) {
                 Ok(given) => values.extend(given),
                 Err(problem) => problems.push(problem),

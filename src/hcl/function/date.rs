@@ -49,18 +49,7 @@ impl Moment {
         let small = |number: i64| i8::try_from(number).ok();
         let nanoseconds = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
         let time = Time::new(small(hour)?, small(minute)?, small(second)?, nanoseconds).ok()?;
-        let east = match zone {
-            "Z" => 0,
-            _ => {
-                let [hours, minutes] = numbers(&zone[1..], ':', [2, 2])?;
-                let east = hours * 60 + minutes;
-                if hours > 23 || minutes > 59 {
-                    return None;
-                }
-                if zone.starts_with('-') { -east } else { east }
-            }
-        };
-        Some(Self { shown: date.to_datetime(time), east })
+        Some(Self { shown: date.to_datetime(time), east: east(zone)? })
     }
 
     fn order(&self, other: &Self) -> Option<Ordering> {
@@ -73,6 +62,17 @@ impl Moment {
         let minutes = self.east.abs();
         format!("{sign}{:02}{colon}{:02}", minutes / 60, minutes % 60)
     }
+}
+
+/// `Z`, `+05:30` or `-08:00` in minutes.
+fn east(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let [hours, minutes] = numbers(zone.get(1..)?, ':', [2, 2])?;
+    let east = hours * 60 + minutes;
+    let east = if zone.starts_with('-') { -east } else { east };
+    (hours < 24 && minutes < 60).then_some(east)
 }
 
 /// Numbers of fixed widths, separated by one character.

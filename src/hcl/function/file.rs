@@ -114,7 +114,7 @@ fn glob(pattern: &str) -> Option<Regex> {
                 length = rest.find(']')? + 1;
                 let inside = rest[1..length - 1].replace('\\', "\\\\");
                 let inside = inside.strip_prefix('!').map_or(inside.clone(), |inside| format!("^{inside}"));
-                expression.push_str(&format!("[{inside}]"));
+                expression.extend(["[", &inside, "]"]);
             }
             '{' => {
                 braces += 1;
