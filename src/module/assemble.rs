@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     let mut whole = Plan { warnings: wanted.warnings.clone(), ..Plan::default() };
     whole.tell("checksum", hex::encode(Sha1::digest(&content)));
     if arguments.remote_src {
-        whole.tell("md5sum", hex::encode(md5::Md5::digest(&content)));
+        whole.tell("md5sum", hex::encode(md5::compute(&content).0));
         whole.tell("msg", "OK");
     }
     whole.tell("src", arguments.src.clone());

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use md5::Md5;
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -151,7 +150,7 @@ pub(crate) fn facts(path: &str, found: &Found, system: &System) -> Map<String, V
 /// What the file system says.
 pub fn checksum(real: &Path, algorithm: Algorithm) -> io::Result<String> {
     match algorithm {
-        Algorithm::Md5 => digest::<Md5>(real),
+        Algorithm::Md5 => md5(real),
         Algorithm::Sha1 => digest::<Sha1>(real),
         Algorithm::Sha224 => digest::<Sha224>(real),
         Algorithm::Sha256 => digest::<Sha256>(real),
@@ -160,14 +159,26 @@ pub fn checksum(real: &Path, algorithm: Algorithm) -> io::Result<String> {
     }
 }
 
+fn md5(real: &Path) -> io::Result<String> {
+    let mut digest = md5::Context::new();
+    pieces(real, |piece| digest.consume(piece))?;
+    Ok(hex::encode(digest.finalize().0))
+}
+
 fn digest<D: Digest>(real: &Path) -> io::Result<String> {
-    let mut file = File::open(real)?;
     let mut digest = D::new();
+    pieces(real, |piece| digest.update(piece))?;
+    Ok(hex::encode(digest.finalize()))
+}
+
+/// Reads a file to its end, piece by piece.
+fn pieces(real: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut file = File::open(real)?;
     let mut piece = vec![0; 64 << 10];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(hex::encode(digest.finalize())),
-            length => digest.update(&piece[..length]),
+            0 => return Ok(()),
+            length => take(&piece[..length]),
         }
     }
 }

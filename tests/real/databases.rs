@@ -21,7 +21,7 @@ fn run(server: &Started, name: &str, arguments: &Value, mode: Mode) -> Outcome {
         arguments.entry(name).or_insert(value.clone());
     }
     let task = parse(name, None, &arguments).unwrap_or_else(|error| panic!("{name} {arguments:?}: {error}"));
-    let content = |_: &module::copy::Content| panic!("no content is wanted");
+    let content = |_: &module::copy::Content, _: &mut dyn std::io::Write| panic!("no content is wanted");
     let system = System::whole();
     module::run(&task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
 }
@@ -330,7 +330,7 @@ fn passwords_are_asked_for(server: &Started) {
 
 fn run_bare(arguments: &Value, mode: Mode) -> Outcome {
     let task = parse("postgresql_pg_hba", None, arguments.as_object().unwrap()).unwrap();
-    let content = |_: &module::copy::Content| panic!("no content is wanted");
+    let content = |_: &module::copy::Content, _: &mut dyn std::io::Write| panic!("no content is wanted");
     let system = System::whole();
     module::run(&task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
 }
