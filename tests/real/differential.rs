@@ -62,7 +62,7 @@ fn record(case: &Case, twin: &Twin, player: &dyn Fn(&Path) -> Command) -> Result
     let clean = twin.reset();
     let directory = tempfile::tempdir().unwrap();
     case.write(directory.path(), &folder(), &twin.inventory());
-    let run = |_| {
+    let run = |_| -> Result<Run, String> {
         let output = player(directory.path()).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let results = twin.results(directory.path()).map_err(|error| {
