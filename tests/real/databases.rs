@@ -318,13 +318,10 @@ fn postgresql_tasks(server: &Started) {
 /// From now on accounts need a password over TCP; the file is read again by the server.
 fn passwords_are_asked_for(server: &Started) {
     let file = server.directory().join("data/pg_hba.conf");
-    for (address, method) in [("127.0.0.1/32", "scram-sha-256")] {
-        let rule = json!({ "dest": file, "contype": "host", "address": address, "method": method });
-        let bare = |mode| run_bare(&rule, mode);
-        let first = bare(Mode::Apply);
-        assert_eq!((first.failed, first.changed), (None, true));
-        assert!(!bare(Mode::Apply).changed);
-    }
+    let rule = json!({ "dest": file, "contype": "host", "address": "127.0.0.1/32", "method": "scram-sha-256" });
+    let first = run_bare(&rule, Mode::Apply);
+    assert_eq!((first.failed, first.changed), (None, true));
+    assert!(!run_bare(&rule, Mode::Apply).changed);
     let reload = run(server, "postgresql_query", &json!({ "query": "SELECT pg_reload_conf()" }), Mode::Apply);
     assert_eq!(reload.failed, None);
 }
@@ -414,8 +411,8 @@ async fn a_deployment_makes_changes_and_keeps_databases() {
         mariadb.port
     )));
     for statement in [
-        "CREATE USER 'terraform'@'%' IDENTIFIED BY 't3rraform'",
-        "GRANT ALL ON *.* TO 'terraform'@'%' WITH GRANT OPTION",
+        "CREATE USER 'terraform'@'localhost' IDENTIFIED BY 't3rraform'",
+        "GRANT ALL ON *.* TO 'terraform'@'localhost' WITH GRANT OPTION",
     ] {
         root.run(statement).await.unwrap();
     }

@@ -18,6 +18,9 @@ use crate::terraform::database::{DatabaseObject, DatabaseProvider};
 /// How long to wait between two attempts to reach a server that is starting.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a server that answers may take to know its accounts.
+const ACCOUNTS: Duration = Duration::from_secs(20);
+
 /// Looks again and does what is needed: what was planned may have been done by a run that was cut off.
 ///
 /// A server that could not be looked at before is waited for.
@@ -46,12 +49,18 @@ async fn connected(
     wait: Duration,
     stop: &watch::Receiver<bool>,
 ) -> Result<Connection, sql::Error> {
-    let until = Instant::now() + wait;
+    let began = Instant::now();
     loop {
-        match Connection::open(world, provider).await {
-            Err(_) if Instant::now() < until && !*stop.borrow() => sleep(PAUSE).await,
-            ended => return ended,
+        let ended = Connection::open(world, provider).await;
+        let patience = match &ended {
+            Ok(_) => Duration::ZERO,
+            Err(sql::Error::Login { .. }) => wait.min(ACCOUNTS),
+            Err(_) => wait,
+        };
+        if began.elapsed() >= patience || *stop.borrow() {
+            return ended;
         }
+        sleep(PAUSE).await;
     }
 }
 
