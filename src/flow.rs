@@ -4,6 +4,7 @@ pub mod deploy;
 
 pub mod apply;
 pub mod compare;
+pub mod database;
 pub mod digest;
 pub mod file;
 pub mod found;

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::flow::database::Difference;
 use crate::flow::inputs::Inputs;
 use crate::flow::object;
 use crate::packer::Build;
 use crate::project::Kind;
-use crate::terraform::{File, Instance, Object, ObjectKind};
+use crate::terraform::database::What;
+use crate::terraform::{DatabaseObject, DatabaseProvider, File, Instance, Object, ObjectKind};
 
 /// An instance as it is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +167,22 @@ pub enum Action {
         /// Every key that the owner has afterwards.
         owned: BTreeSet<String>,
     },
+    /// Make or change something on a database server.
+    Database {
+        /// Where the server is.
+        server: Box<DatabaseProvider>,
+        /// As wanted.
+        object: Box<DatabaseObject>,
+        /// What it takes.
+        difference: Difference,
+    },
+    /// Remember what the owner has on database servers.
+    OwnDatabases {
+        /// Everything that it has.
+        owned: BTreeSet<String>,
+        /// What it had and its files no longer name: it stays on the server.
+        left: BTreeSet<String>,
+    },
     /// Enter the deployment in the list that backups and restores read.
     Record {
         /// Which of the two lists.
@@ -227,6 +245,8 @@ impl Action {
             Self::StopInstance(_) => "stop_instance",
             Self::RemoveInstance(_) => "remove_instance",
             Self::Keys { .. } => "consul_keys",
+            Self::Database { .. } => "database",
+            Self::OwnDatabases { .. } => "own_databases",
             Self::Record { .. } => "record",
         }
     }
@@ -246,6 +266,7 @@ impl Action {
             | Self::FetchImage { .. }
             | Self::CreateObject(_)
             | Self::CreateInstance(_)
+            | Self::Database { difference: Difference::Make | Difference::Unknown(_), .. }
             | Self::Record { .. } => '+',
             Self::Keys { set, delete, .. } if set.is_empty() && !delete.is_empty() => '-',
             _ => '~',
@@ -290,8 +311,29 @@ impl Action {
                 let set = set.keys().map(|key| format!("set {key}"));
                 set.chain(delete.iter().map(|key| format!("delete {key}"))).collect()
             }
+            Self::Database { difference, .. } => match difference {
+                Difference::Change(lines) => lines.clone(),
+                Difference::Unknown(why) => vec![format!("not looked at yet: {why}")],
+                Difference::Make | Difference::None => vec![],
+            },
+            Self::OwnDatabases { left, .. } => {
+                left.iter().map(|name| format!("{name}: no file names it any longer, it stays as it is")).collect()
+            }
             _ => vec![],
         }
+    }
+}
+
+/// What is made or changed on a database server, in one line.
+fn database(object: &DatabaseObject, difference: &Difference, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let unless = if matches!(difference, Difference::Unknown(_)) { ", unless it is so already" } else { "" };
+    match (&object.what, difference) {
+        (_, Difference::Change(_)) => write!(f, "change {object}"),
+        (What::MysqlGrant { user, host, database, table }, _) => {
+            let privileges = object.properties.get("privileges").map_or("", String::as_str);
+            write!(f, "grant {privileges} on {database}.{table} to MySQL user {user}@{host}{unless}")
+        }
+        _ => write!(f, "make {object}{unless}"),
     }
 }
 
@@ -338,6 +380,8 @@ impl fmt::Display for Action {
                 (0, delete) => write!(f, "remove {}", keys(delete)),
                 (set, delete) => write!(f, "write {}, remove {delete}", keys(set)),
             },
+            Self::Database { object, difference, .. } => database(object, difference, f),
+            Self::OwnDatabases { .. } => f.write_str("note what on database servers is its own"),
             Self::Record { kind: Kind::Project } => f.write_str("enter the project in the list of deployed projects"),
             Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),
         }

@@ -13,19 +13,21 @@ use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::journal;
 use crate::flow::names::Names;
-use crate::flow::world::{ConnectConsul, Limits, World};
+use crate::flow::world::{ConnectConsul, Limits, ReachDatabase, World};
 use crate::http::{Http, Stream};
 use crate::local::Local;
 use crate::lxd;
 use crate::machine::{Command, Machine, run};
 use crate::playbook::connection::{Become, Connection, Guest, Method};
 use crate::playbook::{Connect, Refused};
+use crate::sql;
 use crate::ssh;
-use crate::terraform::ConsulProvider;
+use crate::terraform::{ConsulProvider, DatabaseProvider};
 use crate::ui;
 use crate::wire::{self, Dial, Wire};
 
 pub mod address;
+pub mod database;
 pub mod settings;
 
 pub use address::{Address, read as address};
@@ -144,6 +146,7 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
         host: address.name.clone(),
         connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
         consul: connect_consul(&line, host.consul, address.name.clone()),
+        database: reach_database(&line, lxd.clone(), address.name.clone()),
         lxd,
         agent: Arc::new(agent),
         state: STATE.to_owned(),
@@ -204,6 +207,28 @@ fn connect_consul(line: &Line, address: Option<String>, host: String) -> Connect
         let address = address.clone().unwrap_or_else(|| provider.address.clone());
         let wire = Wire::new(format!("Consul at {address} on {host}"), address.clone(), line.tcp(&address));
         consul::Client::new(Arc::new(wire) as Arc<dyn Http>, provider.datacenter.clone(), None)
+    })
+}
+
+/// Database servers are reached from the host, as Consul is. One that lets an account in only from where the control
+/// node is, as those of the field do, is reached from here.
+fn reach_database(line: &Line, lxd: lxd::Client, host: String) -> ReachDatabase {
+    let line = line.clone();
+    Arc::new(move |provider: &DatabaseProvider| {
+        let from_host = line.clone();
+        let there = move |address: String| from_host.tcp(&address);
+        let mut ways = vec![database::way(provider, &lxd, Arc::new(there))];
+        if matches!(line, Line::Ssh(_)) {
+            ways.push(database::way(provider, &lxd, Arc::new(|address: String| wire::tcp(address))));
+        }
+        sql::Server {
+            name: format!("{provider} on {host}"),
+            ways,
+            user: provider.user.clone(),
+            password: provider.password.clone(),
+            database: provider.database.clone(),
+            limit: wire::CONNECT,
+        }
     })
 }
 

@@ -9,6 +9,7 @@ pub mod address;
 pub mod awaited;
 pub mod body;
 pub mod consul;
+pub mod database;
 pub mod evaluate;
 pub mod expand;
 pub mod file;
@@ -28,6 +29,7 @@ pub mod trigger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+pub use self::database::{DatabaseObject, DatabaseProvider};
 pub use self::file::{Content, Directories, File};
 pub use self::image::CachedImage;
 pub use self::lifecycle::{Ignored, Lifecycle, Protection};
@@ -44,6 +46,8 @@ pub struct Deployment {
     pub resources: Vec<Resource>,
     /// The `consul` provider, if one is configured.
     pub consul: Option<ConsulProvider>,
+    /// The providers `mysql` and `postgresql`, those that are configured.
+    pub databases: Vec<DatabaseProvider>,
     /// Files that were asked for, are not there, and will be written while images are built (secrets of the host).
     /// Values that depend on them are [`PENDING`]; once the images are built, evaluate again.
     pub awaited: Vec<PathBuf>,
@@ -94,6 +98,15 @@ pub enum Kind {
     File(File),
     /// An image of an image server.
     Image(CachedImage),
+    /// `mysql_*`, `postgresql_*`.
+    Database(DatabaseObject),
+}
+
+impl Deployment {
+    /// The server that `object` is on.
+    pub fn server(&self, object: &DatabaseObject) -> Option<&DatabaseProvider> {
+        self.databases.iter().find(|provider| provider.engine == object.engine())
+    }
 }
 
 /// A container or virtual machine, as wanted.

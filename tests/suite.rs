@@ -16,6 +16,8 @@ mod check;
 mod cli;
 #[path = "suite/consul.rs"]
 mod consul;
+#[path = "suite/databases.rs"]
+mod databases;
 #[path = "suite/deploy.rs"]
 mod deploy;
 #[path = "suite/failure.rs"]

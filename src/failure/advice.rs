@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind};
 use crate::flow::{apply, file, image, instance, look, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
-use crate::{agent, consul, git, lxd, playbook, ssh, ui};
+use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
 
 /// Who can mend an error, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,11 @@ impl From<look::Error> for Failure {
             look::Error::Agent(error) => agent(error),
             look::Error::Playbook(error) => playbook(error),
             look::Error::File(error) => file(error),
+            look::Error::Sql(error) => self::sql(error),
+            look::Error::Fixed { .. } => Advice::of(
+                Kind::Request,
+                "write into the files what it is, or copy it into a new database, exchange the two by hand and deploy again",
+            ),
             look::Error::Index { key, .. } => {
                 Advice::of(Kind::World, &format!("remove the key `{key}`: it is made anew by the next deployment"))
             }
@@ -149,6 +154,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Instance(error) => instance(error),
         apply::Error::Image(error) => image(error),
         apply::Error::Consul(error) => consul(error),
+        apply::Error::Sql(error) => sql(error),
         apply::Error::Playbook(error) => playbook(error),
         apply::Error::File(error) => file(error),
         apply::Error::Agent(error) => agent(error),
@@ -240,6 +246,19 @@ fn consul(error: &consul::Error) -> Advice {
         | consul::Error::TooMany { .. }
         | consul::Error::Timeout { .. }
         | consul::Error::Malformed { .. } => Advice::world(),
+    }
+}
+
+fn sql(error: &sql::Error) -> Advice {
+    match error {
+        sql::Error::Unreachable { .. } => {
+            Advice::of(Kind::World, "start the database server, or deploy the module that it is in")
+        }
+        sql::Error::Login { .. } => Advice::of(
+            Kind::Identity,
+            "check account and password of the provider, and from where the server lets that account in",
+        ),
+        sql::Error::Refused { .. } | sql::Error::Cut { .. } => Advice::world(),
     }
 }
 

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use crate::event::{Event, Events};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
-use crate::flow::{file, host_setup, image, instance, keys, names, object};
+use crate::flow::{database, file, host_setup, image, instance, keys, names, object};
 use crate::plan::{Action, Plan, Step};
-use crate::{agent, consul, lxd, module, playbook, project};
+use crate::{agent, consul, lxd, module, playbook, project, sql};
 
 /// What can go wrong in a step.
 #[derive(Debug, Error)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// Consul.
     #[error(transparent)]
     Consul(#[from] consul::Error),
+    /// A database server.
+    #[error(transparent)]
+    Sql(#[from] sql::Error),
     /// A playbook.
     #[error(transparent)]
     Playbook(#[from] playbook::Error),
@@ -142,6 +145,10 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
         Action::Keys { server, set, delete, owned } => {
             Ok(keys::apply(&(world.consul)(server), &step.owner, set, delete, owned).await?)
         }
+        Action::Database { server, object, difference } => {
+            Ok(database::apply::object(world, server, object, difference, stop).await?)
+        }
+        Action::OwnDatabases { owned, .. } => database::apply::remember(world, &step.owner, owned).await,
         Action::Record { kind } => {
             Ok(project::deployed::add(&world.working_directory, *kind, &world.host, &step.owner)?)
         }

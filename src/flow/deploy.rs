@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
+use crate::flow::database;
 use crate::flow::found::{self, Found, Pending};
 use crate::flow::object;
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
 use crate::project;
-use crate::terraform::{ConsulKey, Deployment, Kind, ObjectKind, Protection, Resource};
+use crate::terraform::{ConsulKey, DatabaseObject, Deployment, Kind, ObjectKind, Protection, Resource};
 
 /// A project or a module, evaluated: what it wants of the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,7 +226,7 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Instances and Consul keys in the order of their dependencies; keys that follow each other in one step.
+    /// Instances, databases and Consul keys in the order of their dependencies; keys that follow each other in one step.
     fn resources(&mut self, unit: &Unit) {
         let mut keys = BTreeMap::new();
         for resource in &unit.deployment.resources {
@@ -245,12 +246,37 @@ impl<'a> Planning<'a> {
             }
         }
         self.last_keys(unit, keys);
+        self.own_databases(unit);
+    }
+
+    fn database(&self, unit: &Unit, object: &DatabaseObject) -> Option<Action> {
+        let server = unit.deployment.server(object)?;
+        match database::compare(object, self.found.databases.get(&database::identity(server, object))) {
+            database::Difference::None => None,
+            difference => Some(Action::Database {
+                server: Box::new(server.clone()),
+                object: Box::new(object.clone()),
+                difference,
+            }),
+        }
+    }
+
+    /// Remembers what the owner has on database servers. What its files no longer name is left as it is: data are
+    /// removed by nobody but a person.
+    fn own_databases(&mut self, unit: &Unit) {
+        let before = self.found.owned_databases.get(&unit.owner).cloned().unwrap_or_default();
+        let owned = wanted_databases(&unit.deployment);
+        if before != owned {
+            let left = before.difference(&owned).cloned().collect();
+            self.push(&unit.owner, Action::OwnDatabases { owned, left });
+        }
     }
 
     /// What is to be done for a resource that is no Consul key.
     fn action(&mut self, unit: &Unit, resource: &Resource, kind: &Kind) -> Option<Action> {
         match kind {
             Kind::ConsulKeys(_) => None,
+            Kind::Database(wanted) => self.database(unit, wanted),
             Kind::Instance(_) => {
                 let action = self.instance(resource, spec(unit, kind)?)?;
                 if let Action::CreateInstance(spec)
@@ -451,6 +477,15 @@ pub fn forbidden(plan: &Plan, units: &[Unit]) -> Vec<Problem> {
 
 fn instances(unit: &Unit) -> impl Iterator<Item = (&Resource, InstanceSpec)> {
     unit.deployment.resources.iter().filter_map(|resource| Some((resource, spec(unit, &resource.kind)?)))
+}
+
+/// Returns everything that `deployment` wants of database servers, as it is remembered.
+fn wanted_databases(deployment: &Deployment) -> BTreeSet<String> {
+    let objects = deployment.resources.iter().filter_map(|resource| match &resource.kind {
+        Kind::Database(object) => Some(database::identity(deployment.server(object)?, object)),
+        _ => None,
+    });
+    objects.collect()
 }
 
 /// Returns every instance that `unit` wants.

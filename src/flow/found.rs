@@ -130,6 +130,10 @@ pub struct Found {
     pub keys: BTreeMap<String, String>,
     /// The keys that each owner has, by owner.
     pub owned: BTreeMap<String, BTreeSet<String>>,
+    /// What is wanted of database servers, as it is, by [`crate::flow::database::identity`].
+    pub databases: BTreeMap<String, crate::flow::database::Seen>,
+    /// What each owner has on database servers, by owner.
+    pub owned_databases: BTreeMap<String, BTreeSet<String>>,
     /// Host-setup playbooks, by owner.
     pub host_setup: BTreeMap<String, HostSetup>,
     /// Projects and modules in the lists of deployed ones.

@@ -57,7 +57,8 @@ pub async fn run(
     Ok(())
 }
 
-async fn make_directory(world: &World, path: &str) -> Result<(), apply::Error> {
+/// Makes a directory on the host.
+pub async fn make_directory(world: &World, path: &str) -> Result<(), apply::Error> {
     let arguments = Map::from_iter(
         [("path", path), ("state", "directory"), ("mode", "0755")]
             .map(|(key, value)| (key.to_owned(), Value::from(value))),

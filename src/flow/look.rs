@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::agent;
 use crate::consul;
 use crate::event::Events;
+use crate::flow::database;
 use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
@@ -18,6 +19,7 @@ use crate::lxd;
 use crate::lxd::model::{Object, Operation};
 use crate::lxd::object::Collection;
 use crate::playbook;
+use crate::sql;
 use crate::terraform::{Deployment, Kind, ObjectKind};
 
 /// The host cannot be looked at. Nothing was changed.
@@ -38,6 +40,21 @@ pub enum Error {
     /// A host-setup playbook cannot be carried out.
     #[error(transparent)]
     Playbook(#[from] playbook::Error),
+    /// A database server.
+    #[error(transparent)]
+    Sql(#[from] sql::Error),
+    /// Something on a database server is what it can never cease to be.
+    #[error("{what} has the {property} {has}, not {wanted}, which cannot be changed")]
+    Fixed {
+        /// What, e.g. `PostgreSQL database synapse`.
+        what: String,
+        /// Its property, e.g. `encoding`.
+        property: String,
+        /// What it is.
+        has: String,
+        /// What the files want.
+        wanted: String,
+    },
     /// The list of keys that somebody owns is not one.
     #[error("the Consul key `{key}` does not hold a list of keys")]
     Index {
@@ -106,7 +123,8 @@ fn of_image(image: lxd::model::Image) -> Image {
     }
 }
 
-/// Reads what `units` need to know beside instances and images: Consul keys, the state of host-setup playbooks.
+/// Reads what `units` need to know beside instances and images: Consul keys, databases, the state of host-setup
+/// playbooks.
 pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch::Receiver<bool>) -> Result<(), Error> {
     for unit in units {
         keys(world, &unit.deployment, found).await?;
@@ -115,6 +133,7 @@ pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch
     for unit in units {
         files(world, &unit.deployment, found).await?;
     }
+    database::look::databases(world, units, found).await?;
     for unit in units {
         if let Some((playbook, _)) = &unit.host_setup {
             let recorded = host_setup::recorded(world, &unit.owner).await?;

@@ -9,10 +9,14 @@ use crate::consul;
 use crate::flow::names::Names;
 use crate::lxd;
 use crate::playbook::Connect;
-use crate::terraform::ConsulProvider;
+use crate::sql;
+use crate::terraform::{ConsulProvider, DatabaseProvider};
 
 /// Reaches the Consul server that a repository names.
 pub type ConnectConsul = Arc<dyn Fn(&ConsulProvider) -> consul::Client + Send + Sync>;
+
+/// Says how the database server that a repository names is reached.
+pub type ReachDatabase = Arc<dyn Fn(&DatabaseProvider) -> sql::Server + Send + Sync>;
 
 /// The connections to one host.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub struct World {
     pub lxd: lxd::Client,
     /// Consul on the host.
     pub consul: ConnectConsul,
+    /// Database servers on the host.
+    pub database: ReachDatabase,
     /// The agent on the host, as its root.
     pub agent: Arc<agent::Client>,
     /// The directory on the host in which we remember what is not elsewhere, e.g. `/var/lib/ryo/hosts`.
@@ -48,10 +54,17 @@ pub struct Limits {
     pub cloud_init: Duration,
     /// From the request to stop to the end of an instance, before it is stopped by force.
     pub stop: Duration,
+    /// From the end of an instance's first boot to the answer of the database server in it.
+    pub database: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { address: Duration::from_mins(2), cloud_init: Duration::from_mins(15), stop: Duration::from_mins(1) }
+        Self {
+            address: Duration::from_mins(2),
+            cloud_init: Duration::from_mins(15),
+            stop: Duration::from_mins(1),
+            database: Duration::from_mins(5),
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! Source: community.mysql 3.8, `plugins/module_utils/mysql.py`, and PyMySQL, which it uses.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -100,7 +99,7 @@ fn server(login: &Login, database: Option<&str>, host: &Context<'_>) -> Server {
     let password = login.login_password.clone().filter(|password| !password.reveal().is_empty());
     let socket = login.login_unix_socket.clone().or_else(|| word("socket"));
     let way = match socket {
-        Some(path) => Way::Socket(PathBuf::from(host.system.real(&path))),
+        Some(path) => Way::Socket(host.system.real(&path)),
         None if login.login_host == "localhost" => Way::Tcp("127.0.0.1".to_owned(), login.login_port),
         None => Way::Tcp(login.login_host.clone(), login.login_port),
     };

@@ -124,7 +124,9 @@ fn refused(query: &str, arguments: &Arguments, error: &crate::sql::Error) -> Str
 fn quoted(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
-        Value::Bool(truth) => truth.to_string(),
+        Value::Bool(truth) => u8::from(*truth).to_string(),
+        // As PyMySQL writes it, so that the server takes it for no decimal.
+        Value::Number(number) if number.is_f64() && !number.to_string().contains('e') => format!("{number}e0"),
         Value::Number(number) => number.to_string(),
         other => literal(&arguments::text(other)),
     }

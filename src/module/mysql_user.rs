@@ -166,7 +166,8 @@ fn checked(arguments: &Arguments, scene: &Scene, planned: &[Change]) -> Told {
     match planned.first() {
         Some(change) => Told {
             changed: true,
-            message: change.message.clone(),
+            // In which way it is set is known once it is.
+            message: change.message.trim_end_matches(" (new style)").to_owned(),
             password_changed: if made { None } else { Some(change.what == What::Password) },
         },
         None => unchanged(arguments),

@@ -78,13 +78,13 @@ async fn carried_out(arguments: &Arguments, client: &mut Client) -> Result<Outco
     };
     client.run(format!("SET GLOBAL {quoted} = {value}")).await.map_err(|error| Failed::new(exception(&error)))?;
     let message = format!("Variable change succeeded prev_value={}", Typed::of(&found).text());
-    Ok(told(&message, Some(format!("SET GLOBAL {quoted} = {shown}"))))
+    Ok(told(&message, Some(&format!("SET GLOBAL {quoted} = {shown}"))))
 }
 
-fn told(message: &str, query: Option<String>) -> Outcome {
+fn told(message: &str, query: Option<&str>) -> Outcome {
     let mut values = Map::new();
     values.insert("msg".to_owned(), json!(message));
-    if let Some(query) = &query {
+    if let Some(query) = query {
         values.insert("queries".to_owned(), json!([query]));
     }
     Outcome { changed: query.is_some(), values, ..Outcome::default() }

@@ -2,7 +2,6 @@
 //!
 //! Source: community.postgresql 2.4, `plugins/module_utils/postgres.py`, and libpq, which it uses.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,9 +72,10 @@ fn server(login: &Login, database: Option<&str>, host: &Context<'_>) -> Server {
     let port = login.port.or_else(|| variable("PGPORT")?.parse().ok()).unwrap_or(5432);
     let password = login.login_password.clone().filter(|password| !password.reveal().is_empty());
     let local = login.login_host.is_empty() || login.login_host == "localhost";
-    let place = match local && !login.login_unix_socket.is_empty() {
-        true => login.login_unix_socket.clone(),
-        false => login.login_host.clone(),
+    let place = if local && !login.login_unix_socket.is_empty() {
+        login.login_unix_socket.clone()
+    } else {
+        login.login_host.clone()
     };
     let place = Some(place).filter(|place| !place.is_empty()).or_else(|| variable("PGHOST"));
     let (name, way) = way(&place.unwrap_or_else(|| SOCKETS.to_owned()), port, host);
@@ -93,7 +93,7 @@ fn server(login: &Login, database: Option<&str>, host: &Context<'_>) -> Server {
 fn way(place: &str, port: u16, host: &Context) -> (String, Way) {
     if place.starts_with('/') {
         let path = format!("{}/.s.PGSQL.{port}", place.trim_end_matches('/'));
-        return (format!("socket \"{path}\""), Way::Socket(PathBuf::from(host.system.real(&path))));
+        return (format!("socket \"{path}\""), Way::Socket(host.system.real(&path)));
     }
     let address = if place == "localhost" { "127.0.0.1" } else { place };
     (format!("\"{place}\" ({address}), port {port}"), Way::Tcp(address.to_owned(), port))

@@ -140,7 +140,7 @@ pub struct Step {
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
     let Arguments { user, password, expires, role_attr_flags, comment, login, .. } = arguments;
-    let password = password.as_ref().map(|password| password.reveal());
+    let password = password.as_ref().map(Secret::reveal);
     let role = login.session_role.as_deref();
     trusted(login, &[Some(user), password, expires.as_deref(), Some(role_attr_flags), comment.as_deref(), role])?;
     wait(async {

@@ -10,6 +10,7 @@ use mysql_async::{Conn, OptsBuilder, Row, Value};
 use sha1::{Digest as _, Sha1};
 use tokio::time::timeout;
 
+use crate::secret::Secret;
 use crate::sql::{ANSWER, Column, Error, Kind, MOST_ROWS, Rows, Server, Statement, Way, first, late, relay};
 
 /// Largest packet that is read.
@@ -34,7 +35,7 @@ async fn one(server: &Server, way: &Way) -> Result<Client, Error> {
     let unreachable = |source| Error::Unreachable { server: server.name.clone(), source };
     let options = OptsBuilder::default()
         .user(Some(&server.user))
-        .pass(server.password.as_ref().map(|password| password.reveal()))
+        .pass(server.password.as_ref().map(Secret::reveal))
         .db_name(server.database.as_ref())
         // What is at the other end of a tunnel has its sockets elsewhere.
         .prefer_socket(false)

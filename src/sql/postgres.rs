@@ -8,6 +8,7 @@ use std::io;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::ErrorPosition;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
@@ -118,6 +119,9 @@ impl Client {
     fn refused(&self, statement: &Statement, error: &tokio_postgres::Error) -> Error {
         let Some(said) = error.as_db_error() else { return self.cut(statement, io_error(error)) };
         let mut message = said.message().to_owned();
+        if let Some(ErrorPosition::Original(position)) = said.position() {
+            message.extend(line(statement.clear(), *position));
+        }
         for (name, more) in [("DETAIL", said.detail()), ("HINT", said.hint())] {
             if let Some(more) = more {
                 message = format!("{message}\n{name}:  {more}");
@@ -140,6 +144,22 @@ impl Client {
         let rows = self.run("SHOW server_version_num").await?;
         Ok(rows.value().and_then(|version| version.parse().ok()).unwrap_or(0))
     }
+}
+
+/// Longest line of a statement that an error shows.
+const SHOWN: usize = 60;
+
+/// The line of a statement that an error is about, with a mark below the place, as libpq shows it.
+fn line(text: &str, position: u32) -> Option<String> {
+    let before = usize::try_from(position).ok()?.checked_sub(1)?;
+    let mut number = 1;
+    let mut column = 0;
+    for letter in text.chars().take(before) {
+        (number, column) = if letter == '\n' { (number + 1, 0) } else { (number, column + 1) };
+    }
+    let shown = text.lines().nth(number - 1).filter(|line| line.chars().count() <= SHOWN)?;
+    let start = format!("LINE {number}: ");
+    Some(format!("\n{start}{shown}\n{}^", " ".repeat(start.len() + column)))
 }
 
 fn rows(answer: Vec<SimpleQueryMessage>) -> Rows {

@@ -11,9 +11,10 @@ use crate::terraform::evaluate::{Evaluation, Instance};
 use crate::terraform::expand::{Each, expand};
 use crate::terraform::order::Order;
 use crate::terraform::read::{Awaits, Read};
+use crate::terraform::schema::Block;
 use crate::terraform::tree::{Declaration, Tree};
 use crate::terraform::{
-    Deployment, Kind, Resource, consul, file, image, instance, lifecycle, lint, load, object, schema, trigger,
+    Deployment, Kind, Resource, consul, database, file, image, instance, lifecycle, lint, load, object, schema, trigger,
 };
 
 /// Evaluates the root module in `root_directory` with the values that its variables are given.
@@ -90,9 +91,15 @@ impl Run<'_> {
             self.made.insert((module, index), addresses);
         }
         twice(&resources, problems);
-        let consul = self.provider(problems);
+        let consul = self.provider("consul", &consul::PROVIDER, consul::provider, problems);
+        let mysql = self.provider("mysql", &database::schema::MYSQL, database::mysql, problems);
+        let postgres = self.provider("postgresql", &database::schema::POSTGRESQL, database::postgres, problems);
+        let databases = mysql.into_iter().chain(postgres).collect();
         let warnings = self.checks(&instances, problems);
-        Deployment { resources, consul, awaited: self.evaluation.awaited(), warnings }
+        let awaited = self.evaluation.awaited();
+        let deployment = Deployment { resources, consul, databases, awaited, warnings };
+        nowhere(&deployment, problems);
+        deployment
     }
 
     /// What `check` blocks find fault with does not keep anybody from going on.
@@ -211,6 +218,7 @@ impl Run<'_> {
                 depends_on: depends_on.clone(),
                 kind: match kind {
                     "consul_keys" => Kind::ConsulKeys(consul::keys(&filled, &mut read)),
+                    kind if database::is_object(kind) => Kind::Database(database::object(kind, &filled, &mut read)),
                     "consul_key_prefix" => Kind::ConsulKeys(consul::prefix(&filled, &mut read)),
                     kind if object::is_one(kind) => Kind::Object(object::build(kind, &filled, &mut read)),
                     kind if file::is_one(kind) => Kind::File(file::build(&filled, root, &mut read)),
@@ -248,17 +256,34 @@ impl Run<'_> {
         addresses
     }
 
-    fn provider(&self, problems: &mut Vec<Problem>) -> Option<crate::terraform::ConsulProvider> {
+    fn provider<P>(
+        &self,
+        name: &str,
+        block: &Block,
+        build: fn(&Filled, &mut Read<'_>) -> P,
+        problems: &mut Vec<Problem>,
+    ) -> Option<P> {
         let root = Rc::clone(&self.evaluation.root);
         let providers = &self.evaluation.module(&root).providers;
-        let plain =
-            |provider: &&Declaration<'_>| provider.label(0) == "consul" && provider.attribute("alias").is_none();
+        let plain = |provider: &&Declaration<'_>| provider.label(0) == name && provider.attribute("alias").is_none();
         let declaration = providers.iter().find(plain)?;
         let filled = self.evaluation.scoped(&root, &Each::Single, declaration.lines, |scope| {
-            Filled::read(&declaration.block.body, declaration.block, &consul::PROVIDER, scope, problems)
+            Filled::read(&declaration.block.body, declaration.block, block, scope, problems)
         });
         let mut read = Read { problems, awaits: self.awaits() };
-        Some(consul::provider(&filled, &mut read))
+        Some(build(&filled, &mut read))
+    }
+}
+
+/// What is on a server needs to know on which.
+fn nowhere(deployment: &Deployment, problems: &mut Vec<Problem>) {
+    for resource in &deployment.resources {
+        let Kind::Database(object) = &resource.kind else { continue };
+        if deployment.server(object).is_none() {
+            let name = if object.engine() == database::Engine::Mysql { "mysql" } else { "postgresql" };
+            let message = format!("the provider `{name}` is not configured");
+            problems.push(Problem::new(resource.place.clone(), message));
+        }
     }
 }
 

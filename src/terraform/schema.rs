@@ -4,6 +4,7 @@
 //! terraform-provider-incus (`incus_instance`), of terraform-provider-consul (`consul_keys`).
 
 use crate::hcl::Type;
+use crate::terraform::database::schema as database;
 
 /// A kind of resource.
 pub struct Schema {
@@ -76,11 +77,11 @@ pub enum Need {
     Optional,
 }
 
-const fn required(name: &'static str, kind: Kind) -> Attribute {
+pub(super) const fn required(name: &'static str, kind: Kind) -> Attribute {
     Attribute { name, kind, need: Need::Required }
 }
 
-const fn optional(name: &'static str, kind: Kind) -> Attribute {
+pub(super) const fn optional(name: &'static str, kind: Kind) -> Attribute {
     Attribute { name, kind, need: Need::Optional }
 }
 
@@ -286,7 +287,7 @@ const fn image(name: &'static str) -> Schema {
 }
 
 /// The kinds of resources that are carried out.
-pub static SCHEMAS: [Schema; 19] = [
+pub static SCHEMAS: [Schema; 24] = [
     CONTAINER,
     instance("lxd_instance"),
     instance("incus_instance"),
@@ -306,6 +307,11 @@ pub static SCHEMAS: [Schema; 19] = [
     image("lxd_cached_image"),
     image("lxd_image"),
     image("incus_image"),
+    database::MYSQL_DATABASE,
+    database::MYSQL_USER,
+    database::MYSQL_GRANT,
+    database::POSTGRESQL_ROLE,
+    database::POSTGRESQL_DATABASE,
 ];
 
 /// Returns the kind of resource called `name`.

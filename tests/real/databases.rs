@@ -3,10 +3,11 @@
 use std::fs;
 
 use ryo::module::{self, Context, Environment, Mode, Outcome, System, parse};
-use ryo::sql::{mysql, postgres};
+use ryo::sql::{Statement, Way, mysql, postgres};
 use serde_json::{Map, Value, json};
 
 use crate::support::databases::{self, Started};
+use crate::support::stage::Stage;
 
 /// Carries a task out with the login of `server`.
 fn run(server: &Started, name: &str, arguments: &Value, mode: Mode) -> Outcome {
@@ -317,13 +318,10 @@ fn postgresql_tasks(server: &Started) {
 /// From now on accounts need a password over TCP; the file is read again by the server.
 fn passwords_are_asked_for(server: &Started) {
     let file = server.directory().join("data/pg_hba.conf");
-    for (address, method) in [("127.0.0.1/32", "scram-sha-256")] {
-        let rule = json!({ "dest": file, "contype": "host", "address": address, "method": method });
-        let bare = |mode| run_bare(&rule, mode);
-        let first = bare(Mode::Apply);
-        assert_eq!((first.failed, first.changed), (None, true));
-        assert!(!bare(Mode::Apply).changed);
-    }
+    let rule = json!({ "dest": file, "contype": "host", "address": "127.0.0.1/32", "method": "scram-sha-256" });
+    let first = run_bare(&rule, Mode::Apply);
+    assert_eq!((first.failed, first.changed), (None, true));
+    assert!(!run_bare(&rule, Mode::Apply).changed);
     let reload = run(server, "postgresql_query", &json!({ "query": "SELECT pg_reload_conf()" }), Mode::Apply);
     assert_eq!(reload.failed, None);
 }
@@ -333,4 +331,163 @@ fn run_bare(arguments: &Value, mode: Mode) -> Outcome {
     let content = |_: &module::copy::Content, _: &mut dyn std::io::Write| panic!("no content is wanted");
     let system = System::whole();
     module::run(&task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
+}
+
+const OBJECTS: &str = r#"
+provider "mysql" {
+  endpoint = "127.0.0.1:MYSQL"
+  username = "terraform"
+  password = "t3rraform"
+}
+provider "postgresql" {
+  host     = "127.0.0.1"
+  port     = POSTGRES
+  password = "unused"
+  sslmode  = "disable"
+}
+resource "mysql_database" "gitea" {
+  name              = "gitea"
+  default_collation = "utf8mb4_unicode_ci"
+}
+resource "mysql_user" "gitea" {
+  depends_on         = [mysql_database.gitea]
+  for_each           = toset(["localhost", "10.10.1.%"])
+  user               = "gitea-db-user"
+  host               = each.key
+  plaintext_password = "it's g1tea"
+}
+resource "mysql_grant" "gitea" {
+  depends_on = [mysql_user.gitea]
+  for_each   = toset(["localhost", "10.10.1.%"])
+  user       = "gitea-db-user"
+  host       = each.key
+  database   = "gitea"
+  privileges = ["ALL"]
+}
+resource "postgresql_role" "synapse" {
+  name     = "synapse_user"
+  login    = true
+  password = "syn4pse"
+}
+resource "postgresql_database" "synapse" {
+  name  = "synapse"
+  owner = postgresql_role.synapse.name
+}
+"#;
+
+/// The titles of the steps of a plan that are about databases.
+fn about_databases(plan: &ryo::plan::Plan) -> Vec<String> {
+    let steps = plan.steps.iter().filter(|step| matches!(step.action.kind(), "database" | "own_databases"));
+    steps.map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_makes_changes_and_keeps_databases() {
+    let (mariadb, postgres_server) = (databases::mariadb(), databases::postgres());
+    let mut root = mysql::connect(&mariadb.over_socket("root", None)).await.unwrap();
+    let stage = Stage::new();
+    let file = stage.path("work/ryo-tiny/project-deployment/05-databases.tf");
+    let text = OBJECTS.replace("MYSQL", &mariadb.port.to_string());
+    let text = text.replace("POSTGRES", &postgres_server.port.to_string());
+    fs::write(&file, &text).unwrap();
+    // The account is not there yet, as before its module is deployed.
+    let plan = stage.plan().await;
+    assert_eq!(
+        about_databases(&plan),
+        [
+            "ryo-tiny: make MySQL database gitea, unless it is so already",
+            "ryo-tiny: make MySQL user gitea-db-user@10.10.1.%, unless it is so already",
+            "ryo-tiny: make MySQL user gitea-db-user@localhost, unless it is so already",
+            "ryo-tiny: grant ALL on gitea.* to MySQL user gitea-db-user@10.10.1.%, unless it is so already",
+            "ryo-tiny: grant ALL on gitea.* to MySQL user gitea-db-user@localhost, unless it is so already",
+            "ryo-tiny: make PostgreSQL role synapse_user",
+            "ryo-tiny: make PostgreSQL database synapse",
+            "ryo-tiny: note what on database servers is its own",
+        ]
+    );
+    assert!(plan.text().contains(&format!(
+        "not looked at yet: MySQL at 127.0.0.1:{} refused terraform: Access denied for user 'terraform'@'localhost' \
+         (using password: YES)\n",
+        mariadb.port
+    )));
+    for statement in [
+        "CREATE USER 'terraform'@'localhost' IDENTIFIED BY 't3rraform'",
+        "GRANT ALL ON *.* TO 'terraform'@'localhost' WITH GRANT OPTION",
+    ] {
+        root.run(statement).await.unwrap();
+    }
+    stage.deploys().await;
+    assert_eq!(stage.plan().await.text(), "deploy ryo-tiny 1 on local: nothing to do\n");
+
+    // Whoever was let in can work there.
+    let mut gitea = mysql::connect(&mariadb.over_tcp("gitea-db-user", "it's g1tea", Some("gitea"))).await.unwrap();
+    gitea.run("CREATE TABLE kept (id INT)").await.unwrap();
+    let synapse = postgres_server.over_tcp("synapse_user", "syn4pse", Some("synapse"));
+    postgres::connect(&synapse).await.unwrap().run("CREATE TABLE kept (id INT)").await.unwrap();
+
+    // What somebody has changed is set right again.
+    let admin = postgres::connect(&postgres_server.over_socket("postgres", Some("postgres"))).await.unwrap();
+    root.run("ALTER USER 'gitea-db-user'@'localhost' IDENTIFIED BY 'other'").await.unwrap();
+    root.run("REVOKE DROP ON gitea.* FROM 'gitea-db-user'@'localhost'").await.unwrap();
+    admin.run("ALTER ROLE synapse_user PASSWORD 'other' CREATEDB").await.unwrap();
+    admin.run("ALTER DATABASE synapse OWNER TO postgres").await.unwrap();
+    let plan = stage.plan().await;
+    let details: Vec<String> = plan.steps.iter().flat_map(|step| step.action.details()).collect();
+    assert_eq!(
+        about_databases(&plan),
+        [
+            "ryo-tiny: change MySQL user gitea-db-user@localhost",
+            "ryo-tiny: change privileges of MySQL user gitea-db-user@localhost on gitea.*",
+            "ryo-tiny: change PostgreSQL role synapse_user",
+            "ryo-tiny: change PostgreSQL database synapse",
+        ]
+    );
+    assert_eq!((details[0].as_str(), details[2].as_str()), ("password", "may make databases: yes → no"));
+    assert_eq!((details[3].as_str(), details[4].as_str()), ("password", "owner: postgres → synapse_user"));
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+
+    // What no file names any longer stays.
+    fs::remove_file(&file).unwrap();
+    let plan = stage.plan().await;
+    assert_eq!(about_databases(&plan), ["ryo-tiny: note what on database servers is its own"]);
+    stage.deploys().await;
+    assert!(stage.plan().await.steps.is_empty());
+    assert_eq!(gitea.run("SELECT COUNT(*) FROM kept").await.unwrap().value(), Some("0"));
+    let kept = admin.run("SELECT datname FROM pg_database WHERE datname = 'synapse'").await.unwrap();
+    assert_eq!(kept.value(), Some("synapse"));
+
+    // What cannot be changed is no reason to lose it.
+    fs::write(&file, text.replace("name  = \"synapse\"", "name  = \"synapse\"\n  encoding = \"LATIN1\"")).unwrap();
+    let refused = stage.fails().await;
+    assert_eq!(
+        refused.text,
+        "error: PostgreSQL database synapse has the encoding UTF8, not LATIN1, which cannot be changed\n\
+         hint: write into the files what it is, or copy it into a new database, exchange the two by hand and deploy \
+         again\n"
+    );
+}
+
+#[tokio::test]
+async fn a_server_behind_a_tunnel_is_reached_and_the_better_way_is_found() {
+    let server = databases::mariadb();
+    let port = server.port;
+    let tunnel: ryo::sql::Dial = std::sync::Arc::new(move || {
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+            Ok(Box::new(stream) as Box<dyn ryo::http::Stream>)
+        })
+    });
+    let mut through = server.over_tcp("root", "", None);
+    through.ways = vec![Way::Tcp("127.0.0.1".to_owned(), 1), Way::Stream(tunnel)];
+    let mut client = mysql::connect(&through).await.unwrap();
+    assert_eq!(client.run("SELECT 6 * 7 AS answer").await.unwrap().maps(), [json!({ "answer": 42 })]);
+    let refused = client.run(Statement::new("CREATE USER x IDENTIFIED BY PASSWORD 'geheim'").hiding("geheim")).await;
+    let refused = refused.unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains("geheim"), "{refused:?}");
+    assert!(refused.to_string().contains("`CREATE USER x IDENTIFIED BY PASSWORD '********'`"), "{refused}");
+    client.close().await;
+    through.ways.truncate(1);
+    let unreachable = mysql::connect(&through).await.err().unwrap();
+    assert_eq!(unreachable.to_string(), "cannot reach the server");
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use ryo::flow::database::{Seen, State, identity};
 use ryo::flow::deploy::{Unit, forbidden, obstacles, plan};
 use ryo::flow::found::{self, Found, HostSetup, Pending};
 use ryo::flow::inputs::Inputs;
@@ -10,9 +11,12 @@ use ryo::packer::Build;
 use ryo::place::Place;
 use ryo::plan::{Action, ImageSpec, Plan};
 use ryo::project;
+use ryo::secret::Secret;
+use ryo::sql::mysql::native_hash;
+use ryo::terraform::database::{Engine, What};
 use ryo::terraform::{
-    ConsulKey, ConsulKeys, ConsulProvider, Content, Deployment, Directories, File, Ignored, Instance, Kind, Lifecycle,
-    Object, ObjectKind, Protection, Resource,
+    ConsulKey, ConsulKeys, ConsulProvider, Content, DatabaseObject, DatabaseProvider, Deployment, Directories, File,
+    Ignored, Instance, Kind, Lifecycle, Object, ObjectKind, Protection, Resource,
 };
 
 const BASE: &str = "ba5e000000000000";
@@ -214,6 +218,17 @@ fn carry_out(plan: &Plan, found: &mut Found) {
             }
             Action::FetchImage { aliases, .. } => {
                 found.images.push(found::Image { aliases: aliases.clone(), ..found::Image::default() });
+            }
+            Action::Database { server, object, .. } => {
+                let state = State {
+                    properties: object.properties.clone(),
+                    password: object.password.as_ref().map(|it| Secret::new(native_hash(it.reveal()))),
+                    comparable: true,
+                };
+                found.databases.insert(identity(server, object), Seen::Present(state));
+            }
+            Action::OwnDatabases { owned, .. } => {
+                found.owned_databases.insert(step.owner.clone(), owned.clone());
             }
             Action::Record { .. } => {
                 found.recorded.insert(step.owner.clone());
@@ -888,4 +903,150 @@ fn a_plan_for_programs_names_keys_and_not_their_values() {
     let text = plan("t", &units(), &empty_host()).json().to_string();
     assert!(text.contains("set service/acl/hello/host"), "{text}");
     assert!(!text.contains("hello.example.org") && !text.contains("cloud-config"), "{text}");
+}
+
+fn server() -> DatabaseProvider {
+    DatabaseProvider {
+        engine: Engine::Mysql,
+        host: "mariadb.service.local.ryo".to_owned(),
+        port: 3306,
+        user: "terraform".to_owned(),
+        password: Some(Secret::new("hush")),
+        database: None,
+        place: Place::file("main.tf"),
+    }
+}
+
+fn object(name: &str, what: What, properties: &[(&'static str, &str)], password: Option<&str>) -> Resource {
+    let properties = properties.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Resource {
+        address: name.to_owned(),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        kind: Kind::Database(DatabaseObject { what, properties, password: password.map(Secret::new) }),
+    }
+}
+
+/// The project with a database before its instance.
+fn with_database() -> Vec<Unit> {
+    let mut units = units();
+    let (user, host) = ("hello-user".to_owned(), "10.10.1.%".to_owned());
+    let objects = [
+        object(
+            "mysql_database.db",
+            What::MysqlDatabase("hello".to_owned()),
+            &[("character set", "utf8mb4"), ("collation", "utf8mb4_unicode_ci")],
+            None,
+        ),
+        object("mysql_user.u", What::MysqlUser(user.clone(), host.clone()), &[("TLS", "NONE")], Some("s3cret")),
+        object(
+            "mysql_grant.g",
+            What::MysqlGrant { user, host, database: "hello".to_owned(), table: "*".to_owned() },
+            &[("privileges", "ALL"), ("may be given on", "no")],
+            None,
+        ),
+    ];
+    units[1].deployment.databases = vec![server()];
+    units[1].deployment.resources.splice(1..1, objects);
+    units
+}
+
+/// Each object of the project, looked at.
+fn seen(found: &mut Found, seen: &Seen) {
+    for resource in &with_database()[1].deployment.resources {
+        if let Kind::Database(object) = &resource.kind {
+            found.databases.insert(identity(&server(), object), seen.clone());
+        }
+    }
+}
+
+#[test]
+fn a_database_is_made_behind_what_its_resources_depend_on_even_if_its_server_is_not_there_yet() {
+    let mut found = empty_host();
+    seen(
+        &mut found,
+        &Seen::Unknown { why: "cannot reach MySQL at mariadb.service.local.ryo:3306: refused".to_owned() },
+    );
+    let first = plan("deploy", &with_database(), &found);
+    let text = first.text();
+    let tail = text.split("  ~ ryo-hello: write 1 Consul key\n").nth(1).unwrap();
+    assert_eq!(
+        tail,
+        "      set service/domain/hello\n\
+         \x20 + ryo-hello: make MySQL database hello, unless it is so already\n\
+         \x20     not looked at yet: cannot reach MySQL at mariadb.service.local.ryo:3306: refused\n\
+         \x20 + ryo-hello: make MySQL user hello-user@10.10.1.%, unless it is so already\n\
+         \x20     not looked at yet: cannot reach MySQL at mariadb.service.local.ryo:3306: refused\n\
+         \x20 + ryo-hello: grant ALL on hello.* to MySQL user hello-user@10.10.1.%, unless it is so already\n\
+         \x20     not looked at yet: cannot reach MySQL at mariadb.service.local.ryo:3306: refused\n\
+         \x20 + ryo-hello: create instance hello from ryo-hello-hello-1\n\
+         \x20 ~ ryo-hello: write 2 Consul keys\n\
+         \x20     set service/acl/hello/host\n\
+         \x20     set service/backends/hello\n\
+         \x20 ~ ryo-hello: note what on database servers is its own\n\
+         \x20 + ryo-hello: enter the project in the list of deployed projects\n\
+         14 steps\n"
+    );
+    assert!(!format!("{first:?}{text}{}", first.json()).contains("s3cret"));
+    carry_out(&first, &mut found);
+    assert_eq!(lines(&plan("", &with_database(), &found)), Vec::<String>::new());
+}
+
+#[test]
+fn a_database_that_differs_is_changed_in_place_and_passwords_are_not_shown() {
+    let mut found = deployed();
+    seen(&mut found, &Seen::Absent);
+    let made = plan("", &with_database(), &found);
+    assert_eq!(
+        lines(&made),
+        [
+            "ryo-hello: make MySQL database hello",
+            "ryo-hello: make MySQL user hello-user@10.10.1.%",
+            "ryo-hello: grant ALL on hello.* to MySQL user hello-user@10.10.1.%",
+            "ryo-hello: note what on database servers is its own",
+        ]
+    );
+    carry_out(&made, &mut found);
+    let mut units = with_database();
+    for resource in &mut units[1].deployment.resources {
+        let Kind::Database(object) = &mut resource.kind else { continue };
+        match &object.what {
+            What::MysqlDatabase(_) => drop(object.properties.insert("collation", "utf8mb4_bin".to_owned())),
+            What::MysqlUser(..) => object.password = Some(Secret::new("another")),
+            _ => drop(object.properties.insert("privileges", "INSERT, SELECT".to_owned())),
+        }
+    }
+    let changed = plan("", &units, &found);
+    let details: Vec<_> = changed.steps.iter().map(|step| (step.to_string(), step.action.details())).collect();
+    let expected = [
+        ("ryo-hello: change MySQL database hello", "collation: utf8mb4_unicode_ci → utf8mb4_bin"),
+        ("ryo-hello: change MySQL user hello-user@10.10.1.%", "password"),
+        (
+            "ryo-hello: change privileges of MySQL user hello-user@10.10.1.% on hello.*",
+            "privileges: ALL → INSERT, SELECT",
+        ),
+    ];
+    assert_eq!(details, expected.map(|(title, detail)| (title.to_owned(), vec![detail.to_owned()])));
+    assert!(changed.steps.iter().all(|step| step.action.destroys().is_none()));
+}
+
+#[test]
+fn a_database_that_no_file_names_any_longer_stays_and_is_said_once() {
+    let mut found = deployed();
+    seen(&mut found, &Seen::Absent);
+    carry_out(&plan("", &with_database(), &found), &mut found);
+    let without = plan("", &units(), &found);
+    let stays = "at mariadb.service.local.ryo:3306: no file names it any longer, it stays as it is";
+    assert_eq!(lines(&without), ["ryo-hello: note what on database servers is its own"]);
+    assert_eq!(
+        without.steps[0].action.details(),
+        [
+            format!("MySQL database hello {stays}"),
+            format!("MySQL user hello-user@10.10.1.% {stays}"),
+            format!("privileges of MySQL user hello-user@10.10.1.% on hello.* {stays}"),
+        ]
+    );
+    carry_out(&without, &mut found);
+    assert_eq!(found.databases.len(), 3);
+    assert_eq!(lines(&plan("", &units(), &found)), Vec::<String>::new());
 }

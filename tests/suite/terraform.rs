@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use ryo::hcl::Value;
-use ryo::terraform::{Deployment, Instance, Kind, PENDING, evaluate};
+use ryo::terraform::{DatabaseObject, Deployment, Instance, Kind, PENDING, evaluate};
 use tempfile::TempDir;
 
 /// Writes files into a working directory: `path` → text.
@@ -408,7 +408,7 @@ fn all_problems_are_told_at_once() {
   }
   file {}
 }
-resource "mysql_database" "b" {}
+resource "mysql_role" "b" {}
 resource "lxd_contaner" "c" {}
 locals {
   image = var.image_vers
@@ -424,7 +424,7 @@ locals {
             "ryo-a/project-deployment/main.tf:4:18: there is no function `jion` (did you mean `join`?)",
             "ryo-a/project-deployment/main.tf:8:18: device `eth0`: `ipv4.address`: `10.0.0.256` is no IPv4 address",
             "ryo-a/project-deployment/main.tf:10:3: `file` is not supported",
-            "ryo-a/project-deployment/main.tf:12:1: the resource `mysql_database` is not supported",
+            "ryo-a/project-deployment/main.tf:12:1: the resource `mysql_role` is not supported",
             "ryo-a/project-deployment/main.tf:13:1: the resource `lxd_contaner` is not supported \
              (did you mean `lxd_container`?)",
             "ryo-a/project-deployment/main.tf:15:11: there is no `var.image_vers` (did you mean `var.image_version`?)",
@@ -585,4 +585,158 @@ fn the_examples_evaluate() {
         let deployment = evaluate(&examples.join(part), &given);
         assert!(deployment.is_ok(), "{part}: {deployment:?}");
     }
+}
+
+const DATABASES: &[(&str, &str)] = &[
+    VARIABLES,
+    (
+        "ryo-a/project-deployment/main.tf",
+        r#"
+locals {
+  password = sensitive(yamldecode(file("../configuration/pass_web.yml"))["pass"])
+}
+provider "mysql" {
+  endpoint = join("", ["mariadb.service.", var.host_id, ".ryo:3306"])
+  username = "terraform"
+  password = local.password
+}
+provider "postgresql" {
+  host            = join("", ["postgres.service.", var.host_id, ".ryo"])
+  port            = 5432
+  database        = "postgres"
+  username        = "postgres"
+  password        = local.password
+  sslmode         = "disable"
+  connect_timeout = 15
+}
+module "mysql" {
+  source   = "../../ryo-mariadb/module-deployment/modules/db"
+  database = "gitea"
+  hosts    = ["localhost", "10.10.1.%"]
+  password = local.password
+}
+resource "postgresql_role" "synapse" {
+  name     = "synapse_user"
+  login    = true
+  password = local.password
+}
+resource "postgresql_database" "synapse" {
+  name       = "synapse"
+  owner      = postgresql_role.synapse.name
+  template   = "template0"
+  encoding   = "UTF8"
+  lc_collate = "C"
+  lc_ctype   = "C"
+}
+"#,
+    ),
+    ("ryo-a/configuration/pass_web.yml", "pass: geheim\n"),
+    (
+        "ryo-mariadb/module-deployment/modules/db/main.tf",
+        r#"
+variable "database" {
+  type = string
+}
+variable "hosts" {
+  type = list(string)
+}
+variable "password" {
+  type      = string
+  sensitive = true
+}
+resource "mysql_database" "db" {
+  name                  = var.database
+  default_character_set = "utf8mb4"
+  default_collation     = "utf8mb4_unicode_ci"
+}
+resource "mysql_user" "user" {
+  for_each           = toset(var.hosts)
+  user               = join("-", [var.database, "user"])
+  host               = each.key
+  plaintext_password = var.password
+}
+resource "mysql_grant" "grant" {
+  for_each   = toset(var.hosts)
+  depends_on = [mysql_user.user, mysql_database.db]
+  user       = join("-", [var.database, "user"])
+  host       = each.key
+  database   = var.database
+  table      = "*"
+  privileges = ["ALL"]
+}
+"#,
+    ),
+];
+
+fn objects(deployment: &Deployment) -> Vec<&DatabaseObject> {
+    let objects = deployment.resources.iter().filter_map(|resource| match &resource.kind {
+        Kind::Database(object) => Some(object),
+        _ => None,
+    });
+    objects.collect()
+}
+
+#[test]
+fn databases_of_the_field_become_objects_with_their_servers() {
+    let directory = lay_out(DATABASES);
+    let deployment = deployment(directory.path()).unwrap();
+    let servers: Vec<String> = deployment.databases.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["MySQL at mariadb.service.web.ryo:3306", "PostgreSQL at postgres.service.web.ryo:5432"]);
+    let shown = |object: &DatabaseObject| {
+        let properties = object.properties.iter().map(|(name, value)| format!("{name} {value}"));
+        format!("{object}: {}", properties.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(
+        objects(&deployment).into_iter().map(shown).collect::<Vec<_>>(),
+        [
+            "MySQL database gitea: character set utf8mb4, collation utf8mb4_unicode_ci",
+            "MySQL user gitea-user@10.10.1.%: TLS NONE",
+            "MySQL user gitea-user@localhost: TLS NONE",
+            "privileges of MySQL user gitea-user@10.10.1.% on gitea.*: may be given on no, privileges ALL",
+            "privileges of MySQL user gitea-user@localhost on gitea.*: may be given on no, privileges ALL",
+            "PostgreSQL role synapse_user: connection limit -1, inherits yes, may log in yes, may make databases no, \
+             may make roles no, replicates no, sees all rows no, superuser no",
+            "PostgreSQL database synapse: LC_COLLATE C, LC_CTYPE C, connection limit -1, encoding UTF8, \
+             lets accounts in yes, owner synapse_user, template template0",
+        ]
+    );
+    assert!(!format!("{deployment:?}").contains("geheim"));
+    let given = objects(&deployment)[1].password.as_ref().map(|password| password.reveal().to_owned());
+    assert_eq!(given.as_deref(), Some("geheim"));
+}
+
+#[test]
+fn what_is_wrong_with_a_database_is_told_with_its_place() {
+    let text = r#"resource "postgresql_database" "a" {
+  name            = "a"
+  tablespace_name = "x"
+}
+provider "mysql" {
+  endpoint = "/run/mysqld/mysqld.sock"
+  username = "root"
+  tls      = "true"
+}
+resource "mysql_user" "b" {
+  user       = "b"
+  tls_option = "CIPHER 'x'"
+}
+resource "mysql_grant" "c" {
+  user       = "b"
+  database   = "b"
+  privileges = ["SELECT; DROP"]
+}
+"#;
+    assert_eq!(
+        problems_of(text),
+        [
+            "ryo-a/project-deployment/main.tf:1:1: the provider `postgresql` is not configured",
+            "ryo-a/project-deployment/main.tf:3:3: `tablespace_name` is not supported",
+            "ryo-a/project-deployment/main.tf:6:14: `/run/mysqld/mysqld.sock` is no host and port \
+             (unix sockets are not supported)",
+            "ryo-a/project-deployment/main.tf:8:14: `tls = true` is not supported",
+            "ryo-a/project-deployment/main.tf:12:16: `tls_option` cannot be `CIPHER 'X'` here \
+             (it is `NONE`, `SSL` or `X509`)",
+            "ryo-a/project-deployment/main.tf:17:16: `SELECT; DROP` is no privilege such as `SELECT`",
+        ]
+    );
 }

@@ -39,23 +39,23 @@ impl Started {
 
     /// The server as `user`, over TCP.
     pub fn over_tcp(&self, user: &str, password: &str, database: Option<&str>) -> Server {
-        self.server(Way::Tcp("127.0.0.1".to_owned(), self.port), user, password, database)
+        server(Way::Tcp("127.0.0.1".to_owned(), self.port), user, password, database)
     }
 
     /// The server as `user`, over its unix socket.
     pub fn over_socket(&self, user: &str, database: Option<&str>) -> Server {
-        self.server(Way::Socket(self.socket.clone().into()), user, "", database)
+        server(Way::Socket(self.socket.clone().into()), user, "", database)
     }
+}
 
-    fn server(&self, way: Way, user: &str, password: &str, database: Option<&str>) -> Server {
-        Server {
-            name: "the server".to_owned(),
-            ways: vec![way],
-            user: user.to_owned(),
-            password: Some(password).filter(|password| !password.is_empty()).map(Secret::new),
-            database: database.map(str::to_owned),
-            limit: Duration::from_secs(10),
-        }
+fn server(way: Way, user: &str, password: &str, database: Option<&str>) -> Server {
+    Server {
+        name: "the server".to_owned(),
+        ways: vec![way],
+        user: user.to_owned(),
+        password: Some(password).filter(|password| !password.is_empty()).map(Secret::new),
+        database: database.map(str::to_owned),
+        limit: Duration::from_secs(30),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use ryo::agent;
@@ -15,7 +16,7 @@ use ryo::flow::apply;
 use ryo::flow::names::Names;
 use ryo::flow::session::{self, Wanted};
 use ryo::flow::unit::Version;
-use ryo::flow::world::{Limits, World};
+use ryo::flow::world::{Limits, ReachDatabase, World};
 use ryo::http::Http;
 use ryo::lxd;
 use ryo::machine::{Command, Lost, Machine, Process};
@@ -23,6 +24,8 @@ use ryo::module::System;
 use ryo::plan::Plan;
 use ryo::playbook::connection::Connection;
 use ryo::project;
+use ryo::sql;
+use ryo::terraform::DatabaseProvider;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 use tokio::sync::watch;
@@ -76,6 +79,8 @@ pub struct Stage {
     pub boots: Arc<Mutex<(usize, String)>>,
     /// How long things may take.
     pub limits: Limits,
+    /// How database servers are reached.
+    pub database: ReachDatabase,
     directory: tempfile::TempDir,
 }
 
@@ -125,6 +130,7 @@ impl Stage {
             consul: Arc::new(FakeConsul::default()),
             boots: Arc::default(),
             limits: Limits::default(),
+            database: Arc::new(reached),
             directory,
         };
         let instances = stage.path("instances");
@@ -169,6 +175,7 @@ impl Stage {
             host: "local".to_owned(),
             lxd: client,
             consul: Arc::new(move |_| consul::Client::new(consul.clone(), None, None)),
+            database: self.database.clone(),
             agent: Arc::new(agent::Client::over("the host", process).await.unwrap()),
             connect: Arc::new(move |connection| {
                 let machine = match connection {
@@ -258,6 +265,18 @@ impl Stage {
     pub fn everything(&self) -> Value {
         let lists = files(&self.path("work/ryo-host"));
         json!({ "lxd": self.lxd.world(), "consul": self.consul.world(), "host": files(&self.path("host")), "lists": lists })
+    }
+}
+
+/// A database server where its provider says, from here.
+fn reached(provider: &DatabaseProvider) -> sql::Server {
+    sql::Server {
+        name: provider.to_string(),
+        ways: vec![sql::Way::Tcp(provider.host.clone(), provider.port)],
+        user: provider.user.clone(),
+        password: provider.password.clone(),
+        database: provider.database.clone(),
+        limit: Duration::from_secs(10),
     }
 }
 

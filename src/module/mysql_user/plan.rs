@@ -7,6 +7,7 @@ use crate::module::arguments;
 use crate::module::lineinfile::State;
 use crate::module::mysql_user::{Account, Arguments, Scene, requires};
 use crate::module::user::UpdatePassword;
+use crate::secret::Secret;
 use crate::sql::Statement;
 use crate::sql::mysql::grants::{self, ColumnCase, Privileges, Quotes};
 use crate::sql::mysql::{Version, literal, native_hash};
@@ -56,7 +57,7 @@ pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Vec<Change>, Failed>
         (State::Present, true) if arguments.host_all => {
             Err(Failed::new("host_all parameter cannot be used when adding a user"))
         }
-        (State::Present, true) => Ok(vec![added(arguments, scene, privileges)]),
+        (State::Present, true) => Ok(vec![added(arguments, scene, privileges.as_ref())]),
         (State::Present, false) => {
             let mut changes = vec![];
             for account in &scene.accounts {
@@ -94,7 +95,7 @@ fn wanted(arguments: &Arguments, scene: &Scene) -> Result<Option<Privileges>, Fa
     Ok(Some(wanted))
 }
 
-fn added(arguments: &Arguments, scene: &Scene, privileges: Option<Privileges>) -> Change {
+fn added(arguments: &Arguments, scene: &Scene, privileges: Option<&Privileges>) -> Change {
     let mut create = format!("CREATE USER {}", who(arguments, &arguments.host));
     let mut hidden = None;
     if let Some((clause, secret)) = identified(arguments, scene) {
@@ -106,7 +107,7 @@ fn added(arguments: &Arguments, scene: &Scene, privileges: Option<Privileges>) -
     }
     let mut made = change(What::Account, "User added", vec![Statement::new(create).hiding(hidden.unwrap_or_default())]);
     // What is to be taken away is not given first.
-    for (what, names) in privileges.iter().flatten().filter(|_| !arguments.subtract_privs) {
+    for (what, names) in privileges.into_iter().flatten().filter(|_| !arguments.subtract_privs) {
         made.statements.push(grant(arguments, &arguments.host, what, names));
     }
     made
@@ -114,7 +115,7 @@ fn added(arguments: &Arguments, scene: &Scene, privileges: Option<Privileges>) -
 
 /// `IDENTIFIED …`, and what of it is not shown.
 fn identified(arguments: &Arguments, scene: &Scene) -> Option<(String, Option<String>)> {
-    let password = arguments.password.as_ref().map(|password| password.reveal()).filter(|it| !it.is_empty());
+    let password = arguments.password.as_ref().map(Secret::reveal).filter(|it| !it.is_empty());
     if let Some(password) = password {
         let hash = if arguments.encrypted { password.to_owned() } else { native_hash(password) };
         let old = arguments.encrypted && {
@@ -130,7 +131,7 @@ fn identified(arguments: &Arguments, scene: &Scene) -> Option<(String, Option<St
 fn plugged(arguments: &Arguments) -> Option<(String, Option<String>)> {
     let plugin = arguments.plugin.as_deref().filter(|plugin| !plugin.is_empty())?;
     let with = format!("IDENTIFIED WITH {}", literal(plugin));
-    let given = |secret: &Option<crate::secret::Secret>| {
+    let given = |secret: &Option<Secret>| {
         secret.as_ref().map(|secret| secret.reveal().to_owned()).filter(|secret| !secret.is_empty())
     };
     Some(match (given(&arguments.plugin_hash_string), given(&arguments.plugin_auth_string)) {
@@ -152,7 +153,7 @@ fn is_hash(text: &str) -> bool {
 }
 
 fn password(arguments: &Arguments, account: &Account) -> Result<Option<Change>, Failed> {
-    let password = arguments.password.as_ref().map(|password| password.reveal());
+    let password = arguments.password.as_ref().map(Secret::reveal);
     let Some(password) = password.filter(|it| !it.is_empty() && updates(arguments)) else { return Ok(None) };
     if arguments.encrypted && !is_hash(password) {
         return Err(Failed::new(
@@ -174,7 +175,7 @@ fn password(arguments: &Arguments, account: &Account) -> Result<Option<Change>, 
 
 fn plugin(arguments: &Arguments, account: &Account) -> Option<Change> {
     let plugin = arguments.plugin.as_deref().filter(|plugin| !plugin.is_empty() && updates(arguments))?;
-    let other = |secret: &Option<crate::secret::Secret>| {
+    let other = |secret: &Option<Secret>| {
         secret.as_ref().is_some_and(|secret| !secret.reveal().is_empty() && secret.reveal() != account.authentication)
     };
     let differs =

@@ -72,15 +72,14 @@ impl Rule {
         if !KINDS.contains(&kind) {
             return Err(Wrong::Value(format!("Rule {line} has unknown type: {kind}.")));
         }
-        let is_method =
-            |column: Option<&Option<&str>>| column.copied().flatten().is_some_and(|it| METHODS.contains(&it));
+        let is_method = |column: Option<&str>| column.is_some_and(|it| METHODS.contains(&it));
         if kind == "local" {
             columns.splice(3..3, [None, None]);
         }
-        if columns.len() < 6 || !is_method(columns.get(5)) {
+        if columns.len() < 6 || !is_method(columns.get(5).copied().flatten()) {
             columns.insert(4, None);
         }
-        if !is_method(columns.get(5)) {
+        if !is_method(columns.get(5).copied().flatten()) {
             let method = columns.get(5).copied().flatten().unwrap_or("None");
             let text = format!("Rule {line} of '{kind}' type has invalid auth-method '{method}'");
             return Err(Wrong::Value(text));

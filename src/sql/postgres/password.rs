@@ -1,6 +1,6 @@
 //! What PostgreSQL keeps of a password.
 //!
-//! Sources: PostgreSQL's documentation, "pg_authid"; RFC 5802.
+//! Sources: PostgreSQL's documentation, `pg_authid`; RFC 5802.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
