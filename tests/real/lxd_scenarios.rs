@@ -169,7 +169,7 @@ pub async fn objects(http: Arc<dyn Http>, recordings: &str) {
         assert!(client.objects(collection).await.unwrap().iter().any(|listed| listed.name == object.name));
         let mut changed = found.value.clone();
         changed.config.insert("user.ryo.keys".to_owned(), "x".to_owned());
-        changed.description = "changed".to_owned();
+        "changed".clone_into(&mut changed.description);
         client.update_object(collection, &changed, &found.etag).await.unwrap();
         assert!(client.update_object(collection, &changed, "stale").await.unwrap_err().is_stale());
         let found = client.object(collection, &object.name).await.unwrap().unwrap();
