@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -207,7 +207,7 @@ fn placed(
 fn owned(above: &OwnedFd, name: &str, dress: Dress) -> rustix::io::Result<()> {
     let Some((uid, gid)) = dress.ids else { return Ok(()) };
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::chownat(above.as_fd() as BorrowedFd<'_>, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::chownat(above, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn beside() -> String {

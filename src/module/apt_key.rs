@@ -186,7 +186,8 @@ fn look(arguments: &Arguments, host: &Context) -> Result<Rings, Failed> {
     }
     let parts = fs::read_dir(host.system.real(PARTS)).into_iter().flatten().flatten();
     let parts = parts.map(|entry| format!("{PARTS}/{}", entry.file_name().to_string_lossy()));
-    let parts = parts.filter(|path| path.ends_with(".gpg") || path.ends_with(".asc"));
+    // apt itself looks at these endings, in small letters.
+    let parts = parts.filter(|path| matches!(path.rsplit_once('.'), Some((_, "gpg" | "asc"))));
     for path in parts.chain(["/etc/apt/trusted.gpg".to_owned()]) {
         if let Some(found) = text::read(&path, host.system)?.and_then(|bytes| keys(&bytes, now()).ok()) {
             rings.insert(path, found);
@@ -253,7 +254,7 @@ fn removed(rings: &Rings, number: &Number, host: &Context) -> Result<(), Failed>
 
 fn write(path: &str, keys: &[Key], host: &Context) -> Result<(), Failed> {
     let plain = keys.iter().flat_map(|key| key.bytes.clone()).collect::<Vec<_>>();
-    let bytes = if path.ends_with(".asc") { armored(&plain).into_bytes() } else { plain };
+    let bytes = if matches!(path.rsplit_once('.'), Some((_, "asc"))) { armored(&plain).into_bytes() } else { plain };
     let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
     let told = |error: std::io::Error| Failed::new(format!("cannot create directory {above}: {error}"));
     fs::create_dir_all(host.system.real(above)).map_err(told)?;

@@ -153,7 +153,7 @@ fn look(host: &Context) -> Result<Files, Failed> {
     let mut files = Files::new();
     let parts = fs::read_dir(host.system.real(PARTS)).into_iter().flatten().flatten();
     let parts = parts.map(|entry| format!("{PARTS}/{}", entry.file_name().to_string_lossy()));
-    let parts = parts.filter(|path| path.ends_with(".list") && !path.contains("/."));
+    let parts = parts.filter(|path| matches!(path.rsplit_once('.'), Some((_, "list"))) && !path.contains("/."));
     for path in parts.chain([MAIN.to_owned()]) {
         if let Some(bytes) = text::read(&path, host.system)? {
             files.insert(path, String::from_utf8_lossy(&bytes).into_owned());

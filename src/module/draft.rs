@@ -16,7 +16,6 @@ pub struct Draft {
     /// What is written to.
     pub file: File,
     begun: Begun,
-    real: PathBuf,
 }
 
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Draft {
         let begun = Begun(beside(&real));
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&begun.0).map_err(told(path))?;
-        Ok(Self { file, begun, real })
+        Ok(Self { file, begun })
     }
 
     /// Where it is until it is placed.
@@ -56,29 +55,30 @@ impl Draft {
 
     /// Gives it mode and owner, has it accepted, and moves it to its place at once.
     ///
-    /// - `write`: where and how; its bytes are those of the draft.
+    /// - `write`: where, in the same directory, and how; its bytes are those of the draft.
     ///
     /// # Errors
     ///
     /// [`Failed`]: what was there is as it was.
     pub fn place(mut self, write: &Write, host: &Context) -> Result<(), Failed> {
         let told = told(&write.path);
-        let before = fs::symlink_metadata(&self.real).ok().filter(fs::Metadata::is_file);
+        let real = host.system.real(&write.path);
+        let before = fs::symlink_metadata(&real).ok().filter(fs::Metadata::is_file);
         dress(&self.file, write, before.as_ref()).map_err(told)?;
         if let Some(validate) = &write.validate {
             accepted(validate, &self.begun.0, host)?;
         }
         self.file.sync_all().map_err(told)?;
-        match fs::rename(&self.begun.0, &self.real) {
+        match fs::rename(&self.begun.0, &real) {
             Ok(()) => self.begun.0 = PathBuf::new(),
             // A file that is mounted by itself cannot be replaced, only written.
             Err(error) if write.unsafe_writes && error.kind() == io::ErrorKind::ResourceBusy => {
-                let mut target = OpenOptions::new().write(true).truncate(true).open(&self.real).map_err(told)?;
+                let mut target = OpenOptions::new().write(true).truncate(true).open(&real).map_err(told)?;
                 io::copy(&mut File::open(&self.begun.0).map_err(told)?, &mut target).map_err(told)?;
             }
             Err(error) => return Err(told(error)),
         }
-        if let Some(directory) = self.real.parent().and_then(|parent| File::open(parent).ok()) {
+        if let Some(directory) = real.parent().and_then(|parent| File::open(parent).ok()) {
             let _ = directory.sync_all();
         }
         Ok(())

@@ -187,9 +187,8 @@ impl Names {
             }
             Self::Regular(wanted, unwanted) => {
                 let any = |list: &[Pattern]| {
-                    list.iter().try_fold(false, |found, it| {
-                        Ok::<bool, Failed>(found || it.find(name.as_bytes())?.is_some())
-                    })
+                    list.iter()
+                        .try_fold(false, |found, it| Ok::<bool, Failed>(found || it.find(name.as_bytes())?.is_some()))
                 };
                 Ok((wanted.is_empty() || any(wanted)?) && !any(unwanted)?)
             }

@@ -129,7 +129,7 @@ impl Fetching<'_> {
             if self.checksum(&dest, *algorithm)? == *digest {
                 self.tell("checksum_dest", Value::Null);
                 self.tell("checksum_src", Value::Null);
-                return self.done(&dest, "file already exists", &wanted, false);
+                return self.done(&dest, "file already exists", &wanted, Written::No);
             }
             force = true;
         }
@@ -137,7 +137,7 @@ impl Fetching<'_> {
         let (draft, answer) = self.fetched(&dest, known.as_ref().filter(|_| !force), directory)?;
         if answer.status == 304 {
             self.tell("status_code", 304);
-            return self.ended(answer.message, false, &dest, &wanted);
+            return Ok(self.ended(answer.message, Written::No, &wanted));
         }
         self.good(&answer)?;
         let dest = if directory { format!("{}/{}", dest.trim_end_matches('/'), name(&answer)) } else { dest };
@@ -207,7 +207,7 @@ impl Fetching<'_> {
         self.tell("checksum_dest", before.clone().map_or(Value::Null, Value::String));
         self.tell("status_code", answer.status);
         let Some(draft) = draft else {
-            return self.ended(answer.message.clone(), true, dest, wanted);
+            return Ok(self.ended(answer.message.clone(), Written::Yes, wanted));
         };
         let read = |error: std::io::Error| Failed::new(format!("cannot read what was fetched: {error}"));
         let sha1 = stat::checksum(draft.path(), Algorithm::Sha1).map_err(read)?;
@@ -222,10 +222,10 @@ impl Fetching<'_> {
             }
         }
         if before.as_ref() == Some(&sha1) {
-            return self.done(dest, &answer.message, wanted, false);
+            return self.done(dest, &answer.message, wanted, Written::No);
         }
         self.replace(draft, dest, found.as_ref(), wanted)?;
-        self.done(dest, &answer.message, wanted, true)
+        self.done(dest, &answer.message, wanted, Written::Yes)
     }
 
     fn replace(&mut self, draft: Draft, dest: &str, found: Option<&Found>, wanted: &Wanted) -> Result<(), Failed> {
@@ -246,7 +246,7 @@ impl Fetching<'_> {
     }
 
     /// Gives a file that is there mode and owner, and tells about it.
-    fn done(&mut self, dest: &str, message: &str, wanted: &Wanted, written: bool) -> Result<Outcome, Failed> {
+    fn done(&mut self, dest: &str, message: &str, wanted: &Wanted, written: Written) -> Result<Outcome, Failed> {
         let mut dressing = Plan { warnings: wanted.warnings.clone(), ..Plan::default() };
         if let Some(found) = self.host.system.found(dest).ok().flatten() {
             dressing.actions = attributes::plan(dest, &found, wanted);
@@ -261,17 +261,24 @@ impl Fetching<'_> {
         self.tell("elapsed", self.began.elapsed().as_secs());
         dressing.values = std::mem::take(&mut self.values);
         let mut outcome = plan::finish(dressing, self.host, self.mode)?;
-        outcome.changed |= written;
+        outcome.changed |= written == Written::Yes;
         Ok(outcome)
     }
 
-    /// Tells the end of a task that has written nothing.
-    fn ended(&mut self, message: String, changed: bool, _dest: &str, wanted: &Wanted) -> Result<Outcome, Failed> {
+    /// Tells the end of a task that did not get as far as a file.
+    fn ended(&mut self, message: String, written: Written, wanted: &Wanted) -> Outcome {
         self.tell("msg", message);
         self.tell("elapsed", self.began.elapsed().as_secs());
-        let values = std::mem::take(&mut self.values);
-        Ok(Outcome { changed, values, warnings: wanted.warnings.clone(), ..Outcome::default() })
+        let (changed, values) = (written == Written::Yes, std::mem::take(&mut self.values));
+        Outcome { changed, values, warnings: wanted.warnings.clone(), ..Outcome::default() }
     }
+}
+
+/// Whether a file was, or would be, written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Yes,
+    No,
 }
 
 /// When a file was last changed, as a request says it.

@@ -112,7 +112,9 @@ fn listed(text: &str) -> Vec<Installed> {
 fn plan(arguments: &Arguments, installed: &[Installed]) -> Vec<Step> {
     let found = |name: &String| {
         let file = name.rsplit('/').next().unwrap_or(name).split('_').next().unwrap_or(name);
-        installed.iter().find(|it| it.name == *name || (name.ends_with(".snap") && it.name == file))
+        installed
+            .iter()
+            .find(|it| it.name == *name || (matches!(name.rsplit_once('.'), Some((_, "snap"))) && it.name == file))
     };
     let chosen = |fits: &dyn Fn(Option<&Installed>) -> bool| -> Vec<String> {
         arguments.name.iter().filter(|name| fits(found(name))).cloned().collect()

@@ -44,7 +44,6 @@ const REDIRECTS: usize = 10;
 /// How a task reaches a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "the parameters of the modules, as Ansible names them")]
 pub struct Access {
     /// Account for basic authentication.
     pub url_username: Option<String>,

@@ -1,4 +1,4 @@
-//! Public keys as OpenPGP writes them (RFC 9580), binary or armored.
+//! Public keys as `OpenPGP` writes them (RFC 9580), binary or armored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -194,14 +194,16 @@ impl<'a> Copy<'a> {
             return self.good(&["checkout", "--force", version], &failed).map(|_| ());
         }
         let tip = format!("{remote}/{version}");
-        let known = self.git(&["show-ref", "--verify", "--quiet", &format!("refs/remotes/{tip}")])?.status == 0;
-        if let Some(depth) = self.arguments.depth.filter(|_| !known) {
-            // A shallow clone has only the branch that it began with.
+        let has = |name: String| Ok::<bool, Failed>(self.git(&["show-ref", "--verify", "--quiet", &name])?.status == 0);
+        let local = has(format!("refs/heads/{version}"))?;
+        if let Some(depth) = self.arguments.depth.filter(|_| !local) {
+            // A shallow clone knows only the branch that it began with.
             self.good(&["remote", "set-branches", "--add", remote, version], &failed)?;
-            let refspec = format!("+refs/heads/{version}:refs/remotes/{tip}");
-            self.good(&["fetch", "--depth", &depth.to_string(), remote, &refspec], &failed)?;
+            if !has(format!("refs/remotes/{tip}"))? {
+                let refspec = format!("+refs/heads/{version}:refs/remotes/{tip}");
+                self.good(&["fetch", "--depth", &depth.to_string(), remote, &refspec], &failed)?;
+            }
         }
-        let local = self.git(&["show-ref", "--verify", "--quiet", &format!("refs/heads/{version}")])?.status == 0;
         if !local {
             return self.good(&["checkout", "--force", "--track", "-b", version, &tip], &failed).map(|_| ());
         }

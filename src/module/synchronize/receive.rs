@@ -54,7 +54,7 @@ pub fn receive(
     }
     side.finish()?;
     let said = side.said;
-    let message: String = said.iter().map(|line| format!("{line}\n")).collect();
+    let message = said.iter().fold(String::new(), |text, line| text + line + "\n");
     let values = Map::from_iter([
         ("cmd".to_owned(), json!(format!("synchronize {} {}", arguments.src, arguments.dest))),
         ("msg".to_owned(), json!(message)),

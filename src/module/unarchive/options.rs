@@ -13,6 +13,7 @@ use crate::module::unarchive::{Arguments, below};
 /// What `extra_opts` say, which are written for `tar` or `unzip`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the programs")]
 pub struct Options {
     /// How many parts of each name are left out.
     pub strip: usize,
