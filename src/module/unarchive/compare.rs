@@ -77,13 +77,13 @@ impl Expected<'_> {
             Kind::Link(target) => fs::read_link(real).ok().is_none_or(|it| it != Path::new(target)),
             Kind::File if !about.is_file() => true,
             Kind::File if self.zip => {
-                about.mtime() != member.mtime
+                !same_time(member, &about)
                     || about.size() != member.size
                     || mode()
                     || self.other(member, &about)
                     || crc(real).ok() != member.crc
             }
-            Kind::File => about.mtime() != member.mtime || (mode() && !given) || self.other(member, &about),
+            Kind::File => !same_time(member, &about) || (mode() && !given) || self.other(member, &about),
             Kind::Name(_) | Kind::Fifo | Kind::Device => false,
         }
     }
@@ -94,6 +94,11 @@ impl Expected<'_> {
         let looked = |given: Option<u32>| self.zip || given.is_none();
         (looked(self.wanted.ids.uid) && uid != about.uid()) || (looked(self.wanted.ids.gid) && gid != about.gid())
     }
+}
+
+/// Whether a file was last changed when the archive says; it says no more than the second.
+fn same_time(member: &Member, about: &Metadata) -> bool {
+    about.mtime() == member.mtime && about.mtime_nsec() == 0
 }
 
 fn root() -> bool {

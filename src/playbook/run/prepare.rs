@@ -109,10 +109,11 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
     Ok(Prepared::Remote(Box::new(Remote { task: parsed, blobs, environment, mode, way })))
 }
 
-/// A path of the control node, beside the playbook if it is relative.
+/// A path of the control node, absolute; beside the playbook if it is written as a relative one.
 pub fn here(scope: &TaskScope<'_>, path: &str) -> String {
     let path = filters_text::expand_user(path);
-    let whole = scope.world.directory.join(&path).to_string_lossy().into_owned();
+    let whole = scope.world.directory.join(&path);
+    let whole = std::path::absolute(&whole).unwrap_or(whole).to_string_lossy().into_owned();
     if path.ends_with('/') && !whole.ends_with('/') { whole + "/" } else { whole }
 }
 
