@@ -94,7 +94,11 @@ fn trees(stage: &Stage, mirror: &Mirror) {
     // More than one window of the wire.
     fs::write(stage.path("backups/large"), "0123456789abcdef".repeat(640 << 10)).unwrap();
     fs::write(stage.path("backups/deep/small"), "small\n").unwrap();
-    mirror::run("tar", &["-czf", stage.path("backups/inner.tar.gz").to_str().unwrap(), "--owner=4711", "--group=4712", "site-1"], &work);
+    mirror::run(
+        "tar",
+        &["-czf", stage.path("backups/inner.tar.gz").to_str().unwrap(), "--owner=4711", "--group=4712", "site-1"],
+        &work,
+    );
     stage.write("greet.sh", "#!/bin/sh\necho \"hello $1\"\n");
     stage.write("authority.pem", mirror.authority());
 }

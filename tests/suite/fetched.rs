@@ -724,7 +724,9 @@ fn a_repository_is_cloned_updated_and_switched() {
                     assert_eq!((checked.failed, checked.changed), (None, changed), "{name}");
                 }
             }
-            Err(message) => assert!(outcome.failed.as_deref().unwrap_or_default().starts_with(message), "{name}: {outcome:?}"),
+            Err(message) => {
+                assert!(outcome.failed.as_deref().unwrap_or_default().starts_with(message), "{name}: {outcome:?}")
+            }
         }
         let text = if file == "changed" && arguments["force"] == json!(true) { "two" } else { file };
         assert_eq!(read(&root.join("srv/copy/file")), text, "{name}");
@@ -758,7 +760,13 @@ fn a_tree_is_made_the_same_and_only_what_differs_is_sent() {
     };
     let mut blobs = Blobs::new();
     let first = once(root, &push("site/", json!({}), &mut blobs), &blobs);
-    let said = json!(["cd+++++++++ ./", "<f+++++++++ index", "cL+++++++++ link -> index", "cd+++++++++ sub/", "<f+++++++++ sub/a"]);
+    let said = json!([
+        "cd+++++++++ ./",
+        "<f+++++++++ index",
+        "cL+++++++++ link -> index",
+        "cd+++++++++ sub/",
+        "<f+++++++++ sub/a"
+    ]);
     assert_eq!(first.values["stdout_lines"], said);
     assert_eq!(names(&root.join("srv/www")), ["index", "link", "sub"]);
     // The same content with another time needs no bytes.
@@ -782,7 +790,8 @@ fn a_tree_is_made_the_same_and_only_what_differs_is_sent() {
     assert_eq!(read(&root.join("srv/other")), "index");
     let strange = json!({ "src": "a", "dest": "b", "rsync_opts": ["--chown=a:b"] });
     let error = parse("synchronize", None, strange.as_object().unwrap()).unwrap_err().to_string();
-    let wanted = "`synchronize`: `rsync_opts` is `--chown=a:b`, must be options that are known here, e.g. `--exclude=PATTERN`";
+    let wanted =
+        "`synchronize`: `rsync_opts` is `--chown=a:b`, must be options that are known here, e.g. `--exclude=PATTERN`";
     assert_eq!(error, wanted);
 }
 
@@ -806,17 +815,47 @@ fn managers_of_packages_are_asked_before_they_are_told() {
     let table = [
         ("yarn", json!({ "path": "/srv" }), true, "yarn install --non-interactive"),
         ("yarn", json!({ "path": "/srv", "name": "left" }), false, "yarn list --depth=0 --json"),
-        ("yarn", json!({ "path": "/srv", "name": "pad", "version": "2" }), true, "yarn list --depth=0 --json|yarn add pad@2"),
-        ("yarn", json!({ "path": "/srv", "name": "left", "state": "absent" }), true, "yarn list --depth=0 --json|yarn remove left"),
+        (
+            "yarn",
+            json!({ "path": "/srv", "name": "pad", "version": "2" }),
+            true,
+            "yarn list --depth=0 --json|yarn add pad@2",
+        ),
+        (
+            "yarn",
+            json!({ "path": "/srv", "name": "left", "state": "absent" }),
+            true,
+            "yarn list --depth=0 --json|yarn remove left",
+        ),
         ("npm", json!({ "path": "/srv", "name": "left" , "version": "1.0" }), false, "npm list --json --long"),
-        ("npm", json!({ "global": true, "name": "pad" }), true, "npm list --json --long --global|npm install --global pad"),
+        (
+            "npm",
+            json!({ "global": true, "name": "pad" }),
+            true,
+            "npm list --json --long --global|npm install --global pad",
+        ),
         ("npm", json!({ "path": "/srv", "ci": true }), true, "npm ci"),
         ("snap", json!({ "name": "lxd", "channel": "5.0/stable" }), false, "snap list"),
-        ("snap", json!({ "name": "lxd", "channel": "5.21/stable" }), true, "snap list|snap refresh --channel 5.21/stable lxd"),
-        ("snap", json!({ "name": ["yq", "certbot"], "classic": true }), true, "snap list|snap install --classic yq|snap install --classic certbot"),
+        (
+            "snap",
+            json!({ "name": "lxd", "channel": "5.21/stable" }),
+            true,
+            "snap list|snap refresh --channel 5.21/stable lxd",
+        ),
+        (
+            "snap",
+            json!({ "name": ["yq", "certbot"], "classic": true }),
+            true,
+            "snap list|snap install --classic yq|snap install --classic certbot",
+        ),
         ("snap", json!({ "name": "lxd,yq", "state": "absent" }), true, "snap list|snap remove lxd"),
         ("pip", json!({ "name": "left_pad", "version": "1.0" }), true, "pip3 install left_pad==1.0"),
-        ("pip", json!({ "requirements": "/r.txt", "extra_args": "--user -q" }), false, "pip3 list --format=freeze|pip3 install --user -q -r /r.txt|pip3 list --format=freeze"),
+        (
+            "pip",
+            json!({ "requirements": "/r.txt", "extra_args": "--user -q" }),
+            false,
+            "pip3 list --format=freeze|pip3 install --user -q -r /r.txt|pip3 list --format=freeze",
+        ),
     ];
     for (module, arguments, changed, told) in table {
         let (whole, folder) = (mirrored().0, tempfile::tempdir().unwrap());
