@@ -59,7 +59,7 @@ pub enum Command {
     /// Report every problem of a repository; touches nothing
     Check(check::Arguments),
     /// Run a playbook
-    Play(play::Arguments),
+    Play(Box<play::Arguments>),
     /// Build, list or prune images
     Image(image::Arguments),
     /// Serve requests on standard input (started by `ryo` on targets)
@@ -154,7 +154,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
-        Command::Play(arguments) => play::run(arguments, &common).await,
+        Command::Play(arguments) => play::run(*arguments, &common).await,
         Command::Image(arguments) => image::run(arguments, &common).await,
         Command::Agent(arguments) => agent::run(arguments, &common).await,
     }

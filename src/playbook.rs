@@ -17,6 +17,7 @@ use crate::place::{Problem, listed};
 use crate::secret::Secret;
 
 mod check;
+pub mod configuration;
 pub mod connection;
 pub mod files;
 pub mod inventory;
@@ -24,12 +25,17 @@ pub mod jinja;
 pub mod local_modules;
 mod lookup;
 pub mod model;
+pub mod outline;
 pub mod parse;
+pub mod reading;
 mod run;
 pub mod scope;
+pub mod tags;
+pub mod vault;
 pub mod words;
 
 use connection::Connection;
+use reading::Reading;
 
 /// Whether differences are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,56 @@ pub enum Source {
     File(PathBuf),
     /// A comma-separated list of names, e.g. `host-1,host-2`.
     Names(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Names(names) => f.write_str(names),
+        }
+    }
+}
+
+/// A question of `vars_prompt`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What a person reads.
+    pub question: String,
+    /// What counts where nothing is typed.
+    pub default: Option<String>,
+    /// Whether what is typed is not shown.
+    pub private: bool,
+    /// Whether it must be typed twice.
+    pub confirm: bool,
+}
+
+type Asking = dyn Fn(&Asked) -> Result<String, String> + Send + Sync;
+
+/// Asks a person.
+#[derive(Clone)]
+pub struct Ask(Arc<Asking>);
+
+impl Ask {
+    /// Asks by calling `how`.
+    pub fn new(how: impl Fn(&Asked) -> Result<String, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(how))
+    }
+
+    /// Returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// There is none to be had.
+    pub fn answer(&self, asked: &Asked) -> Result<String, String> {
+        (self.0)(asked)
+    }
+}
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ask")
+    }
 }
 
 /// A playbook that is to be run.
@@ -72,8 +128,39 @@ pub struct Request {
     pub user: Option<String>,
     /// Private key where the inventory gives none.
     pub key: Option<PathBuf>,
+    /// Which tasks are carried out, by their tags.
+    pub tags: tags::Wanted,
+    /// The name of the first task that is carried out.
+    pub start_at: Option<String>,
+    /// How files are read.
+    pub reading: Reading,
+    /// Asks a person for what `vars_prompt` wants; without it, defaults count.
+    pub ask: Option<Ask>,
     /// Stops after the current task once it is set to true.
     pub stop: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Request {
+    /// Runs all of a playbook on its hosts, one at a time, as nobody in particular.
+    pub fn new(playbook: PathBuf, inventory: Vec<Source>, stop: tokio::sync::watch::Receiver<bool>) -> Self {
+        Self {
+            playbook,
+            inventory,
+            extra_vars: Map::new(),
+            mode: Mode::Apply,
+            diffs: Diffs::Hidden,
+            limit: None,
+            forks: 1,
+            become_password: None,
+            user: None,
+            key: None,
+            tags: tags::Wanted::default(),
+            start_at: None,
+            reading: Reading::default(),
+            ask: None,
+            stop,
+        }
+    }
 }
 
 /// What a carrier said when it could not be opened. The edge looks for causes that it knows.
@@ -142,6 +229,8 @@ pub struct Known {
     pub inventory: Vec<Source>,
     /// Extra variables that will be given, with the values that are known; `null` for "given, value not known".
     pub extra_vars: Map<String, Value>,
+    /// How files are read.
+    pub reading: Reading,
 }
 
 /// Returns every problem of a playbook that can be found without touching anything.
@@ -168,11 +257,11 @@ pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>,
 /// # Errors
 ///
 /// A [`Problem`] without a place, or one of the file.
-pub fn extra_vars(text: &str) -> Result<Map<String, Value>, Problem> {
+pub fn extra_vars(text: &str, reading: &Reading) -> Result<Map<String, Value>, Problem> {
     let problem = |message: String| Problem::new(crate::place::Place::default(), message);
     let trimmed = text.trim();
     if let Some(file) = trimmed.strip_prefix('@') {
-        return inventory::read_vars(std::path::Path::new(file));
+        return reading.vars(std::path::Path::new(file)).map_err(|problem| *problem);
     }
     if trimmed.starts_with(['{', '[']) {
         let documents = crate::yaml::load(trimmed, crate::yaml::Dialect::Ansible)

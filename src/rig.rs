@@ -19,7 +19,8 @@ use crate::local::Local;
 use crate::lxd;
 use crate::machine::{Command, Machine, run};
 use crate::playbook::connection::{Become, Connection, Guest, Method};
-use crate::playbook::{Connect, Refused};
+use crate::playbook::reading::Reading;
+use crate::playbook::{self, Connect, Refused};
 use crate::sql;
 use crate::ssh;
 use crate::terraform::{ConsulProvider, DatabaseProvider};
@@ -153,6 +154,8 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
         inventory: address.inventory.clone(),
         working_directory: address.working_directory.clone(),
         names: Names { rewrites: settings.images.clone(), remotes: settings.remotes.clone() },
+        reading: Reading::of_environment()
+            .map_err(|problem| Failure::new(Kind::Request, playbook::Error::Problems(vec![problem])))?,
         limits: Limits::default(),
     })
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 
-mod ask;
+pub mod ask;
 mod bars;
 mod colour;
 mod lines;

@@ -11,7 +11,7 @@ use crate::flow::apply;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::module::{self, Mode};
-use crate::playbook::{self, Diffs, Source};
+use crate::playbook::{self, Source};
 
 /// Returns the digest of the inputs that the owner's playbook ran with last, if it did.
 pub async fn recorded(world: &World, owner: &str) -> Result<Option<String>, agent::Error> {
@@ -27,17 +27,10 @@ fn place(world: &World, owner: &str) -> String {
 /// Returns the request that runs `playbook` on the host.
 pub fn request(world: &World, playbook: &Path, mode: Mode, stop: watch::Receiver<bool>) -> playbook::Request {
     playbook::Request {
-        playbook: playbook.to_owned(),
-        inventory: vec![Source::File(world.inventory.clone())],
         extra_vars: Map::from_iter([("host_id".to_owned(), Value::from(world.host.clone()))]),
         mode,
-        diffs: Diffs::Hidden,
-        limit: None,
-        forks: 1,
-        become_password: None,
-        user: None,
-        key: None,
-        stop,
+        reading: world.reading.clone(),
+        ..playbook::Request::new(playbook.to_owned(), vec![Source::File(world.inventory.clone())], stop)
     }
 }
 

@@ -19,11 +19,10 @@ use crate::lxd::instance::{ImageSource, NewInstance};
 use crate::lxd::model::{Config, Devices};
 use crate::lxd::{self, wait};
 use crate::machine::{self, Command, Lost, Machine};
-use crate::module::Mode;
 use crate::packer::Provisioner;
 use crate::plan::ImageSpec;
 use crate::playbook::connection::Connection;
-use crate::playbook::{self, Connect, Diffs, Source};
+use crate::playbook::{self, Connect, Source};
 
 /// An image could not be built. The build instance is gone, or the next plan removes it.
 #[derive(Debug, Error)]
@@ -139,22 +138,17 @@ async fn provision(
         |source| Error::Provision { alias: spec.build.alias.clone(), playbook: provisioner.playbook.clone(), source };
     let mut extra_vars = Map::new();
     for text in &provisioner.extra_vars {
-        extra_vars
-            .extend(playbook::extra_vars(text).map_err(|problem| failed(playbook::Error::Problems(vec![problem])))?);
+        extra_vars.extend(
+            playbook::extra_vars(text, &world.reading)
+                .map_err(|problem| failed(playbook::Error::Problems(vec![problem])))?,
+        );
     }
     extra_vars.insert("packer_builder_type".to_owned(), Value::from("lxd"));
+    let inventory = vec![Source::File(provisioner.inventory.clone())];
     let request = playbook::Request {
-        playbook: provisioner.playbook.clone(),
-        inventory: vec![Source::File(provisioner.inventory.clone())],
         extra_vars,
-        mode: Mode::Apply,
-        diffs: Diffs::Hidden,
-        limit: None,
-        forks: 1,
-        become_password: None,
-        user: None,
-        key: None,
-        stop,
+        reading: world.reading.clone(),
+        ..playbook::Request::new(provisioner.playbook.clone(), inventory, stop)
     };
     let connect = into(machine.clone(), world.connect.clone());
     playbook::run(request, connect, &progress.of_playbook()).await.map_err(failed)?;

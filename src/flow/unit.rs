@@ -14,6 +14,7 @@ use crate::hcl;
 use crate::packer::{self, Build};
 use crate::place::{Problem, listed};
 use crate::plan::ImageSpec;
+use crate::playbook::reading::Reading;
 use crate::playbook::{self, Known, Source};
 use crate::project::Repository;
 use crate::{lxd, terraform};
@@ -189,6 +190,7 @@ fn image(
         let known = Known {
             inventory: vec![Source::File(provisioner.inventory.clone())],
             extra_vars: extra_vars(&provisioner.extra_vars)?,
+            reading: reading()?,
         };
         files.push(provisioner.inventory.clone());
         files.extend(playbook::inputs(&provisioner.playbook, &known).map_err(Error::Problems)?);
@@ -207,10 +209,14 @@ fn image(
     Ok(ImageSpec { build, base, owner: owner.to_owned(), version: version.to_owned(), inputs, sources })
 }
 
+fn reading() -> Result<Reading, Error> {
+    Reading::of_environment().map_err(|problem| Error::Problems(vec![problem]))
+}
+
 fn extra_vars(texts: &[String]) -> Result<Map<String, Value>, Error> {
     let mut variables = Map::new();
     for text in texts {
-        variables.extend(playbook::extra_vars(text).map_err(|problem| Error::Problems(vec![problem]))?);
+        variables.extend(playbook::extra_vars(text, &reading()?).map_err(|problem| Error::Problems(vec![problem]))?);
     }
     Ok(variables)
 }
@@ -236,7 +242,8 @@ fn bases(
 
 fn host_setup(repository: &Repository, host: &str) -> Result<Option<(PathBuf, String)>, Error> {
     let Some(playbook) = &repository.host_setup else { return Ok(None) };
-    let known = Known { inventory: vec![], extra_vars: Map::from_iter([text("host_id", host)]) };
+    let extra_vars = Map::from_iter([text("host_id", host)]);
+    let known = Known { inventory: vec![], extra_vars, reading: reading()? };
     let files = playbook::inputs(playbook, &known).map_err(Error::Problems)?;
     let digest = Inputs::read(&repository.working_directory, &files, Value::Null)?.digest();
     Ok(Some((playbook.clone(), digest)))

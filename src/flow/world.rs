@@ -9,6 +9,7 @@ use crate::consul;
 use crate::flow::names::Names;
 use crate::lxd;
 use crate::playbook::Connect;
+use crate::playbook::reading::Reading;
 use crate::sql;
 use crate::terraform::{ConsulProvider, DatabaseProvider};
 
@@ -41,6 +42,8 @@ pub struct World {
     pub names: Names,
     /// Opens what a playbook names, e.g. the host, or this computer.
     pub connect: Connect,
+    /// How a playbook's files are read.
+    pub reading: Reading,
     /// How long things may take.
     pub limits: Limits,
 }

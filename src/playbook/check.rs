@@ -33,7 +33,7 @@ pub fn check(playbook: &Path, known: &Known) -> Vec<Problem> {
 
 /// Lists the files.
 pub fn inputs(playbook: &Path, known: &Known) -> Result<Vec<PathBuf>, Vec<Problem>> {
-    let (_, reader) = parse::playbook(playbook);
+    let (_, reader) = parse::playbook(playbook, &known.reading);
     if !reader.problems.is_empty() {
         return Err(reader.problems);
     }
@@ -60,13 +60,15 @@ fn below(path: &Path, all: &mut BTreeSet<PathBuf>, depth: usize) {
 }
 
 fn walk(path: &Path, known: &Known) -> (Vec<Problem>, BTreeSet<PathBuf>) {
-    let (playbook, reader) = parse::playbook(path);
-    let (mut inventory, mut problems) = inventory::load(&known.inventory);
+    let (playbook, reader) = parse::playbook(path, &known.reading);
+    let (mut inventory, mut problems) = inventory::load(&known.inventory, &known.reading);
     problems.extend(reader.problems);
     let directory = run::playbook_directory(path);
-    inventory.beside(&directory, &mut problems);
+    inventory.beside(&directory, &known.reading, &mut problems);
     let inventory_files: BTreeSet<PathBuf> = inventory.files.iter().cloned().collect();
-    let world = Arc::new(World::new(inventory, known.extra_vars.clone(), Mode::Check, directory));
+    let world = Arc::new(
+        World::new(inventory, known.extra_vars.clone(), Mode::Check, directory).reading(known.reading.clone()),
+    );
     let mut walk = Walk { world, problems, files: reader.files, made: BTreeSet::new(), open: false };
     walk.collect(&playbook);
     for play in &playbook.plays {
@@ -90,6 +92,8 @@ impl Walk {
                         self.open |= task.args_template.is_some();
                     }
                     "include_vars" => self.open = true,
+                    // What is included when it is reached may see and make anything.
+                    "include_tasks" | "include_role" => self.open |= task.repeat.is_some() || is_late(task),
                     _ => {}
                 }
             });
@@ -190,9 +194,9 @@ impl Walk {
                 continue;
             };
             self.files.insert(path.clone());
-            match inventory::read_vars(&files::tidy(&path)) {
+            match self.world.reading.vars(&files::tidy(&path)) {
                 Ok(read) => vars.extend(read),
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => self.problems.push(*problem),
             }
         }
         vars
@@ -216,6 +220,19 @@ impl Walk {
             self.text(play, task, vars, host, written);
         }
         self.source(play, task, vars, host);
+        if matches!(task.module.as_str(), "include_tasks" | "include_role") && is_late(task) {
+            self.perhaps_included(play, task);
+        }
+    }
+
+    /// Whatever an include may read whose name is a template.
+    fn perhaps_included(&mut self, play: &Play, task: &Task) {
+        let is_yaml = |path: &PathBuf| path.extension().is_some_and(|end| end == "yml" || end == "yaml");
+        if task.module == "include_role" {
+            self.files.extend(files::below(&play.directory.join("roles")));
+        } else {
+            self.files.extend(files::within(&task.directory, 1).into_iter().filter(is_yaml));
+        }
     }
 
     fn condition(&mut self, play: &Play, task: &Task, vars: &Vars, host: &str, written: &Written) {
@@ -323,7 +340,7 @@ impl Walk {
     }
 
     fn template(&mut self, play: &Play, task: &Task, vars: &Vars, host: &str, path: &Path) {
-        let Ok(text) = std::fs::read_to_string(path) else {
+        let Ok(text) = self.world.reading.vault.text(path) else {
             self.problems.push(Problem::new(Place::file(path), "the template is no text"));
             return;
         };
@@ -353,6 +370,12 @@ impl Walk {
             }
         }
     }
+}
+
+/// Whether it is known only when it is reached what a task includes.
+fn is_late(task: &Task) -> bool {
+    let named = task.args.iter().map(|(_, value)| value).chain(&task.free_form);
+    named.filter_map(Written::text).any(jinja::is_template)
 }
 
 /// What a task reads of the control node: the sort of file, and its name as written.

@@ -28,13 +28,24 @@ pub fn find(candidates: &[PathBuf]) -> Option<&PathBuf> {
     candidates.iter().find(|path| path.exists())
 }
 
-/// Reads a file of text.
-///
-/// # Errors
-///
-/// It cannot be read, or it is no text.
-pub fn text(path: &Path) -> std::io::Result<String> {
-    std::fs::read_to_string(path)
+/// The files of a directory, as deep as that, by name; those that hide and backups left out.
+pub fn within(directory: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    let hides = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with('.') || name.ends_with('~')
+    };
+    let (directories, files): (Vec<_>, Vec<_>) =
+        entries.into_iter().filter(|path| !hides(path)).partition(|path| path.is_dir());
+    let deeper = directories.iter().filter(|_| depth > 1).flat_map(|path| within(path, (depth - 1).min(50)));
+    files.into_iter().chain(deeper).collect()
+}
+
+/// All files below a directory.
+pub fn below(directory: &Path) -> Vec<PathBuf> {
+    within(directory, 50)
 }
 
 /// Returns `path` without the detours of `..`, where its directory is there.
@@ -54,10 +65,11 @@ pub fn main_file(role: &Path, kind: &str, name: &str) -> Option<PathBuf> {
 }
 
 /// The directories that a role may be in.
-pub fn role_candidates(name: &str, playbook: &Path) -> Vec<PathBuf> {
+pub fn role_candidates(name: &str, playbook: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
     let path = Path::new(name);
     if path.is_absolute() {
         return vec![path.to_owned()];
     }
-    vec![playbook.join("roles").join(path), playbook.join(path)]
+    let more = more.iter().map(|directory| directory.join(path));
+    std::iter::once(playbook.join("roles").join(path)).chain(more).chain([playbook.join(path)]).collect()
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::place::{Place, Problem};
-use crate::playbook::Source;
 use crate::playbook::model::Vars;
-use crate::yaml::{self, Dialect, Kind};
+use crate::playbook::reading::Reading;
+use crate::playbook::{Source, files};
 
 mod ini;
 mod pattern;
@@ -42,7 +42,7 @@ pub struct Inventory {
 }
 
 /// Reads inventories, later ones over earlier ones.
-pub fn load(sources: &[Source]) -> (Inventory, Vec<Problem>) {
+pub fn load(sources: &[Source], reading: &Reading) -> (Inventory, Vec<Problem>) {
     let mut inventory = Inventory::default();
     let mut problems = vec![];
     for source in sources {
@@ -54,14 +54,14 @@ pub fn load(sources: &[Source]) -> (Inventory, Vec<Problem>) {
             }
             Source::File(path) => {
                 inventory.file.get_or_insert_with(|| path.clone());
-                inventory.read(path, &mut problems);
+                inventory.read(path, reading, &mut problems);
             }
         }
     }
     let directories: BTreeSet<PathBuf> =
         inventory.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
     for directory in directories {
-        inventory.beside(&directory, &mut problems);
+        inventory.beside(&directory, reading, &mut problems);
     }
     (inventory, problems)
 }
@@ -73,6 +73,11 @@ impl Inventory {
     /// Returns the variables of a host by its name.
     pub fn own_vars(&self, host: &str) -> Option<&Vars> {
         self.hosts.iter().find(|(name, _)| name == host).map(|(_, vars)| vars)
+    }
+
+    /// The place of a host among all; behind them if it is not there.
+    pub fn place_of(&self, host: &str) -> usize {
+        self.hosts.iter().position(|(name, _)| name == host).unwrap_or(usize::MAX)
     }
 
     /// Adds a host if it is not there.
@@ -89,7 +94,7 @@ impl Inventory {
         self.groups.entry(name.to_owned()).or_default()
     }
 
-    fn read(&mut self, path: &Path, problems: &mut Vec<Problem>) {
+    fn read(&mut self, path: &Path, reading: &Reading, problems: &mut Vec<Problem>) {
         if path.is_dir() {
             let mut entries: Vec<PathBuf> =
                 fs::read_dir(path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -98,13 +103,18 @@ impl Inventory {
                 let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 let skipped = name.starts_with('.') || IGNORED.iter().any(|end| name.ends_with(end));
                 if entry.is_file() && !skipped {
-                    self.read(&entry, problems);
+                    self.read(&entry, reading, problems);
                 }
             }
             return;
         }
         self.files.insert(path.to_owned());
-        let text = match fs::read_to_string(path) {
+        if is_program(path) {
+            let message = "the inventory is a program: dynamic inventories are not supported";
+            problems.push(Problem::new(Place::file(path), message));
+            return;
+        }
+        let text = match reading.vault.text(path) {
             Ok(text) => text,
             Err(error) => {
                 problems.push(Problem::new(Place::file(path), format!("cannot read the inventory: {error}")));
@@ -113,48 +123,49 @@ impl Inventory {
         };
         let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
         if matches!(end, "yml" | "yaml" | "json") {
-            yml::read(self, path, &text, problems);
+            yml::read(self, path, &text, reading, problems);
         } else {
             ini::read(self, path, &text, problems);
         }
     }
 
     /// Reads `group_vars` and `host_vars` of a directory: beside an inventory or a playbook. Those of a playbook win.
-    pub fn beside(&mut self, directory: &Path, problems: &mut Vec<Problem>) {
+    pub fn beside(&mut self, directory: &Path, reading: &Reading, problems: &mut Vec<Problem>) {
         let groups: Vec<String> = self.groups.keys().cloned().collect();
-        let all = self.vars_of(&directory.join("group_vars"), "all", problems);
+        let all = self.vars_of(&directory.join("group_vars"), "all", reading, problems);
         self.all_vars.extend(all);
         for name in groups {
-            let vars = self.vars_of(&directory.join("group_vars"), &name, problems);
+            let vars = self.vars_of(&directory.join("group_vars"), &name, reading, problems);
             self.add_group(&name).vars.extend(vars);
         }
         let hosts: Vec<String> = self.hosts.iter().map(|(name, _)| name.clone()).collect();
         for name in hosts {
-            let vars = self.vars_of(&directory.join("host_vars"), &name, problems);
+            let vars = self.vars_of(&directory.join("host_vars"), &name, reading, problems);
             self.add_host(&name).extend(vars);
         }
     }
 
     /// Reads `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json` and every file of the directory `NAME`.
-    fn vars_of(&mut self, directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Vars {
+    fn vars_of(&mut self, directory: &Path, name: &str, reading: &Reading, problems: &mut Vec<Problem>) -> Vars {
         let mut vars = Vars::new();
         let mut found = vec![];
         for end in ["", ".yml", ".yaml", ".json"] {
             let path = directory.join(format!("{name}{end}"));
             if path.is_dir() {
-                let mut inside: Vec<PathBuf> =
-                    fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-                inside.sort();
-                found.extend(inside.into_iter().filter(|path| path.is_file()));
+                let read = |path: &PathBuf| {
+                    let end = path.extension().map(|end| end.to_string_lossy().into_owned());
+                    matches!(end.as_deref(), None | Some("yml" | "yaml" | "json"))
+                };
+                found.extend(files::below(&path).into_iter().filter(read));
             } else if path.is_file() {
                 found.push(path);
             }
         }
         for path in found {
             self.files.insert(path.clone());
-            match read_vars(&path) {
+            match reading.vars(&path) {
                 Ok(read) => vars.extend(read),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
         vars
@@ -238,28 +249,13 @@ impl Inventory {
     }
 }
 
-/// Reads a file of variables.
-///
-/// # Errors
-///
-/// [`Problem`]: the file cannot be read or holds no mapping.
-pub fn read_vars(path: &Path) -> Result<Vars, Problem> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let message = match error.kind() {
-            std::io::ErrorKind::NotFound => format!("`{}` is not there", path.display()),
-            _ => format!("cannot read `{}`: {error}", path.display()),
-        };
-        Problem::new(Place::file(path), message)
-    })?;
-    let documents = yaml::load(&text, Dialect::Ansible).map_err(|error| {
-        let message = format!("not YAML: {}", error.message);
-        Problem::new(Place::new(path, error.line, error.column), message)
-    })?;
-    match documents.first().map(|node| (&node.kind, node.value())) {
-        None | Some((Kind::Null, _)) => Ok(Vars::new()),
-        Some((_, Value::Object(vars))) => Ok(vars),
-        Some(_) => Err(Problem::new(Place::file(path), "variables must be a mapping")),
-    }
+/// Whether a file is to be run: one that is executable and says by what.
+fn is_program(path: &Path) -> bool {
+    use std::io::Read as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let executable = path.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o111 != 0);
+    let mut head = [0; 2];
+    executable && fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *b"#!"
 }
 
 /// Whether a name means this computer without an inventory.

@@ -15,6 +15,7 @@ pub mod value;
 mod versions;
 
 mod arguments;
+mod blocks;
 mod braces;
 mod call;
 pub mod crypt;
@@ -183,10 +184,10 @@ pub fn render_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
                 (_, value @ (Value::List(_) | Value::Dict(_) | Value::Bool(_))) if value.is_plain() => {
                     return Ok(value);
                 }
-                (_, value) => literal::settle(value.to_string()),
+                (_, value) => literal::settle(&value.to_string()),
             }
         }
-        _ => literal::settle(evaluator.render(&statements)?),
+        _ => literal::settle(&evaluator.template(&statements)?),
     };
     let ended = value.as_str().map(|out| Value::text(restore_newlines(out.to_owned(), text)));
     Ok(ended.unwrap_or(value))
@@ -216,6 +217,18 @@ pub fn evaluate(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
     let expr = tree::parse_expression(text.trim_end())?;
     let value = Evaluator::new(scope, Texts::BecomeData).expression(&expr)?;
     settle(value, expr.at)
+}
+
+/// Evaluates one bare expression as if it stood in braces: text that looks like data becomes data.
+///
+/// # Errors
+///
+/// [`Error`] with the position in `text`.
+pub fn evaluate_text(text: &str, scope: &dyn Scope) -> Result<Value, Error> {
+    if is_template(text) {
+        return render_text(text, scope);
+    }
+    render_text(&format!("{{{{ {text} }}}}"), scope)
 }
 
 /// Parses only.
@@ -270,7 +283,7 @@ fn settle(value: Value, at: At) -> Result<Value, Error> {
 fn render(text: &str, syntax: &SyntaxConfig, scope: &dyn Scope) -> Result<String, Error> {
     let text = keep_after_raw(&text.replace("\r\n", "\n").replace('\r', "\n"));
     let statements = tree::parse(strip_newline(&text), syntax)?;
-    Evaluator::new(scope, Texts::Stay).render(&statements).map(|out| restore_newlines(out, &text))
+    Evaluator::new(scope, Texts::Stay).template(&statements).map(|out| restore_newlines(out, &text))
 }
 
 /// Jinja2 drops one newline at the end of a template.

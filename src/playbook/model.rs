@@ -54,8 +54,22 @@ pub struct Play {
     pub gather_facts: Gather,
     /// Whether a failed host ends the play for all.
     pub any_errors_fatal: bool,
+    /// How many hosts at a time go through all of the play; all where nothing is written.
+    pub serial: Option<Written>,
+    /// The share of hosts that may fail, in percent.
+    pub max_fail_percentage: Option<Written>,
+    /// Whether handlers run on hosts that failed.
+    pub force_handlers: bool,
+    /// The order of its hosts.
+    pub order: Order,
+    /// What a person is asked for.
+    pub prompts: Vec<Prompt>,
+    /// The tags of the play.
+    pub tags: Vec<String>,
     /// Its roles with their dependencies, in the order of running.
     pub roles: Vec<Arc<Role>>,
+    /// Roles whose variables its tasks see, too: those that were imported.
+    pub exposed: Vec<Arc<Role>>,
     /// `pre_tasks`.
     pub pre_tasks: Vec<Item>,
     /// The tasks of its roles.
@@ -66,6 +80,38 @@ pub struct Play {
     pub post_tasks: Vec<Item>,
     /// Its handlers, those of its roles first.
     pub handlers: Vec<Arc<Task>>,
+}
+
+/// The order of a play's hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As in the inventory.
+    Inventory,
+    /// The other way round.
+    Reversed,
+    /// By name.
+    Sorted,
+    /// By name, the other way round.
+    ReverseSorted,
+    /// By chance.
+    Shuffled,
+}
+
+/// An entry of `vars_prompt`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// The variable.
+    pub name: String,
+    /// What a person reads.
+    pub question: String,
+    /// What counts where nothing is typed.
+    pub default: Option<String>,
+    /// Whether what is typed is not shown.
+    pub private: bool,
+    /// Whether it must be typed twice.
+    pub confirm: bool,
+    /// Where it is written.
+    pub place: Place,
 }
 
 /// Whether facts may be gathered.
@@ -99,6 +145,19 @@ pub enum Item {
     Task(Arc<Task>),
     /// `block` with `rescue` and `always`.
     Block(Arc<Block>),
+    /// Tasks that are known when it is reached.
+    Include(Arc<Include>),
+}
+
+/// An `include_tasks` or `include_role` whose name is a template or that has a loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Include {
+    /// The include itself, with its conditions and its loop.
+    pub task: Arc<Task>,
+    /// What its tasks have from around them.
+    pub settings: Settings,
+    /// The directory of the playbook.
+    pub playbook: PathBuf,
 }
 
 /// Tasks that may fail.
@@ -143,8 +202,24 @@ pub struct Settings {
     pub check_mode: Option<Written>,
     /// `run_once`.
     pub run_once: Option<Written>,
-    /// Whether a tag `never` takes it out.
-    pub never: bool,
+    /// `any_errors_fatal`.
+    pub any_errors_fatal: Option<Written>,
+    /// `ignore_unreachable`.
+    pub ignore_unreachable: Option<Written>,
+    /// `delegate_facts`.
+    pub delegate_facts: Option<Written>,
+    /// `diff`.
+    pub diff: Option<Written>,
+    /// `port`.
+    pub port: Option<Written>,
+    /// `throttle`.
+    pub throttle: Option<Written>,
+    /// `timeout`.
+    pub timeout: Option<Written>,
+    /// `module_defaults`: arguments by the name of a module.
+    pub module_defaults: Vec<(String, Vec<(String, Written)>)>,
+    /// `tags`, with those from around it.
+    pub tags: Vec<String>,
 }
 
 /// A task.
@@ -184,8 +259,14 @@ pub struct Task {
     pub retries: Option<Written>,
     /// `delay`.
     pub delay: Option<Written>,
+    /// `async`: the seconds that it may take beside the others.
+    pub background: Option<Written>,
+    /// `poll`: the seconds between looks at it; 0 for none.
+    pub poll: Option<Written>,
     /// The role it belongs to.
     pub role: Option<Arc<Role>>,
+    /// The roles that included that role, the nearest first.
+    pub parents: Vec<String>,
     /// The directory of its file.
     pub directory: PathBuf,
 }
@@ -205,17 +286,19 @@ pub struct Repeat {
     pub label: Option<Written>,
     /// Seconds between items.
     pub pause: Option<Written>,
+    /// Whether `ansible_loop` tells of it.
+    pub extended: Option<Written>,
 }
 
 /// How a list is made for a loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepeatKind {
     /// `loop` and `with_list`: as it is.
     List,
     /// `with_items`: flattened by one level.
     Items,
-    /// `with_dict`: as keys and values.
-    Dict,
+    /// `with_…`: by the lookup of that name.
+    Lookup(String),
 }
 
 impl Task {

@@ -16,6 +16,7 @@ use crate::module::Mode;
 use crate::playbook::inventory::{Inventory, is_this_computer};
 use crate::playbook::jinja::{self, Fault, NoValue, Object, Source, Value};
 use crate::playbook::model::{Play, Role, Task, Vars};
+use crate::playbook::reading::Reading;
 use crate::playbook::{files, lookup};
 
 /// Stands for "leave this parameter out".
@@ -45,14 +46,54 @@ pub struct World {
     pub mode: Mode,
     /// The directory of the playbook that was named.
     pub directory: PathBuf,
+    /// How files are read.
+    pub reading: Reading,
+    /// What the command line says.
+    pub named: Named,
     hosts: Mutex<BTreeMap<String, HostState>>,
     base: Mutex<BTreeMap<String, Arc<Vars>>>,
 }
 
+/// What the command line says and magic variables tell.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// Which tasks are carried out.
+    pub tags: crate::playbook::tags::Wanted,
+    /// Most hosts worked on at a time.
+    pub forks: usize,
+    /// The hosts that are meant.
+    pub limit: Option<String>,
+    /// The inventories.
+    pub sources: Vec<String>,
+}
+
 impl World {
+    /// The same with another way to read files.
+    #[must_use]
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self
+    }
+
+    /// The same with what the command line says.
+    #[must_use]
+    pub fn named(mut self, named: Named) -> Self {
+        self.named = named;
+        self
+    }
+
     /// Starts with nothing gathered.
     pub fn new(inventory: Inventory, extra: Vars, mode: Mode, directory: PathBuf) -> Self {
-        Self { inventory, extra, mode, directory, hosts: Mutex::default(), base: Mutex::default() }
+        Self {
+            inventory,
+            extra,
+            mode,
+            directory,
+            reading: Reading::default(),
+            named: Named::default(),
+            hosts: Mutex::default(),
+            base: Mutex::default(),
+        }
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<String, HostState>> {
@@ -90,6 +131,8 @@ pub enum Trust {
 pub struct Cast {
     /// Those that are still in it.
     pub alive: Vec<String>,
+    /// Those of them that are worked on together.
+    pub batch: Vec<String>,
     /// All of them.
     pub all: Vec<String>,
 }
@@ -114,6 +157,7 @@ pub struct TaskScope<'w> {
     pub wants_facts: Cell<bool>,
     state: HostState,
     base: Arc<Vars>,
+    delegated: std::cell::OnceCell<String>,
     memo: RefCell<HashMap<String, Option<Value>>>,
     active: RefCell<Vec<String>>,
 }
@@ -139,16 +183,33 @@ impl<'w> TaskScope<'w> {
             wants_facts: Cell::new(false),
             state: world.state(host),
             base: world.base(host),
+            delegated: std::cell::OnceCell::new(),
             memo: RefCell::default(),
             active: RefCell::default(),
         }
     }
 
     /// The same scope once more.
+    #[must_use]
     pub fn again(&self) -> Self {
         let mut scope = Self::new(self.world, &self.host, self.play, self.task, &self.cast);
         scope.over.clone_from(&self.over);
         scope
+    }
+
+    /// The host that facts are kept for: with `delegate_facts` the one that the task is delegated to.
+    pub fn facts_host(&self) -> &str {
+        self.delegated.get_or_init(|| {
+            let settings = self.task.map(|task| &task.settings);
+            let render = |written: &crate::playbook::model::Written| self.render(&written.value).ok();
+            let meant = settings.and_then(|it| it.delegate_facts.as_ref()).and_then(render);
+            let wanted = meant.is_some_and(|value| match &value {
+                Value::Str(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
+                other => other.truth(),
+            });
+            let target = settings.and_then(|it| it.delegate_to.as_ref()).filter(|_| wanted).and_then(render);
+            target.map_or_else(|| self.host.clone(), |target| target.to_string())
+        })
     }
 
     /// The directory of the playbook.
@@ -189,7 +250,8 @@ impl<'w> TaskScope<'w> {
     /// The roles whose variables are seen, the task's own first.
     fn roles(&self) -> impl Iterator<Item = &Role> {
         let own = self.task.and_then(|task| task.role.as_deref());
-        let others = self.play.map(|play| play.roles.iter().rev()).into_iter().flatten().map(AsRef::as_ref);
+        let others = self.play.into_iter().flat_map(|play| play.exposed.iter().rev().chain(play.roles.iter().rev()));
+        let others = others.map(AsRef::as_ref);
         own.into_iter().chain(others)
     }
 
@@ -309,13 +371,42 @@ impl<'w> TaskScope<'w> {
                 Value::dict(groups.into_iter().map(|(name, hosts)| (Value::text(name), self.names(hosts))).collect())
             }
             "hostvars" => Value::Object(Arc::new(HostVars { world: world.clone(), cast: self.cast.clone() })),
-            "ansible_play_hosts" | "play_hosts" | "ansible_play_batch" => self.names(self.cast.alive.clone()),
+            "ansible_play_hosts" | "play_hosts" => self.names(self.cast.alive.clone()),
+            "ansible_play_batch" => self.names(self.cast.batch.clone()),
             "ansible_play_hosts_all" => self.names(self.cast.all.clone()),
             "ansible_check_mode" => Value::Bool(world.mode == Mode::Check),
             "ansible_diff_mode" => Value::Bool(false),
+            "ansible_parent_role_names" => {
+                self.names(self.task.map(|task| task.parents.clone()).filter(|it| !it.is_empty())?)
+            }
+            "ansible_role_names" | "ansible_play_role_names" | "role_names" => {
+                self.names(self.play?.roles.iter().map(|role| role.name.clone()).collect())
+            }
+            "ansible_dependent_role_names" => self.names(vec![]),
+            "ansible_run_tags" => {
+                let only = &world.named.tags.only;
+                self.names(if only.is_empty() { vec!["all".to_owned()] } else { only.clone() })
+            }
+            "ansible_skip_tags" => self.names(world.named.tags.skip.clone()),
+            "ansible_forks" => Value::count(world.named.forks.max(1)),
+            "ansible_limit" => Value::text(world.named.limit.as_ref()?),
+            "ansible_verbosity" => Value::Int(0),
+            "ansible_inventory_sources" => self.names(world.named.sources.clone()),
+            "ansible_search_path" => {
+                let role = role.map(|role| role.path.clone());
+                let here = self.task.map(|task| task.directory.clone());
+                let places = role.into_iter().chain(here).chain([self.directory().to_owned()]);
+                Value::list(places.map(|place| path(&place)).collect())
+            }
             "ansible_managed" if self.raw(name).is_none() => Value::text("Ansible managed"),
             "ansible_playbook_python" if self.raw(name).is_none() => Value::text("/usr/bin/python3"),
-            "ansible_version" => Value::dict(vec![(Value::text("full"), Value::text("2.15.0"))]),
+            "ansible_version" => Value::dict(vec![
+                (Value::text("full"), Value::text("2.15.13")),
+                (Value::text("major"), Value::Int(2)),
+                (Value::text("minor"), Value::Int(15)),
+                (Value::text("revision"), Value::Int(13)),
+                (Value::text("string"), Value::text("2.15.13")),
+            ]),
             "inventory_dir" => path(world.inventory.file.as_ref()?.parent()?),
             "inventory_file" => path(world.inventory.file.as_ref()?),
             "ansible_facts" => {
@@ -390,8 +481,12 @@ impl jinja::Scope for TaskScope<'_> {
     fn source(&self, name: &str) -> Result<Option<Source>, String> {
         let candidates = self.candidates("templates", name);
         let Some(path) = files::find(&candidates) else { return Ok(None) };
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        let text = self
+            .world
+            .reading
+            .vault
+            .text(path)
+            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
         Ok(Some(Source { path: path.clone(), text }))
     }
 }

@@ -189,7 +189,7 @@ fn unreadable(problems: &[Problem]) -> Vec<String> {
 fn playbook_of_host(repository: &Repository, host: &str, report: &mut Report) {
     if let Some(playbook) = &repository.host_setup {
         let extra_vars = Map::from_iter([("host_id".to_owned(), Json::from(host))]);
-        let known = playbook::Known { extra_vars, ..playbook::Known::default() };
+        let known = playbook::Known { extra_vars, reading: reading(), ..playbook::Known::default() };
         report.problems.extend(playbook::check(playbook, &known));
     }
 }
@@ -227,6 +227,11 @@ fn templates(repository: &Repository, host: &str, identity: Option<&Identity>, r
     aliases
 }
 
+/// How files are read: without a password, what is encrypted is a problem of its own.
+fn reading() -> playbook::reading::Reading {
+    playbook::reading::Reading::of_environment().unwrap_or_default()
+}
+
 /// The extra variables that a template gives, which are words `k=v` or JSON.
 fn known(provisioner: &packer::Provisioner) -> playbook::Known {
     let mut extra_vars = Map::new();
@@ -238,7 +243,8 @@ fn known(provisioner: &packer::Provisioner) -> playbook::Known {
         let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
         extra_vars.extend(pairs.map(|(name, value)| (name.to_owned(), Json::from(value.trim_matches(['"', '\''])))));
     }
-    playbook::Known { extra_vars, inventory: vec![playbook::Source::File(provisioner.inventory.clone())] }
+    let inventory = vec![playbook::Source::File(provisioner.inventory.clone())];
+    playbook::Known { extra_vars, inventory, reading: reading() }
 }
 
 /// An image that has the name of the repository is built by it.

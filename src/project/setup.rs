@@ -48,6 +48,7 @@ impl Setup {
         let known = playbook::Known {
             extra_vars: Map::from_iter([("host_id".to_owned(), Value::from(host))]),
             inventory: vec![playbook::Source::File(inventory)],
+            reading: playbook::reading::Reading::of_environment().unwrap_or_default(),
         };
         let playbooks = PLAYBOOKS.iter().filter(|(what, _)| *what == self.what).flat_map(|(_, playbooks)| *playbooks);
         let present = playbooks.map(|name| self.directory.join(name)).filter(|playbook| playbook.is_file());

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use inquire::{Confirm, InquireError, Password, PasswordDisplayMode};
+use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Text};
 use thiserror::Error;
 
 use crate::secret::Secret;
@@ -66,6 +66,28 @@ pub fn password(question: &str, flag: &str) -> Result<Secret, Error> {
     needs_terminal(question, flag)?;
     let prompt = Password::new(question).without_confirmation().with_display_mode(PasswordDisplayMode::Hidden);
     prompt.prompt().map(Secret::new).map_err(|error| told(question, error))
+}
+
+/// Asks a person for text; `default` is what an empty answer means.
+///
+/// Blocks.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn text(question: &str, default: Option<&str>, flag: &str) -> Result<String, Error> {
+    needs_terminal(question, flag)?;
+    let prompt = Text::new(question);
+    let prompt = match default {
+        Some(default) => prompt.with_default(default),
+        None => prompt,
+    };
+    prompt.prompt().map_err(|error| told(question, error))
+}
+
+/// Whether somebody can be asked.
+pub fn is_possible() -> bool {
+    io::stdin().is_terminal()
 }
 
 fn needs_terminal(question: &str, flag: &str) -> Result<(), Error> {

@@ -4,13 +4,14 @@ use std::fs;
 
 use ryo::playbook::Source;
 use ryo::playbook::inventory::{self, Inventory};
+use ryo::playbook::reading::Reading;
 use serde_json::{Value, json};
 
 fn read(name: &str, text: &str) -> (Inventory, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     fs::write(&path, text).unwrap();
-    let (inventory, problems) = inventory::load(&[Source::File(path)]);
+    let (inventory, problems) = inventory::load(&[Source::File(path)], &Reading::default());
     let base = format!("{}/", directory.path().display());
     (inventory, problems.iter().map(|problem| problem.to_string().replace(&base, "")).collect())
 }
@@ -111,7 +112,7 @@ fn group_and_host_variables_stand_in_files_beside() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let (inventory, problems) = inventory::load(&[Source::File(directory.path().join("hosts"))]);
+    let (inventory, problems) = inventory::load(&[Source::File(directory.path().join("hosts"))], &Reading::default());
     assert_eq!(problems, []);
     assert_eq!(Value::Object(inventory.vars("a")), json!({ "x": "all", "y": "web", "z": "host", "own": 1 }));
 }

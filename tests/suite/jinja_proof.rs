@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ryo::module::Mode;
 use ryo::playbook::inventory;
 use ryo::playbook::jinja::{self, Fault, Value};
+use ryo::playbook::reading::Reading;
 use ryo::playbook::scope::{TaskScope, World};
 use serde_json::Value as Json;
 
@@ -41,7 +42,7 @@ fn everything_gives_what_ansible_gives() {
     let table: Json = serde_json::from_str(&std::fs::read_to_string(place.join("expressions.json")).unwrap()).unwrap();
     let mut vars = table["vars"].as_object().unwrap().clone();
     vars.insert("ansible_managed".to_owned(), Json::from("Ansible managed"));
-    let (hosts, problems) = inventory::load(&[ryo::playbook::Source::Names("host-1,".to_owned())]);
+    let (hosts, problems) = inventory::load(&[ryo::playbook::Source::Names("host-1,".to_owned())], &Reading::default());
     assert!(problems.is_empty());
     let world = Arc::new(World::new(hosts, vars, Mode::Apply, place));
     let cast = Arc::default();

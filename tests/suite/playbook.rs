@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
+use ryo::playbook::configuration;
+use ryo::playbook::reading::Reading;
 use ryo::playbook::{self, Known, Source};
 use serde_json::{Map, Value, json};
 
@@ -49,20 +51,150 @@ fn recap(text: &str) -> Value {
     Value::Object(hosts)
 }
 
-fn plays_as_ansible(case: &str) {
+/// What comes of a case with some flags more.
+fn outcome(case: &str, flags: &str) -> (Value, String) {
     let out = tempfile::tempdir().unwrap();
     let place = fixtures().join(case);
     let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
         .args(["play", "-i"])
         .arg(fixtures().join("hosts.ini"))
         .args(["-e", &format!("out={}", out.path().display()), "-e", "extra=extra"])
-        .arg(place.join("site.yml"))
+        .args(flags.split_whitespace())
+        .arg("site.yml")
+        .current_dir(&place)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&ran.stdout).into_owned();
     let got = json!({ "recap": recap(&text), "failed": !ran.status.success(), "files": tree(out.path()) });
+    (got, format!("{text}\n{}", String::from_utf8_lossy(&ran.stderr)))
+}
+
+/// Holds a case to what `tests/differential/engine/make` recorded of the real Ansible, once for each line of `flags`.
+fn plays_as_ansible(case: &str) {
+    let place = fixtures().join(case);
     let expected: Value = serde_json::from_str(&fs::read_to_string(place.join("expected.json")).unwrap()).unwrap();
-    assert_eq!(got, expected, "{text}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let Ok(lines) = fs::read_to_string(place.join("flags")) else {
+        let (got, said) = outcome(case, "");
+        assert_eq!(got, expected, "{said}");
+        return;
+    };
+    for line in lines.lines() {
+        let (got, said) = outcome(case, line);
+        assert_eq!(got, expected[line], "{case} {line}\n{said}");
+    }
+}
+
+#[test]
+fn tags_choose_tasks_as_in_ansible() {
+    plays_as_ansible("tags");
+}
+
+#[test]
+fn tasks_and_tags_are_listed_as_in_ansible() {
+    let place = fixtures().join("tags");
+    let listed: Map<String, Value> =
+        serde_json::from_str(&fs::read_to_string(place.join("listed.json")).unwrap()).unwrap();
+    for (flags, expected) in &listed {
+        let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
+            .args(["play", "site.yml"])
+            .args(flags.split_whitespace())
+            .current_dir(&place)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), expected.as_str().unwrap().trim(), "{flags}");
+    }
+}
+
+#[test]
+fn an_encrypted_file_without_its_password_is_named_and_what_it_holds_is_never_told() {
+    let place = fixtures().join("vault");
+    let run = |flags: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
+            .args(["play", "-i"])
+            .arg(fixtures().join("hosts.ini"))
+            .args(flags)
+            .arg("leak.yml")
+            .current_dir(&place)
+            .output()
+            .unwrap();
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    let closed = run(&[]);
+    let place_of = "group_vars/all/secret.yml: encrypted by ansible-vault: its password must be given";
+    assert!(closed.contains(place_of), "{closed}");
+    let wrong = run(&["--vault-password-file", "other"]);
+    assert!(wrong.contains("encrypted by ansible-vault: no password that was given opens it"), "{wrong}");
+    let told = run(&["--vault-password-file", "password"]);
+    assert!(told.contains("it is ********"), "{told}");
+    assert!(!told.contains("secret of the group"), "{told}");
+}
+
+#[test]
+fn ansible_cfg_counts_and_the_environment_wins_over_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ansible.cfg");
+    let text =
+        "[defaults]\nroles_path = a:/b\n# forks = 9\nforks=7 ; as many\ninventory = hosts\n[other]\nremote_user = no\n";
+    fs::write(&file, text).unwrap();
+    let environment = |name: &str| (name == "ANSIBLE_REMOTE_USER").then(|| "somebody".to_owned());
+    let read = configuration::read(Some(&file), &environment).unwrap();
+    let expected = configuration::Configuration {
+        roles: vec![directory.path().join("a"), PathBuf::from("/b")],
+        inventory: vec![directory.path().join("hosts").display().to_string()],
+        user: Some("somebody".to_owned()),
+        forks: Some(7),
+        ..configuration::Configuration::default()
+    };
+    assert_eq!(read, expected);
+    let merging = |name: &str| (name == "ANSIBLE_HASH_BEHAVIOUR").then(|| "merge".to_owned());
+    let refused = configuration::read(None, &merging).unwrap_err();
+    assert_eq!(refused.message, "`hash_behaviour = merge` is not supported: use the filter `combine`");
+}
+
+#[test]
+fn what_is_asked_for_must_be_given_where_nobody_can_be_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = "- hosts: localhost\n  gather_facts: false\n  vars_prompt:\n    - {name: given, prompt: Which}\n    \
+                - {name: kept, default: default}\n  tasks:\n    - debug: {msg: \"{{ given }} {{ kept }}\"}\n";
+    fs::write(directory.path().join("site.yml"), site).unwrap();
+    let run = |flags: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
+            .args(["play", "site.yml"])
+            .args(flags)
+            .current_dir(directory.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+    };
+    assert!(run(&[]).contains("site.yml:4:7: `given` is asked for: give it with `-e given=…`"), "{}", run(&[]));
+    assert!(run(&["-e", "given=one"]).contains("\"msg\": \"one default\""), "{}", run(&["-e", "given=one"]));
+}
+
+#[test]
+fn includes_are_read_when_they_are_reached_as_in_ansible() {
+    plays_as_ansible("includes");
+}
+
+#[test]
+fn batches_and_limits_end_as_in_ansible() {
+    plays_as_ansible("batches");
+    plays_as_ansible("fatal");
+}
+
+#[test]
+fn keywords_mean_what_they_mean_in_ansible() {
+    plays_as_ansible("keywords");
+}
+
+#[test]
+fn lookups_make_loops_as_in_ansible() {
+    plays_as_ansible("with");
+}
+
+#[test]
+fn encrypted_files_are_read_as_in_ansible() {
+    plays_as_ansible("vault");
 }
 
 #[test]
@@ -129,7 +261,7 @@ fn problems(files: &[(&str, &str)]) -> Vec<String> {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let known = Known { inventory: vec![Source::Names("host-1,".to_owned())], extra_vars: Map::new() };
+    let known = Known { inventory: vec![Source::Names("host-1,".to_owned())], ..Known::default() };
     let base = format!("{}/", directory.path().display());
     let found = playbook::check(&directory.path().join("site.yml"), &known);
     found.iter().map(|problem| problem.to_string().replace(&base, "")).collect()
@@ -165,7 +297,7 @@ fn every_problem_of_a_playbook_is_named_with_its_place() {
     - command: echo
       notify: nobody
     - command: echo
-      async: 45
+      debugger: always
 ";
     let tasks =
         "- template: {src: a.j2, dest: /a}\n- template: {src: b.j2, dest: /a}\n- template: {src: none.j2, dest: /a}\n";
@@ -190,7 +322,7 @@ fn every_problem_of_a_playbook_is_named_with_its_place() {
         "site.yml:13:13: the condition `a ==` cannot be read: unexpected end of input, expected expression",
         "site.yml:14:19: there is no file `nothere`: `files/nothere` is not there",
         "site.yml:16:15: there is no handler `nobody`",
-        "site.yml:18:7: `async` is not supported",
+        "site.yml:18:7: `debugger` is not supported",
     ];
     assert_eq!(problems(&files), expected);
 }
@@ -222,7 +354,8 @@ fn the_inputs_of_a_playbook_are_all_that_it_reads() {
         fs::write(path, text).unwrap();
     }
     let extra_vars = Map::from_iter([("which".to_owned(), json!("one"))]);
-    let found = playbook::inputs(&directory.path().join("site.yml"), &Known { inventory: vec![], extra_vars }).unwrap();
+    let found =
+        playbook::inputs(&directory.path().join("site.yml"), &Known { extra_vars, ..Known::default() }).unwrap();
     let names: Vec<String> =
         found.iter().map(|path| path.strip_prefix(directory.path()).unwrap_or(path).display().to_string()).collect();
     assert_eq!(
@@ -242,11 +375,11 @@ fn the_inputs_of_a_playbook_are_all_that_it_reads() {
 fn extra_variables_come_as_pairs_json_or_files() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "a: yes\n").unwrap();
-    let read = |text: &str| Value::Object(playbook::extra_vars(text).unwrap());
+    let read = |text: &str| Value::Object(playbook::extra_vars(text, &Reading::default()).unwrap());
     assert_eq!(read("a=1 b='x y' c="), json!({ "a": "1", "b": "x y", "c": "" }));
     assert_eq!(read(r#"{"a": 1, "b": [true]}"#), json!({ "a": 1, "b": [true] }));
     assert_eq!(read(&format!("@{}", file.path().display())), json!({ "a": true }));
-    let refused = playbook::extra_vars("a=1 b").unwrap_err();
+    let refused = playbook::extra_vars("a=1 b", &Reading::default()).unwrap_err();
     assert_eq!(refused.message, "`b` is not `name=value`");
 }
 
@@ -260,6 +393,6 @@ proptest! {
         fs::write(&path, format!("- hosts: all\n  tasks:\n    - {text}\n")).unwrap();
         let _ = playbook::check(&path, &Known::default());
         fs::write(&path, &text).unwrap();
-        let _ = playbook::check(&path, &Known { inventory: vec![Source::File(path.clone())], extra_vars: Map::new() });
+        let _ = playbook::check(&path, &Known { inventory: vec![Source::File(path.clone())], ..Known::default() });
     }
 }

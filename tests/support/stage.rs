@@ -172,6 +172,7 @@ impl Stage {
         let client = lxd::Client::new(lxd);
         let guests = client.clone();
         World {
+            reading: ryo::playbook::reading::Reading::default(),
             host: "local".to_owned(),
             lxd: client,
             consul: Arc::new(move |_| consul::Client::new(consul.clone(), None, None)),

@@ -7,17 +7,23 @@ use serde_json::Value;
 use crate::place::{Place, Problem};
 use crate::playbook::inventory::{Inventory, expand};
 use crate::playbook::model::Vars;
+use crate::playbook::reading::Reading;
 use crate::yaml::{self, Dialect, Kind, Node};
 
 /// Reads one.
-pub fn read(inventory: &mut Inventory, path: &Path, text: &str, problems: &mut Vec<Problem>) {
-    let documents = match yaml::load(text, Dialect::Ansible) {
+pub fn read(inventory: &mut Inventory, path: &Path, text: &str, reading: &Reading, problems: &mut Vec<Problem>) {
+    let mut documents = match yaml::load(text, Dialect::Ansible) {
         Ok(documents) => documents,
         Err(error) => {
             problems.push(Problem::new(Place::new(path, error.line, error.column), error.message));
             return;
         }
     };
+    for node in &mut documents {
+        if let Err((line, column, error)) = reading.vault.open_values(node) {
+            problems.push(Problem::new(Place::new(path, line, column), error.to_string()));
+        }
+    }
     for node in documents.iter().filter(|node| node.kind != Kind::Null) {
         if !matches!(node.kind, Kind::Map(_)) {
             problems.push(problem(

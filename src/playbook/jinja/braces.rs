@@ -121,9 +121,9 @@ fn written(value: &Value, text: &str) -> Result<String, String> {
             spec.precision.map_or_else(|| text.clone(), |length| text.chars().take(length).collect())
         }
         Some('d' | 'n') | None if value.as_int().is_some() => whole()?.to_string(),
-        Some('x') => printf::prefixed(printf::hexadecimal(whole()?), prefix("0x")),
-        Some('X') => printf::prefixed(printf::hexadecimal(whole()?), prefix("0x")).to_uppercase(),
-        Some('o') => printf::prefixed(printf::octal(whole()?), prefix("0o")),
+        Some('x') => printf::prefixed(&printf::hexadecimal(whole()?), prefix("0x")),
+        Some('X') => printf::prefixed(&printf::hexadecimal(whole()?), prefix("0x")).to_uppercase(),
+        Some('o') => printf::prefixed(&printf::octal(whole()?), prefix("0o")),
         Some('b') => {
             let number = whole()?;
             let sign = if number < 0 { "-" } else { "" };

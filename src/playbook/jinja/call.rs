@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::playbook::jinja::arguments::{self, Arguments};
+use crate::playbook::jinja::blocks::Super;
 use crate::playbook::jinja::eval::{DEEPEST, Evaluator, Frame, LONGEST, failed, no_missing, undefined};
 use crate::playbook::jinja::render::LoopState;
 use crate::playbook::jinja::tree::{At, Macro};
@@ -204,6 +205,9 @@ pub fn call(
     }
     if let Some(state) = object.downcast_ref::<LoopState>() {
         return evaluator.again(state, arguments, at);
+    }
+    if let Some(of) = object.downcast_ref::<Super>() {
+        return evaluator.above(of, at);
     }
     if let Some(joiner) = object.downcast_ref::<Joiner>() {
         let used = joiner.used.swap(true, std::sync::atomic::Ordering::Relaxed);

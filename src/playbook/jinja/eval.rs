@@ -6,7 +6,7 @@ use crate::playbook::jinja::arguments::Arguments;
 use crate::playbook::jinja::tree::{Arg, Args, At, Binary, Compare, Expr, Kind};
 use crate::playbook::jinja::value::{Missing, Value};
 use crate::playbook::jinja::{
-    Error, Fault, Scope, Texts, call, dates, filters, literal, methods, mutate, predicates, printf,
+    Error, Fault, Scope, Texts, blocks, call, dates, filters, literal, methods, mutate, predicates, printf,
 };
 
 /// Most characters or items that one value may have.
@@ -38,19 +38,20 @@ pub struct Evaluator<'s> {
     pub(super) frames: Vec<Frame>,
     pub(super) depth: usize,
     pub(super) texts: Texts,
+    pub(super) blocks: Vec<(String, blocks::Levels)>,
 }
 
 impl<'s> Evaluator<'s> {
     /// Starts with nothing set.
     pub fn new(scope: &'s dyn Scope, texts: Texts) -> Self {
-        Self { scope, frames: vec![Frame::default()], depth: 0, texts }
+        Self { scope, frames: vec![Frame::default()], depth: 0, texts, blocks: vec![] }
     }
 
     /// Makes a value of text that a part of the template gave.
     pub(super) fn gathered(&self, text: String) -> Value {
         match self.texts {
             Texts::Stay => Value::text(text),
-            Texts::BecomeData => literal::settle(text),
+            Texts::BecomeData => literal::settle(&text),
         }
     }
 
@@ -174,6 +175,9 @@ impl<'s> Evaluator<'s> {
 
     fn call_expression(&mut self, callee: &Expr, args: &Args, at: At) -> Result<Value, Error> {
         if let Kind::Attr(base, name) = &callee.kind {
+            if matches!(&base.kind, Kind::Var(known) if known == "self") && self.has_block(name) {
+                return self.block(name, 0, at).map(|text| self.gathered(text));
+            }
             let receiver = self.expression(base)?;
             if let Value::Undefined(missing) = &receiver {
                 return Err(undefined(missing, base.at));

@@ -10,12 +10,12 @@ use crate::playbook::jinja::value::Value;
 const DEEPEST: usize = 90;
 
 /// Returns the value that `text` spells, or the text.
-pub fn settle(text: String) -> Value {
-    match text.as_str() {
+pub fn settle(text: &str) -> Value {
+    match text {
         "True" => Value::Bool(true),
         "False" => Value::Bool(false),
-        spelled if spelled.starts_with(['{', '[']) => read(spelled).unwrap_or_else(|| Value::text(&text)),
-        _ => Value::text(&text),
+        spelled if spelled.starts_with(['{', '[']) => read(spelled).unwrap_or_else(|| Value::text(text)),
+        _ => Value::text(text),
     }
 }
 

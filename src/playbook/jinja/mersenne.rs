@@ -23,25 +23,22 @@ impl Mersenne {
     ///
     /// The seed is neither.
     pub fn seeded(seed: &Value) -> Result<Self, String> {
-        let words = match seed {
-            Value::Str(text) => {
-                let digest = sha2::Sha512::digest(text.as_bytes());
-                let bytes = [text.as_bytes(), &digest[..]].concat();
-                // One large number, its least significant word first.
-                let words: Vec<u32> = bytes
-                    .rchunks(4)
-                    .map(|word| word.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
-                    .collect();
-                let used = words.iter().rposition(|word| *word != 0).map_or(1, |last| last + 1);
-                words[..used].to_vec()
-            }
-            _ => {
-                let number =
-                    seed.as_int().ok_or_else(|| format!("needs text or a number as its seed, got {}", seed.kind()))?;
-                let number = number.unsigned_abs();
-                let (low, high) = (low_word(number), low_word(number >> 32));
-                if high == 0 { vec![low] } else { vec![low, high] }
-            }
+        let words = if let Value::Str(text) = seed {
+            let digest = sha2::Sha512::digest(text.as_bytes());
+            let bytes = [text.as_bytes(), &digest[..]].concat();
+            // One large number, its least significant word first.
+            let words: Vec<u32> = bytes
+                .rchunks(4)
+                .map(|word| word.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+                .collect();
+            let used = words.iter().rposition(|word| *word != 0).map_or(1, |last| last + 1);
+            words[..used].to_vec()
+        } else {
+            let number =
+                seed.as_int().ok_or_else(|| format!("needs text or a number as its seed, got {}", seed.kind()))?;
+            let number = number.unsigned_abs();
+            let (low, high) = (low_word(number), low_word(number >> 32));
+            if high == 0 { vec![low] } else { vec![low, high] }
         };
         Ok(Self::of_words(&words))
     }

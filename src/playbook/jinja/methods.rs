@@ -198,11 +198,8 @@ fn title(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for c in text.chars() {
-        if inside {
-            out.extend(c.to_lowercase())
-        } else {
-            out.extend(c.to_uppercase())
-        }
+        let cased = if inside { c.to_lowercase().to_string() } else { c.to_uppercase().to_string() };
+        out.push_str(&cased);
         inside = c.is_alphabetic();
     }
     out
@@ -214,11 +211,8 @@ fn expand_tabs(text: &str, args: Arguments) -> Result<Value, Trouble> {
     let (mut out, mut column) = (String::new(), 0);
     for c in text.chars() {
         let width = if c == '\t' { size - column % size } else { 1 };
-        if c == '\t' {
-            out.push_str(&" ".repeat(width))
-        } else {
-            out.push(c)
-        }
+        let written = if c == '\t' { " ".repeat(width) } else { c.to_string() };
+        out.push_str(&written);
         column = if matches!(c, '\n' | '\r') { 0 } else { column + width };
     }
     Ok(Value::text(out))

@@ -75,7 +75,8 @@ impl Walk {
     fn statement(&mut self, statement: &Stmt) {
         match statement {
             Stmt::Raw(_) | Stmt::Continue | Stmt::Break => {}
-            Stmt::Emit(expr) | Stmt::Do(expr) | Stmt::Include(expr, _) => self.expr(expr),
+            Stmt::Emit(expr) | Stmt::Do(expr) | Stmt::Include(expr, _) | Stmt::Extends(expr) => self.expr(expr),
+            Stmt::Block(_, body) => self.scoped(&["super", "self"], |walk| walk.statements(body)),
             Stmt::For(looped) => {
                 self.expr(&looped.iter);
                 self.scoped(&["loop"], |walk| {
@@ -171,7 +172,8 @@ impl Walk {
         match &expr.kind {
             Kind::Const(_) => {}
             Kind::Var(name) => {
-                let local = self.bound.iter().flatten().any(|bound| bound == name);
+                let local =
+                    matches!(name.as_str(), "self" | "vars") || self.bound.iter().flatten().any(|bound| bound == name);
                 if !local && !call::FUNCTIONS.contains(&name.as_str()) {
                     self.found.needed.push((name.clone(), expr.at));
                 }

@@ -89,10 +89,10 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, String> {
         'r' => cut(python::repr(value), spec.precision),
         'd' | 'i' | 'u' => whole()?.to_string(),
         'x' | 'X' => {
-            let text = prefixed(hexadecimal(whole()?), if spec.prefixed { "0x" } else { "" });
+            let text = prefixed(&hexadecimal(whole()?), if spec.prefixed { "0x" } else { "" });
             if kind == 'X' { text.to_uppercase() } else { text }
         }
-        'o' => prefixed(octal(whole()?), if spec.prefixed { "0o" } else { "" }),
+        'o' => prefixed(&octal(whole()?), if spec.prefixed { "0o" } else { "" }),
         'f' | 'F' => format!("{:.*}", precision, number()?),
         'e' => exponent(&format!("{:.*e}", precision, number()?)),
         'g' => general(number()?, precision.max(1)),
@@ -121,7 +121,7 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, String> {
 }
 
 /// Puts a prefix behind the sign of a number.
-pub(super) fn prefixed(text: String, prefix: &str) -> String {
+pub(super) fn prefixed(text: &str, prefix: &str) -> String {
     match text.strip_prefix('-') {
         Some(digits) => format!("-{prefix}{digits}"),
         None => format!("{prefix}{text}"),

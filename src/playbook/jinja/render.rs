@@ -12,7 +12,7 @@ use crate::playbook::jinja::{Error, Fault, Source};
 
 /// How a list of statements ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     /// At its end.
     On,
     /// At `continue`.
@@ -33,7 +33,7 @@ impl Evaluator<'_> {
         Ok(out)
     }
 
-    fn statements(&mut self, statements: &[Stmt], out: &mut String) -> Result<Flow, Error> {
+    pub(super) fn statements(&mut self, statements: &[Stmt], out: &mut String) -> Result<Flow, Error> {
         for statement in statements {
             let flow = self.statement(statement, out)?;
             if flow != Flow::On {
@@ -111,6 +111,8 @@ impl Evaluator<'_> {
             }
             Stmt::CallBlock(call, definition) => out.push_str(&self.call_block(call, definition)?.to_string()),
             Stmt::Do(expr) => drop(self.expression(expr)?),
+            Stmt::Block(name, _) => out.push_str(&self.block(name, 0, At::default())?),
+            Stmt::Extends(name) => return Err(failed("`extends` must stand at the top of a template", name.at)),
             Stmt::Continue => return Ok(Flow::Continue),
             Stmt::Break => return Ok(Flow::Break),
         }
@@ -232,7 +234,7 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn source(&mut self, name: &Expr) -> Result<Option<Source>, Error> {
+    pub(super) fn source(&mut self, name: &Expr) -> Result<Option<Source>, Error> {
         let value = self.used(name)?;
         let names = match value.as_list() {
             Some(names) => names.iter().map(ToString::to_string).collect(),
@@ -250,7 +252,7 @@ impl Evaluator<'_> {
         match self.source(name)? {
             Some(source) => {
                 self.frames.push(Frame::default());
-                let result = self.nested(&source, name.at, Self::render);
+                let result = self.nested(&source, name.at, Self::template);
                 self.frames.pop();
                 out.push_str(&result?);
                 Ok(())
@@ -270,7 +272,7 @@ impl Evaluator<'_> {
             return Err(self.no_template(name));
         };
         let outer = std::mem::replace(&mut self.frames, vec![Frame::default()]);
-        let result = self.nested(&source, name.at, Self::render);
+        let result = self.nested(&source, name.at, Self::template);
         let frames = std::mem::replace(&mut self.frames, outer);
         result?;
         let shared = Arc::new(frames);
@@ -291,7 +293,7 @@ impl Evaluator<'_> {
         Ok(Frame(entries.collect()))
     }
 
-    fn nested<T>(
+    pub(super) fn nested<T>(
         &mut self,
         source: &Source,
         at: At,

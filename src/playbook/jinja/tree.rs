@@ -150,6 +150,10 @@ pub enum Stmt {
     CallBlock(Expr, Arc<Macro>),
     /// `{% do %}`.
     Do(Expr),
+    /// `{% block a %}`.
+    Block(String, Arc<Vec<Stmt>>),
+    /// `{% extends a %}`.
+    Extends(Expr),
     /// `{% continue %}`.
     Continue,
     /// `{% break %}`.
@@ -292,8 +296,8 @@ fn statement(stmt: &ast::Stmt<'_>) -> Result<Stmt, Error> {
         ast::Stmt::Continue(_) => Stmt::Continue,
         ast::Stmt::Break(_) => Stmt::Break,
         ast::Stmt::AutoEscape(it) => return Err(unsupported("autoescape", it.span())),
-        ast::Stmt::Block(it) => return Err(unsupported("block", it.span())),
-        ast::Stmt::Extends(it) => return Err(unsupported("extends", it.span())),
+        ast::Stmt::Block(it) => Stmt::Block(it.name.to_owned(), Arc::new(statements(&it.body)?)),
+        ast::Stmt::Extends(it) => Stmt::Extends(expression(&it.name)?),
     })
 }
 

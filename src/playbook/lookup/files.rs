@@ -11,7 +11,7 @@ use crate::playbook::scope::{TaskScope, Trust};
 pub fn text(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<String, String> {
     let candidates = scope.candidates(kind, name);
     let path = files::find(&candidates).ok_or_else(|| format!("there is no file `{name}`"))?;
-    files::text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+    scope.world.reading.vault.text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
 }
 
 /// `file`.
@@ -44,7 +44,7 @@ pub fn template(
             inner.add(vars.as_object().cloned().unwrap_or_default(), Trust::Plain);
         }
         let rendered = jinja::render_file(&text, &inner).map_err(|error| format!("`{name}`: {error}"))?;
-        Ok(if converts { jinja::data_of(rendered) } else { Value::text(rendered) })
+        Ok(if converts { jinja::data_of(&rendered) } else { Value::text(rendered) })
     };
     names.map(one).collect()
 }
@@ -53,7 +53,7 @@ pub fn template(
 pub fn first_found(scope: &TaskScope<'_>, terms: &[Value], options: Options<'_>) -> Result<Vec<Value>, String> {
     let mut search = Search::default();
     if terms.is_empty() {
-        search.from_options(|name| options.get(name), None);
+        search.look_at(|name| options.get(name), None);
     }
     search.terms(terms, options);
     for name in &search.names {
@@ -77,14 +77,14 @@ impl Search {
     fn terms(&mut self, terms: &[Value], options: Options<'_>) {
         for term in terms {
             match term {
-                Value::Dict(dict) => self.from_options(|name| dict.get(name), None),
+                Value::Dict(dict) => self.look_at(|name| dict.get(name), None),
                 Value::List(inner) | Value::Tuple(inner) => self.terms(inner, options),
-                other => self.from_options(|name| options.get(name), Some(other.to_string())),
+                other => self.look_at(|name| options.get(name), Some(other.to_string())),
             }
         }
     }
 
-    fn from_options<'v>(&mut self, get: impl Fn(&str) -> Option<&'v Value>, term: Option<String>) {
+    fn look_at<'v>(&mut self, get: impl Fn(&str) -> Option<&'v Value>, term: Option<String>) {
         let list = |key: &str, separators: &[char]| -> Vec<String> {
             let split = |value: &Value| value.to_string().split(separators).map(str::to_owned).collect::<Vec<_>>();
             match get(key) {

@@ -99,15 +99,14 @@ fn one(scope: &TaskScope<'_>, wanted: &Wanted) -> Result<String, String> {
         }
         return Ok(password);
     };
-    let salt = match salt {
-        Some(salt) => salt,
-        None => {
-            let salt = crypt::random_salt(method.salt_length());
-            if !nowhere {
-                keep(&path, &format!("{password} salt={salt}"))?;
-            }
-            salt
+    let salt = if let Some(salt) = salt {
+        salt
+    } else {
+        let salt = crypt::random_salt(method.salt_length());
+        if !nowhere {
+            keep(&path, &format!("{password} salt={salt}"))?;
         }
+        salt
     };
     Ok(crypt::hash(method, &password, &salt, method.rounds()))
 }

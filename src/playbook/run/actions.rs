@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::playbook::files;
-use crate::playbook::inventory::read_vars;
 use crate::playbook::jinja::{self, Value};
 use crate::playbook::model::Task;
 use crate::playbook::run::connect::truth;
+use crate::playbook::run::include_vars;
 use crate::playbook::run::prepare::{Prepared, arguments, conditions, rendered};
 use crate::playbook::run::result::{self, pairs};
 use crate::playbook::scope::TaskScope;
@@ -24,7 +23,7 @@ pub fn here(scope: &TaskScope<'_>, task: &Task) -> Result<Option<Prepared>, Stri
         }
         "assert" => Prepared::Done(assert(scope, task)?),
         "set_fact" => Prepared::Done(set_fact(scope, task)?),
-        "include_vars" => Prepared::Done(include_vars(scope, task)?),
+        "include_vars" => Prepared::Done(include_vars::run(scope, task)?),
         "meta" | "include_tasks" | "include_role" => {
             Prepared::Done(pairs([("changed", json!(false)), ("failed", json!(false))]))
         }
@@ -56,7 +55,7 @@ fn debug(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String
     if let Some(var) = task.arg("var") {
         let expression = rendered(scope, var)?;
         let (name, value) = match &expression {
-            Value::Str(name) => match jinja::evaluate(name, scope) {
+            Value::Str(name) => match jinja::evaluate_text(name, scope) {
                 Ok(value) => (name.to_string(), value.to_json()?),
                 Err(error) if error.fault == jinja::Fault::Undefined => {
                     (name.to_string(), json!("VARIABLE IS NOT DEFINED!"))
@@ -115,35 +114,10 @@ fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Str
         }
     }
     let facts_json = Json::Object(facts.clone());
-    scope.world.change(&scope.host, |state| {
+    scope.world.change(scope.facts_host(), |state| {
         std::sync::Arc::make_mut(&mut state.set).extend(facts);
     });
     Ok(pairs([("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", facts_json)]))
-}
-
-fn include_vars(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String> {
-    let written = task
-        .arg("file")
-        .or(task.free_form.as_ref())
-        .ok_or_else(|| format!("{}: `include_vars` needs `file`", task.place))?;
-    let name = rendered(scope, written)?.to_string();
-    let candidates = scope.candidates("vars", &name);
-    let path = files::find(&candidates).ok_or_else(|| format!("{}: `{name}` is not there", written.place))?;
-    let mut vars = read_vars(path).map_err(|problem| problem.to_string())?;
-    if let Some(written) = task.arg("name") {
-        let name = rendered(scope, written)?.to_string();
-        vars = Map::from_iter([(name, Json::Object(vars))]);
-    }
-    let read = Json::Object(vars.clone());
-    scope.world.change(&scope.host, |state| {
-        std::sync::Arc::make_mut(&mut state.included).extend(vars);
-    });
-    Ok(pairs([
-        ("changed", json!(false)),
-        ("failed", json!(false)),
-        ("ansible_facts", read),
-        ("ansible_included_var_files", json!([path.to_string_lossy()])),
-    ]))
 }
 
 /// Reads a keyword that is a truth value.

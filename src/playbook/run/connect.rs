@@ -79,14 +79,15 @@ fn connection(scope: &TaskScope<'_>, request: &Request) -> Result<Connection, St
 }
 
 fn ssh(scope: &TaskScope<'_>, request: &Request) -> Result<Ssh, String> {
-    let port = match variable(scope, &["ansible_port", "ansible_ssh_port"])? {
+    let settings = scope.task.map(|task| &task.settings);
+    let keyword_port = keyword(scope, settings.and_then(|it| it.port.as_ref()))?;
+    let port = match variable(scope, &["ansible_port", "ansible_ssh_port"])?.or(keyword_port) {
         None => 22,
         Some(value) => {
             let text = value.to_string();
             text.parse().map_err(|_| format!("`ansible_port` is `{text}`, must be a port"))?
         }
     };
-    let settings = scope.task.map(|task| &task.settings);
     let remote_user = keyword(scope, settings.and_then(|it| it.remote_user.as_ref()))?.map(|user| user.to_string());
     let user = text(scope, &["ansible_user", "ansible_ssh_user"])?.or(remote_user).or_else(|| request.user.clone());
     let key = text(scope, &["ansible_ssh_private_key_file", "ansible_private_key_file"])?
@@ -212,6 +213,12 @@ impl Agents {
     async fn machine(&self, connection: &Connection) -> Result<Arc<dyn Machine>, Refused> {
         let cell = cell_of(&mut *self.machines.lock().await, connection.clone());
         cell.get_or_try_init(|| (self.connect)(connection.clone())).await.cloned()
+    }
+
+    /// Forgets all agents: the next tasks start new ones.
+    pub async fn forget_all(&self) {
+        self.clients.lock().await.clear();
+        self.machines.lock().await.clear();
     }
 
     /// Forgets an agent that went away.

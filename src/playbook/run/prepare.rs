@@ -12,7 +12,7 @@ use crate::playbook::model::{Task, Written};
 use crate::playbook::run::connect::{Way, truth, way};
 use crate::playbook::run::{actions, transfer};
 use crate::playbook::scope::{OMIT, TaskScope};
-use crate::playbook::{files, run::result};
+use crate::playbook::{files, run::result, vault};
 
 /// What is to be done.
 pub enum Prepared {
@@ -26,6 +26,8 @@ pub enum Prepared {
     Facts(Way),
     /// Something is waited for.
     Wait(std::time::Duration),
+    /// A job that was started before is asked about.
+    Job(Question),
     /// The target is asked whether it is there.
     Reach(Way),
     /// The target does it.
@@ -34,6 +36,14 @@ pub enum Prepared {
     Fetch(Box<transfer::Fetch>),
     /// A tree of the target comes here.
     Pull(Box<transfer::Pull>),
+}
+
+/// What is asked about a job.
+pub enum Question {
+    /// What has become of it.
+    Status(String),
+    /// It is forgotten.
+    Forget(String),
 }
 
 /// What an agent is sent.
@@ -71,6 +81,13 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
     };
     match task.module.as_str() {
         "setup" | "gather_facts" => return Ok(Prepared::Facts(way)),
+        "async_status" => {
+            let mut given = arguments(scope, task)?;
+            let id = given.remove("jid").map(|id| Value::from(&id).to_string());
+            let id = id.ok_or_else(|| format!("{}: `async_status` needs `jid`", task.place))?;
+            let forgets = given.get("mode").and_then(Json::as_str) == Some("cleanup");
+            return Ok(Prepared::Job(if forgets { Question::Forget(id) } else { Question::Status(id) }));
+        }
         "ping" | "wait_for_connection" => return Ok(Prepared::Reach(way)),
         _ => {}
     }
@@ -256,10 +273,28 @@ fn found(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<std::path::Pat
 /// Reads what a task wants of the control node.
 fn fill(scope: &TaskScope<'_>, wanted: Wanted<'_>, blobs: &mut Blobs) -> Result<(), String> {
     let path = found(scope, "files", &wanted.src)?;
+    if let Some(opened) = opened(scope, &path)? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        *wanted.source = Some(copy::Source::made(&name, opened, blobs));
+        return Ok(());
+    }
     let source = copy::gather(&wanted.src, &path, wanted.follow, blobs)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     *wanted.source = Some(source);
     Ok(())
+}
+
+/// The contents of a file that is encrypted, decrypted.
+fn opened(scope: &TaskScope<'_>, path: &Path) -> Result<Option<Vec<u8>>, String> {
+    use std::io::Read as _;
+    let mut head = vec![];
+    let known = std::fs::File::open(path).and_then(|file| file.take(32).read_to_end(&mut head));
+    if known.is_err() || !vault::is_encrypted(&String::from_utf8_lossy(&head)) {
+        return Ok(None);
+    }
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot read `{}`: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    scope.world.reading.vault.open(&text).map(Some).map_err(|error| cannot(&error))
 }
 
 fn fill_template(
@@ -268,7 +303,8 @@ fn fill_template(
     blobs: &mut Blobs,
 ) -> Result<(), String> {
     let path = found(scope, "templates", &arguments.src)?;
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    let text =
+        scope.world.reading.vault.text(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     let text = result::with_syntax(arguments, text);
     let rendered = jinja::render_file(&text.text, scope).map_err(|error| {
         let file = error.file.as_deref().unwrap_or(&path);

@@ -5,13 +5,43 @@ use crate::playbook::jinja::crypt::{self, Method};
 use crate::playbook::jinja::filters::Trouble;
 use crate::playbook::jinja::mersenne::Mersenne;
 use crate::playbook::jinja::value::Value;
+use crate::playbook::vault::{self, Vault};
+use crate::secret::Secret;
 
 /// Their names.
-pub const NAMES: &[&str] = &["password_hash", "random_mac"];
+pub const NAMES: &[&str] = &["password_hash", "random_mac", "unvault", "vault"];
 
 /// Applies one.
 pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
-    if name == "random_mac" { random_mac(&input.to_string(), args) } else { password_hash(&input.to_string(), args) }
+    let text = input.to_string();
+    match name {
+        "random_mac" => random_mac(&text, args),
+        "vault" => seal(&text, args),
+        "unvault" => unseal(&text, args),
+        _ => password_hash(&text, args),
+    }
+}
+
+fn seal(text: &str, args: Arguments) -> Result<Value, Trouble> {
+    let [secret, salt, label, _] = args.bind(["secret", "salt", "vault_id", "wrap_object"])?;
+    let secret = Secret::new(secret.ok_or("needs a secret")?.to_string());
+    let salt = match arguments::text(salt, "") {
+        salt if salt.is_empty() => (0..32).map(|_| rand::random()).collect(),
+        salt => salt.into_bytes(),
+    };
+    let sealed = vault::seal(text.as_bytes(), &secret, &salt, &arguments::text(label, "filter_default"));
+    sealed.map(Value::text).map_err(|error| Trouble::Refused(error.to_string()))
+}
+
+fn unseal(text: &str, args: Arguments) -> Result<Value, Trouble> {
+    let [secret, label] = args.bind(["secret", "vault_id"])?;
+    if !vault::is_encrypted(text) {
+        return Ok(Value::text(text));
+    }
+    let secret = Secret::new(secret.ok_or("needs a secret")?.to_string());
+    let vault = Vault::new(vec![(arguments::text(label, "filter_default"), secret)]);
+    let bytes = vault.open(text).map_err(|error| Trouble::Refused(error.to_string()))?;
+    String::from_utf8(bytes).map(Value::text).map_err(|_| Trouble::Refused("holds no text".to_owned()))
 }
 
 fn password_hash(password: &str, args: Arguments) -> Result<Value, Trouble> {

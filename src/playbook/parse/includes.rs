@@ -1,0 +1,219 @@
+//! `include_tasks`, `import_tasks`, `include_role` and `import_role`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::place::Place;
+use crate::playbook::files;
+use crate::playbook::jinja;
+use crate::playbook::model::{Block, Include, Item, Role, Settings, Task, Vars, Written};
+use crate::playbook::parse::roles::Parts;
+use crate::playbook::parse::{Around, Reader, at};
+use crate::yaml::{Kind, Node};
+
+/// What an include wants, rendered for one host and one item.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// The tasks of a file.
+    File(String),
+    /// The tasks of a role.
+    Role {
+        /// Its name.
+        name: String,
+        /// `tasks_from`.
+        tasks: String,
+        /// `vars_from`.
+        vars: String,
+        /// `defaults_from`.
+        defaults: String,
+        /// `handlers_from`.
+        handlers: String,
+    },
+}
+
+/// What an include brings.
+#[derive(Clone, Debug, Default)]
+pub struct Included {
+    /// Its tasks.
+    pub items: Vec<Item>,
+    /// Handlers of its role.
+    pub handlers: Vec<Arc<Task>>,
+    /// Its role.
+    pub role: Option<Arc<Role>>,
+}
+
+/// When tasks are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// With the playbook.
+    Now,
+    /// When they are reached, but it is known what they are.
+    Again,
+    /// When they are reached: only then it is known what they are.
+    Late,
+}
+
+fn when(task: &Task, names: &[Option<&Written>]) -> When {
+    match names.iter().flatten().any(|name| name.text().is_some_and(jinja::is_template)) {
+        true => When::Late,
+        false if task.repeat.is_some() => When::Again,
+        false => When::Now,
+    }
+}
+
+fn parts_of(task: &Task) -> Parts {
+    let text = |name: &str| task.arg(name).and_then(Written::text).unwrap_or("main").to_owned();
+    let bare = |name: &str| {
+        let text = text(name);
+        text.strip_suffix(".yml").or_else(|| text.strip_suffix(".yaml")).unwrap_or(&text).to_owned()
+    };
+    Parts {
+        tasks: bare("tasks_from"),
+        vars: bare("vars_from"),
+        defaults: bare("defaults_from"),
+        handlers: bare("handlers_from"),
+    }
+}
+
+impl Reader {
+    /// What included tasks have from around them. An `include_…` hands down nothing of its own but variables and what
+    /// `apply` says; an `import_…` hands down everything.
+    fn inside(&mut self, around: &Around, task: &Task, apply: Option<&Node>) -> Settings {
+        if task.module.starts_with("import_") {
+            return task.settings.clone();
+        }
+        let mut settings = Settings { vars: task.settings.vars.clone(), ..around.settings.clone() };
+        if let Some(apply) = apply {
+            if !matches!(apply.kind, Kind::Map(_)) {
+                self.problem(at(&around.file, apply), format!("`apply` must be a mapping, not {}", apply.describe()));
+            }
+            self.settings(&around.file, apply, &mut settings);
+        }
+        settings
+    }
+
+    /// `include_tasks` and `import_tasks`: the tasks take the place of the include.
+    pub(super) fn included_file(&mut self, around: &Around, task: &Task, apply: Option<&Node>) -> Option<Item> {
+        let named = task.arg("file").or(task.free_form.as_ref());
+        let Some(name) = named.and_then(Written::text) else {
+            self.problem(task.place.clone(), format!("`{}` needs a file", task.module));
+            return None;
+        };
+        let place = named.map_or_else(|| task.place.clone(), |named| named.place.clone());
+        let settings = self.inside(around, task, apply);
+        let when = when(task, &[named]);
+        if when == When::Late {
+            return self.late(around, task, settings, &place);
+        }
+        let file = self.file_of(around, name);
+        // Whether it is missed depends on its conditions.
+        if !file.exists() && !task.settings.when.is_empty() && task.module == "include_tasks" {
+            self.files.insert(file);
+            return self.late(around, task, settings, &place);
+        }
+        let inside = Around { settings, ..around.clone() };
+        let body = self.task_file(&inside, &file, &place);
+        if when == When::Again {
+            return self.late(around, task, inside.settings, &place);
+        }
+        Some(Item::Block(Arc::new(Block { gate: gate(task), body, rescue: vec![], always: vec![] })))
+    }
+
+    fn file_of(&self, around: &Around, name: &str) -> std::path::PathBuf {
+        let _ = self;
+        let role = around.role.as_ref().map(|role| role.path.as_path());
+        let mut candidates = vec![around.directory.join(name)];
+        candidates.extend(files::candidates("tasks", name, role, &around.directory, &around.playbook));
+        files::find(&candidates).unwrap_or(&candidates[0]).clone()
+    }
+
+    /// Keeps an include for the time when it is reached; an import cannot wait.
+    fn late(&mut self, around: &Around, task: &Task, settings: Settings, place: &Place) -> Option<Item> {
+        if task.module.starts_with("import_") {
+            let message = format!("templates and loops with `{}` are not supported: use `include_…`", task.module);
+            self.problem(place.clone(), message);
+            return None;
+        }
+        Some(Item::Include(Arc::new(Include {
+            task: Arc::new(task.clone()),
+            settings,
+            playbook: around.playbook.clone(),
+        })))
+    }
+
+    pub(super) fn included_role(&mut self, around: &Around, task: &Task, apply: Option<&Node>) -> Option<Item> {
+        let named = task.arg("name").or_else(|| task.arg("role"));
+        let Some(name) = named.and_then(Written::text) else {
+            self.problem(task.place.clone(), format!("`{}` needs `name`", task.module));
+            return None;
+        };
+        let place = named.map_or_else(|| task.place.clone(), |name| name.place.clone());
+        let settings = self.inside(around, task, apply);
+        let parts = ["tasks_from", "vars_from", "defaults_from", "handlers_from"].map(|part| task.arg(part));
+        let when = when(task, &[&[named], &parts[..]].concat());
+        if when == When::Late {
+            return self.late(around, task, settings, &place);
+        }
+        if self.depth > 20 {
+            self.problem(place, "roles include each other without end");
+            return None;
+        }
+        let parts = parts_of(task);
+        let role = self.role(name, Vars::new(), &around.playbook, &place, &parts)?;
+        if task.module == "import_role" {
+            self.exposed.push(role.clone());
+        }
+        self.depth += 1;
+        let body = self.role_tasks(&role, &parts.tasks, around, settings.clone(), &place);
+        self.depth -= 1;
+        if when == When::Again {
+            return self.late(around, task, settings, &place);
+        }
+        Some(Item::Block(Arc::new(Block { gate: gate(task), body, rescue: vec![], always: vec![] })))
+    }
+
+    /// Reads what an include wants.
+    pub(super) fn resolve(&mut self, include: &Include, wanted: &Wanted, vars: &Vars) -> Included {
+        let task = &include.task;
+        let mut settings = include.settings.clone();
+        settings.vars.extend(vars.clone());
+        let around = Around {
+            settings: settings.clone(),
+            role: task.role.clone(),
+            parents: task.parents.clone(),
+            directory: task.directory.clone(),
+            playbook: include.playbook.clone(),
+            file: task.place.file.clone(),
+        };
+        match wanted {
+            Wanted::File(name) => {
+                let file = self.file_of(&around, name);
+                Included { items: self.task_file(&around, &file, &task.place), ..Included::default() }
+            }
+            Wanted::Role { name, tasks, vars, defaults, handlers } => {
+                let parts = Parts {
+                    tasks: tasks.clone(),
+                    vars: vars.clone(),
+                    defaults: defaults.clone(),
+                    handlers: handlers.clone(),
+                };
+                self.late_role(&around, name, settings, &parts, &task.place)
+            }
+        }
+    }
+
+    fn late_role(&mut self, around: &Around, name: &str, settings: Settings, parts: &Parts, place: &Place) -> Included {
+        let Some(role) = self.role(name, Vars::new(), &around.playbook, place, parts) else {
+            return Included::default();
+        };
+        let items = self.role_tasks(&role, &parts.tasks, around, settings, place);
+        let inside = self.around_role(&role, Settings::default(), Path::new(&around.playbook));
+        let handlers = self.handler_file(&inside, &role, &parts.handlers);
+        Included { items, handlers: self.handlers_of(handlers, place), role: Some(role) }
+    }
+}
+
+/// What stands before included tasks: an `include_…` is asked once for all.
+fn gate(task: &Task) -> Option<Arc<Task>> {
+    (!task.module.starts_with("import_")).then(|| Arc::new(task.clone()))
+}
