@@ -923,6 +923,7 @@ fn object(name: &str, what: What, properties: &[(&'static str, &str)], password:
         address: name.to_owned(),
         place: Place::file("main.tf"),
         depends_on: vec![],
+        lifecycle: Lifecycle::default(),
         kind: Kind::Database(DatabaseObject { what, properties, password: password.map(Secret::new) }),
     }
 }
