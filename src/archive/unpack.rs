@@ -64,7 +64,7 @@ impl Target {
         let above = self.directory(path.parent().unwrap_or(Path::new("")), member)?;
         match &member.kind {
             Kind::Directory => {
-                self.make_directory(&above, name, path)?;
+                Self::make_directory(&above, name, path)?;
                 self.directories.push((path.to_owned(), dress, member.mtime));
                 Ok(())
             }
@@ -129,7 +129,7 @@ impl Target {
         }
     }
 
-    fn make_directory(&self, above: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), Error> {
+    fn make_directory(above: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), Error> {
         let fail = |error: Errno| told(path, error);
         let make = || mkdirat(above, name, Mode::from_raw_mode(0o700));
         match make() {

@@ -158,7 +158,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, _mode: Mode) -> Result<
         ("skipped_paths".to_owned(), json!(search.skipped)),
         ("msg".to_owned(), json!(message)),
     ]);
-    Ok(Outcome { values, warnings, ..Outcome::default() })
+    Ok(Outcome { warnings, values, ..Outcome::default() })
 }
 
 /// What names fit.

@@ -1,5 +1,6 @@
 //! A working copy, and the program that works on it.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use crate::module::git::Arguments;
@@ -80,7 +81,7 @@ impl<'a> Copy<'a> {
             line.push_str(options);
         }
         if let Some(key) = &self.arguments.key_file {
-            line.push_str(&format!(" -i {} -o IdentitiesOnly=yes", quoted(&self.host.system.path(key))));
+            let _ = write!(line, " -i {} -o IdentitiesOnly=yes", quoted(&self.host.system.path(key)));
         }
         line
     }

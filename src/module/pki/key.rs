@@ -218,7 +218,7 @@ pub fn load(bytes: &[u8], passphrase: Option<&Secret>) -> Result<PrivateKey, Unr
 }
 
 fn traditional_curve(bytes: &[u8]) -> Option<PrivateKey> {
-    let told = EcPrivateKey::from_der(bytes).ok()?.parameters.and_then(|it| it.named_curve());
+    let told = EcPrivateKey::from_der(bytes).ok()?.parameters.and_then(sec1::EcParameters::named_curve);
     let curves = Curve::ALL.into_iter().filter(|curve| told.is_none_or(|told| told == curve.oid()));
     curves.into_iter().find_map(|curve| {
         let algorithm = curve.signing(Digest::default()).0;
