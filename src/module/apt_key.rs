@@ -91,14 +91,13 @@ type Rings = BTreeMap<String, Vec<Key>>;
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
     let mut given = None;
-    let id = match &arguments.id {
-        Some(id) => id.clone(),
-        None => {
-            let keys = source(arguments, host)?;
-            let first = keys.first().and_then(|key| key.ids.first()).cloned();
-            given = Some(keys);
-            first.unwrap_or_default()
-        }
+    let id = if let Some(id) = &arguments.id {
+        id.clone()
+    } else {
+        let keys = source(arguments, host)?;
+        let first = keys.first().and_then(|key| key.ids.first()).cloned();
+        given = Some(keys);
+        first.unwrap_or_default()
     };
     let mut values = Map::from_iter([("id".to_owned(), json!(id))]);
     let Some(number) = Number::read(&id) else {
@@ -116,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
         let change = || {
             if wanted {
                 let keys = given.map_or_else(|| source(arguments, host), Ok)?;
-                added(arguments, &rings, keys, host)
+                added(arguments, &rings, &keys, host)
             } else {
                 removed(&rings, &number, host)
             }
@@ -224,7 +223,7 @@ fn fetched(url: &str, arguments: &Arguments, host: &Context) -> Result<Vec<u8>, 
 }
 
 /// Puts keys into the keyring that is named, or each into a file of its own.
-fn added(arguments: &Arguments, rings: &Rings, given: Vec<Key>, host: &Context) -> Result<(), Failed> {
+fn added(arguments: &Arguments, rings: &Rings, given: &[Key], host: &Context) -> Result<(), Failed> {
     if arguments.keyring.is_none() {
         return given.iter().try_for_each(|key| {
             let path = format!("{PARTS}/{}.gpg", key.fingerprint.to_lowercase());
@@ -233,7 +232,7 @@ fn added(arguments: &Arguments, rings: &Rings, given: Vec<Key>, host: &Context) 
     }
     rings.iter().try_for_each(|(path, there)| {
         let other = |known: &&Key| given.iter().all(|key| key.fingerprint != known.fingerprint);
-        let all: Vec<Key> = there.iter().filter(other).chain(&given).cloned().collect();
+        let all: Vec<Key> = there.iter().filter(other).chain(given).cloned().collect();
         write(path, &all, host)
     })
 }

@@ -139,7 +139,7 @@ impl Fetching<'_> {
             self.tell("status_code", 304);
             return Ok(self.ended(answer.message, Written::No, &wanted));
         }
-        self.good(&answer)?;
+        Self::good(&answer)?;
         let dest = if directory { format!("{}/{}", dest.trim_end_matches('/'), name(&answer)) } else { dest };
         self.tell("dest", dest.clone());
         self.placed(draft, &answer, &dest, digest, &wanted)
@@ -186,7 +186,7 @@ impl Fetching<'_> {
         Ok((Some(draft), answer))
     }
 
-    fn good(&self, answer: &Answer) -> Result<(), Failed> {
+    fn good(answer: &Answer) -> Result<(), Failed> {
         if answer.status == 200 {
             return Ok(());
         }

@@ -158,11 +158,11 @@ impl Pip<'_> {
         }
         words.push(path.to_owned());
         let ran = program::run(&words, &self.setting, self.host)?;
-        self.note(&words, ran)
+        self.note(&words, &ran)
     }
 
     /// Keeps what a program said; it must have ended well.
-    fn note(&mut self, words: &[String], ran: Ran) -> Result<(), Failed> {
+    fn note(&mut self, words: &[String], ran: &Ran) -> Result<(), Failed> {
         self.said.stdout.push_str(&ran.stdout);
         self.said.stderr.push_str(&ran.stderr);
         if ran.status == 0 {
@@ -234,7 +234,7 @@ impl Pip<'_> {
         }
         let said = if absent { "Successfully uninstalled" } else { "Successfully installed" };
         let done = ran.stdout.contains(said);
-        self.note(words, ran)?;
+        self.note(words, &ran)?;
         match before {
             Some(before) if !absent => Ok(self.frozen(program)? != before),
             _ => Ok(done),

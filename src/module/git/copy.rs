@@ -80,7 +80,7 @@ impl<'a> Copy<'a> {
             line.push_str(options);
         }
         if let Some(key) = &self.arguments.key_file {
-            line.push_str(&format!(" -i {} -o IdentitiesOnly=yes", quoted(&self.host.system.path(key))));
+            line.extend([" -i ", &quoted(&self.host.system.path(key)), " -o IdentitiesOnly=yes"]);
         }
         line
     }

@@ -6,7 +6,7 @@ use crate::module::ini_file::{Arguments, State};
 
 /// A file while it is edited.
 pub(super) struct Lines {
-    lines: Vec<String>,
+    all: Vec<String>,
     /// Whether something is changed.
     pub(super) changed: bool,
     /// What Ansible says of it.
@@ -30,11 +30,11 @@ impl Lines {
             last.push('\n');
             changed = true;
         }
-        Self { lines, changed, message: "OK" }
+        Self { all: lines, changed, message: "OK" }
     }
 
     pub(super) fn written(&self) -> String {
-        self.lines.concat()
+        self.all.concat()
     }
 
     /// Makes the file be as the task says.
@@ -47,12 +47,12 @@ impl Lines {
             return;
         };
         let mut part: Vec<Line> =
-            self.lines[start..end].iter().map(|text| Line { text: text.clone(), settled: false }).collect();
+            self.all[start..end].iter().map(|text| Line { text: text.clone(), settled: false }).collect();
         match arguments.state {
             State::Present => self.present(arguments, &mut part, section.is_some()),
             State::Absent => self.absent(arguments, &mut part, section.is_some()),
         }
-        self.lines.splice(start..end, part.into_iter().map(|line| line.text));
+        self.all.splice(start..end, part.into_iter().map(|line| line.text));
     }
 
     /// Where a section begins, with its head, and ends; without a name, what stands before all sections.
@@ -61,24 +61,24 @@ impl Lines {
             None => 0,
             Some(name) => {
                 let head = format!("[{name}]");
-                self.lines.iter().position(|line| line.starts_with(&head))?
+                self.all.iter().position(|line| line.starts_with(&head))?
             }
         };
         let behind = start + usize::from(section.is_some());
-        let end = self.lines[behind..].iter().position(|line| line.starts_with('['));
-        Some((start, end.map_or(self.lines.len(), |end| behind + end)))
+        let end = self.all[behind..].iter().position(|line| line.starts_with('['));
+        Some((start, end.map_or(self.all.len(), |end| behind + end)))
     }
 
     fn append(&mut self, name: &str, arguments: &Arguments) {
         self.changed = true;
-        self.lines.push(format!("[{name}]\n"));
+        self.all.push(format!("[{name}]\n"));
         self.message = "section and option added";
         match &arguments.option {
             Some(option) if !arguments.values.is_empty() => {
                 let lines = arguments.values.iter().map(|value| assignment(arguments, option, value));
-                self.lines.extend(lines);
+                self.all.extend(lines);
             }
-            Some(option) if arguments.allow_no_value => self.lines.push(format!("{option}\n")),
+            Some(option) if arguments.allow_no_value => self.all.push(format!("{option}\n")),
             _ => self.message = "only section added",
         }
     }

@@ -55,12 +55,11 @@ pub(super) fn config(access: &Access, needed: bool, host: &Context) -> Result<Cl
 fn roots(access: &Access, host: &Context) -> Result<RootCertStore, Failed> {
     let mut roots = RootCertStore::empty();
     let ours = std::env::var("SSL_CERT_FILE").ok();
-    let found = match host.environment.get("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
-        Some(path) => Some(read(path, host)?),
-        None => {
-            let mut paths = ours.iter().map(String::as_str).chain(BUNDLES);
-            paths.find_map(|path| std::fs::read(host.system.real(path)).ok())
-        }
+    let found = if let Some(path) = host.environment.get("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        Some(read(path, host)?)
+    } else {
+        let mut paths = ours.iter().map(String::as_str).chain(BUNDLES);
+        paths.find_map(|path| std::fs::read(host.system.real(path)).ok())
     };
     let more = access.ca_path.as_ref().map(|path| read(path, host)).transpose()?;
     for bundle in found.iter().chain(&more) {
