@@ -64,7 +64,7 @@ impl Target {
         let above = self.directory(path.parent().unwrap_or(Path::new("")), member)?;
         match &member.kind {
             Kind::Directory => {
-                Self::make_directory(&above, name, path)?;
+                make_directory(&above, name, path)?;
                 self.directories.push((path.to_owned(), dress, member.mtime));
                 Ok(())
             }
@@ -129,22 +129,6 @@ impl Target {
         }
     }
 
-    fn make_directory(above: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), Error> {
-        let fail = |error: Errno| told(path, error);
-        let make = || mkdirat(above, name, Mode::from_raw_mode(0o700));
-        match make() {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => {
-                let there = statat(above, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
-                if FileType::from_raw_mode(there.st_mode) == FileType::Directory {
-                    return Ok(());
-                }
-                unlinkat(above, name, AtFlags::empty()).and_then(|()| make()).map_err(fail)
-            }
-            Err(error) => Err(fail(error)),
-        }
-    }
-
     fn file(
         &mut self,
         above: &OwnedFd,
@@ -187,6 +171,22 @@ impl Target {
             let write = |source| Error::File { path: path.display().to_string(), source };
             file.write_all(&piece[..length]).map_err(write)?;
         }
+    }
+}
+
+fn make_directory(above: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), Error> {
+    let fail = |error: Errno| told(path, error);
+    let make = || mkdirat(above, name, Mode::from_raw_mode(0o700));
+    match make() {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => {
+            let there = statat(above, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+            if FileType::from_raw_mode(there.st_mode) == FileType::Directory {
+                return Ok(());
+            }
+            unlinkat(above, name, AtFlags::empty()).and_then(|()| make()).map_err(fail)
+        }
+        Err(error) => Err(fail(error)),
     }
 }
 

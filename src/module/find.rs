@@ -136,8 +136,8 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, _mode: Mode) -> Result<
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let names = Names::new(arguments)?;
     let contains = arguments.contains.as_deref().map(Pattern::new).transpose()?;
-    let mut search =
-        Search { arguments, host, names, contains, now, files: vec![], examined: 0, skipped: BTreeMap::new() };
+    let (files, skipped) = (vec![], BTreeMap::new());
+    let mut search = Search { arguments, host, names, contains, now, files, examined: 0, skipped };
     for written in &arguments.paths {
         let path = host.system.path(written);
         let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };

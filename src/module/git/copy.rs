@@ -81,7 +81,7 @@ impl<'a> Copy<'a> {
             line.push_str(options);
         }
         if let Some(key) = &self.arguments.key_file {
-            let _ = write!(line, " -i {} -o IdentitiesOnly=yes", quoted(&self.host.system.path(key)));
+            line.extend([" -i ", &quoted(&self.host.system.path(key)), " -o IdentitiesOnly=yes"]);
         }
         line
     }
