@@ -198,12 +198,12 @@ impl Agent {
                 Ok(Answer::Content(true))
             }
             Ask::Write { path, sha256, mode, owner, group } => {
-                let bytes = self.announced(job, sha256)?;
+                let bytes = Self::announced(job, sha256)?;
                 files::write(path, bytes, *mode, owner.as_deref(), group.as_deref(), &host)?;
                 Ok(Answer::Done)
             }
             Ask::Run { words, input } => {
-                let input = input.as_ref().map(|sha256| self.announced(job, sha256)).transpose()?.unwrap_or_default();
+                let input = input.as_ref().map(|sha256| Self::announced(job, sha256)).transpose()?.unwrap_or_default();
                 Ok(self.run(job.request.id, words, input, &host))
             }
             Ask::Journal { line } => files::journal(line, &self.system).map(|()| Answer::Done),
@@ -226,7 +226,7 @@ impl Agent {
     /// Writes a content to where it is wanted, asked for window by window unless it was announced.
     fn content(&self, job: &Job, content: &Content, into: &mut dyn Write) -> Result<(), Failed> {
         let told = |error: std::io::Error| Failed::new(format!("cannot write what is sent: {error}"));
-        if let Ok(bytes) = self.announced(job, &content.sha256) {
+        if let Ok(bytes) = Self::announced(job, &content.sha256) {
             return into.write_all(&bytes).map_err(told);
         }
         let (mut digest, mut from) = (Sha256::new(), 0);
@@ -246,7 +246,7 @@ impl Agent {
     }
 
     /// The content that was announced with the request.
-    fn announced(&self, job: &Job, sha256: &str) -> Result<Vec<u8>, Failed> {
+    fn announced(job: &Job, sha256: &str) -> Result<Vec<u8>, Failed> {
         let mut contents = lock(&job.contents);
         while !contents.come.contains_key(sha256) && contents.announced > 0 {
             let bytes = contents.coming.recv().map_err(|_| Failed::new("the connection went away"))?;

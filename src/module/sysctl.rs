@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
 /// What has to be done, and whether that is anything.
 pub fn plan(arguments: &Arguments, scene: &Scene) -> Plan {
     let Arguments { name, value, state, reload, sysctl_set, .. } = arguments;
-    let in_file = scene.file.lines().filter_map(setting).filter(|(key, _)| key == name).last().map(|(_, value)| value);
+    let in_file = scene.file.lines().filter_map(setting).rfind(|(key, _)| key == name).map(|(_, value)| value);
     let told = scene.kernel.as_deref().is_some_and(|kernel| kernel.split_whitespace().eq(value.split_whitespace()));
     let write = match (in_file, state) {
         (None, state) => *state == State::Present,

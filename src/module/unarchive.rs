@@ -229,7 +229,7 @@ impl<'a> Unpacking<'a> {
             changed |= self.dress()?;
         }
         let warnings = self.expected.wanted.warnings.clone();
-        let told = Plan { values, warnings, ..Plan::default() };
+        let told = Plan { warnings, values, ..Plan::default() };
         Ok(Outcome { changed, ..plan::finish(told, self.host, mode)? })
     }
 
@@ -267,7 +267,7 @@ impl<'a> Unpacking<'a> {
         archive::walk(self.archive, &mut |member, content| {
             let Some(path) = chosen.placed(member)? else { return Ok(()) };
             let real = self.real(&path);
-            if self.arguments.keep_newer && self.expected.newer(member, &real) {
+            if self.arguments.keep_newer && Expected::newer(member, &real) {
                 return Ok(());
             }
             let member = chosen.stripped(member)?;

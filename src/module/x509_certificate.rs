@@ -334,7 +334,7 @@ fn extensions(arguments: &Arguments, scene: &Scene) -> Result<Vec<Extension>, Fa
     let mut all = scene.request.extensions.clone();
     all.retain(|it| {
         let own = it.extn_id == SUBJECT_KEY && identifier == Identifier::AlwaysCreate;
-        !own && !(it.extn_id == AUTHORITY_KEY && arguments.names_authority())
+        !(own || it.extn_id == AUTHORITY_KEY && arguments.names_authority())
     });
     if identifier != Identifier::NeverCreate && !all.iter().any(|it| it.extn_id == SUBJECT_KEY) {
         all.push(extension::subject_key(key::identifier(&scene.request.public))?);
@@ -354,7 +354,7 @@ fn answers(arguments: &Arguments, scene: &Scene, found: &Certificate) -> Result<
         && name::fields(&request.subject) == name::fields(&found.subject);
     let counts = |it: &&Extension| {
         let made = it.extn_id == SUBJECT_KEY && arguments.identifier() != Identifier::NeverCreate;
-        !made && !(it.extn_id == AUTHORITY_KEY && arguments.names_authority())
+        !(made || it.extn_id == AUTHORITY_KEY && arguments.names_authority())
     };
     let has = found.extensions.iter().filter(counts).collect::<Vec<_>>();
     let wanted = request.extensions.iter().filter(counts).collect::<Vec<_>>();

@@ -244,7 +244,7 @@ fn what_openssl_made_is_taken_as_it_is() {
     );
     let request = json!({ "path": "/a.csr", "privatekey_path": "/a.key", "organization_name": "A",
         "common_name": "a.example" });
-    assert_eq!(again(at, "openssl_csr", &request).changed, false, "the request says what is wanted");
+    assert!(!again(at, "openssl_csr", &request).changed, "the request says what is wanted");
     let mut certificate = json!({ "path": "/a.pem", "csr_path": "/a.csr", "provider": "ownca", "ownca_path": "/ca.pem",
         "ownca_privatekey_path": "/ca.key", "ownca_create_authority_key_identifier": false,
         "ownca_create_subject_key_identifier": "never_create" });

@@ -399,11 +399,12 @@ fn archives_of_every_kind_are_unpacked_once() {
 
 #[test]
 fn what_a_task_says_of_members_is_what_they_become() {
+    type Row<'a> = (Value, &'a str, &'a [&'a str], &'a [(&'a str, u32)]);
     let folder = tempfile::tempdir().unwrap();
     packed(folder.path());
     let long = "n".repeat(120);
     // Arguments; a directory and what is then in it; some modes.
-    let table: [(Value, &str, &[&str], &[(&str, u32)]); 5] = [
+    let table: [Row; 5] = [
         (
             json!({ "extra_opts": ["--strip-components=1"], "mode": "0640" }),
             "",
@@ -638,7 +639,7 @@ fn files_are_assembled_slurped_and_made_for_a_while() {
     assert_eq!(missing.as_deref(), Some("file not found: /srv/none"));
     let made = apply(root, "tempfile", &json!({ "path": "/srv", "state": "directory", "suffix": ".x" })).values;
     let path = made["path"].as_str().unwrap();
-    assert!(path.starts_with("/srv/ansible.") && path.ends_with(".x") && root.join(&path[1..]).is_dir(), "{path}");
+    assert!(path.starts_with("/srv/ansible.") && path.ends_with('x') && root.join(&path[1..]).is_dir(), "{path}");
     assert_eq!(made["mode"], json!("0700"));
 }
 
@@ -725,7 +726,7 @@ fn a_repository_is_cloned_updated_and_switched() {
                 }
             }
             Err(message) => {
-                assert!(outcome.failed.as_deref().unwrap_or_default().starts_with(message), "{name}: {outcome:?}")
+                assert!(outcome.failed.as_deref().unwrap_or_default().starts_with(message), "{name}: {outcome:?}");
             }
         }
         let text = if file == "changed" && arguments["force"] == json!(true) { "two" } else { file };

@@ -210,12 +210,12 @@ impl Repository {
             binary: run("gpg", &["--export"], folder),
             fingerprint: fingerprint.trim_matches(':').to_owned(),
         };
-        repository.fill(folder, name, version);
+        Self::fill(folder, name, version);
         run("gpgconf", &["--kill", "all"], folder);
         repository
     }
 
-    fn fill(&self, folder: &Path, name: &str, version: &str) {
+    fn fill(folder: &Path, name: &str, version: &str) {
         let deb = format!("{name}_{version}_all.deb");
         let packages = folder.join("dists/stable/main/binary-amd64");
         fs::create_dir_all(folder.join("pool")).unwrap();

@@ -1,6 +1,5 @@
 //! A working copy, and the program that works on it.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use crate::module::git::Arguments;

@@ -80,7 +80,7 @@ pub fn gather(src: &str, real: &Path, options: &Options, system: &System, digest
     let users = system.accounts().into_iter().map(|it| (it.uid, it.name)).collect();
     let groups = system.groups().into_iter().map(|it| (it.gid, it.name)).collect();
     let mut walk = Walk { options, filter, users, groups, digests, top: name, nodes: vec![] };
-    walk.visit(&real, name.to_owned())?;
+    walk.visit(&real, name)?;
     Ok(walk.nodes)
 }
 
@@ -95,15 +95,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, real: &Path, path: String) -> io::Result<()> {
+    fn visit(&mut self, real: &Path, path: &str) -> io::Result<()> {
         let about = if self.options.copy_links { fs::metadata(real)? } else { fs::symlink_metadata(real)? };
-        if !path.is_empty() && path != self.top && self.filter.leaves_out(&path, about.is_dir()) {
+        if !path.is_empty() && path != self.top && self.filter.leaves_out(path, about.is_dir()) {
             return Ok(());
         }
         let Some(kind) = self.kind(real, &about)? else { return Ok(()) };
         let directory = kind == NodeKind::Directory;
         self.nodes.push(Node {
-            path: path.clone(),
+            path: path.to_owned(),
             kind,
             mode: about.mode() & 0o7777,
             mtime: about.mtime(),
@@ -122,7 +122,7 @@ impl Walk<'_> {
         names.sort();
         for name in names {
             let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.visit(&real.join(name), below)?;
+            self.visit(&real.join(name), &below)?;
         }
         Ok(())
     }

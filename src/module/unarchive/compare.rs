@@ -57,7 +57,7 @@ impl Expected<'_> {
     }
 
     /// Whether what is there is newer than the member.
-    pub(super) fn newer(&self, member: &Member, real: &Path) -> bool {
+    pub(super) fn newer(member: &Member, real: &Path) -> bool {
         let there = fs::symlink_metadata(real).ok().filter(Metadata::is_file);
         member.kind == Kind::File && there.is_some_and(|about| about.mtime() > member.mtime)
     }
@@ -65,7 +65,7 @@ impl Expected<'_> {
     /// Whether what is there is not what the member would become, as far as Ansible looks.
     pub(super) fn differs(&self, member: &Member, real: &Path) -> bool {
         let Ok(about) = fs::symlink_metadata(real) else { return true };
-        if self.arguments.keep_newer && self.newer(member, real) {
+        if self.arguments.keep_newer && Self::newer(member, real) {
             return false;
         }
         let mode = || self.dress(member, real).mode != about.mode() & 0o7777;

@@ -109,8 +109,8 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
     if let module::Task::Template(template) = &mut parsed {
         fill_template(scope, template, &mut blobs)?;
     }
-    if let Some(wanted) = parsed.wanted() {
-        fill(scope, wanted, &mut blobs)?;
+    if let Some(mut wanted) = parsed.wanted() {
+        fill(scope, &mut wanted, &mut blobs)?;
     }
     if let module::Task::Synchronize(arguments) = &mut parsed {
         match arguments.mode {
@@ -271,7 +271,7 @@ fn found(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<std::path::Pat
 }
 
 /// Reads what a task wants of the control node.
-fn fill(scope: &TaskScope<'_>, wanted: Wanted<'_>, blobs: &mut Blobs) -> Result<(), String> {
+fn fill(scope: &TaskScope<'_>, wanted: &mut Wanted<'_>, blobs: &mut Blobs) -> Result<(), String> {
     let path = found(scope, "files", &wanted.src)?;
     if let Some(opened) = opened(scope, &path)? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

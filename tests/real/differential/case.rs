@@ -88,7 +88,7 @@ impl Case {
                 lines.insert(1, "  ignore_errors: yes");
             }
             for line in lines {
-                tasks.push_str(&format!("    {line}\n"));
+                tasks.extend(["    ", line, "\n"]);
             }
         }
         let playbook = FRAME.replace("TASKS\n", &tasks).replace("RESULTS", &results.join(", "));
