@@ -22,6 +22,7 @@ mod prepare;
 mod result;
 mod task;
 mod transfer;
+mod wait;
 
 use connect::Agents;
 use task::{Report, Spot};
@@ -488,7 +489,16 @@ impl Engine<'_> {
                 // Out for the rest of the play only.
                 return Ok(meant);
             }
-            "clear_facts" => meant.iter().for_each(|host| self.world.change(host, |state| state.facts = None)),
+            "clear_facts" => meant.iter().for_each(|host| self.world.forget_facts(host)),
+            "reset_connection" => {
+                for host in &meant {
+                    let cast = Arc::default();
+                    let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
+                    if let Ok(way) = connect::way(&scope, self.request) {
+                        self.agents.lost(&way.connection).await;
+                    }
+                }
+            }
             "clear_host_errors" => self.fates().values_mut().for_each(|fate| fate.failed = false),
             _ => {}
         }

@@ -13,9 +13,9 @@ use crate::playbook::model::{Play, RepeatKind, Task, Vars};
 use crate::playbook::run::connect::Way;
 use crate::playbook::run::prepare::{self, Prepared, conditions, prepare, rendered};
 use crate::playbook::run::result::{self, Result as TaskResult, flag};
-use crate::playbook::run::{Engine, actions};
+use crate::playbook::run::{Engine, actions, wait};
 use crate::playbook::scope::{Cast, TaskScope, Trust};
-use crate::playbook::{Diffs, Refused};
+use crate::playbook::{Diffs, Refused, local_modules};
 
 /// A task on a host.
 #[derive(Clone, Copy)]
@@ -195,6 +195,9 @@ impl Engine<'_> {
             self.tell(spot, &ended, None, began);
         }
         let status = self.status(spot, &ended.result);
+        for result in items.iter().chain([&ended.result]) {
+            self.keep_facts(spot, result);
+        }
         if let Some(name) = &spot.task.register {
             let value = Json::Object(ended.result.clone());
             self.world.change(spot.host, |state| {
@@ -202,6 +205,15 @@ impl Engine<'_> {
             });
         }
         Report { result: ended.result, status, refused: ended.refused }
+    }
+
+    /// Keeps facts that a module of the target told.
+    fn keep_facts(&self, spot: Spot<'_>, result: &TaskResult) {
+        let Some(Json::Object(facts)) = result.get("ansible_facts") else { return };
+        if local_modules::NAMES.contains(&spot.task.module.as_str()) {
+            return;
+        }
+        self.world.change(spot.host, |state| Arc::make_mut(&mut state.told).extend(facts.clone()));
     }
 
     fn status(&self, spot: Spot<'_>, result: &TaskResult) -> TaskStatus {
@@ -340,8 +352,9 @@ impl Engine<'_> {
                 tokio::time::sleep(time).await;
                 Ended::of(result::pairs([("changed", json!(false)), ("failed", json!(false))]))
             }
-            Prepared::Facts(way) => match self.gather(spot.host, &way).await {
+            Prepared::Facts(way, asked) => match self.gather(spot.host, &way).await {
                 Ok(facts) => {
+                    let facts = agent::facts::subset::asked(&facts, &asked.subsets, &asked.filters);
                     let facts = facts.iter().map(|(key, value)| (format!("ansible_{key}"), value.clone())).collect();
                     let pairs =
                         [("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", Json::Object(facts))];
@@ -355,6 +368,11 @@ impl Engine<'_> {
                     ("failed", json!(false)),
                     ("ping", json!("pong")),
                 ])),
+                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+            },
+            Prepared::Await(way, patience) => Ended::of(wait::reached(&self.agents, &way, &patience).await),
+            Prepared::Reboot(way, wanted) => match wait::reboot(&self.agents, &way, &wanted).await {
+                Ok(result) => Ended::of(result),
                 Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
             },
             Prepared::Remote(remote) => self.remote(&remote).await,
