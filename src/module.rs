@@ -29,6 +29,7 @@ pub mod system;
 pub mod text;
 pub mod web;
 
+pub mod alternatives;
 pub mod apt;
 pub mod apt_key;
 pub mod apt_repository;
@@ -39,14 +40,21 @@ pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod cron;
+pub mod debconf;
+pub mod dpkg_selections;
 pub mod file;
 pub mod find;
 pub mod get_url;
+pub mod getent;
 pub mod git;
 pub mod group;
 pub mod hostname;
 pub mod ini_file;
+pub mod known_hosts;
 pub mod lineinfile;
+pub mod locale_gen;
+pub mod modprobe;
+pub mod mount;
 pub mod mysql_db;
 pub mod mysql_query;
 pub mod mysql_user;
@@ -56,6 +64,7 @@ pub mod openssh_keypair;
 pub mod openssl_csr;
 pub mod openssl_privatekey;
 pub mod openssl_publickey;
+pub mod package_facts;
 pub mod pip;
 pub mod postgresql_db;
 pub mod postgresql_ext;
@@ -66,6 +75,7 @@ pub mod postgresql_set;
 pub mod postgresql_user;
 pub mod replace;
 pub mod script;
+pub mod service_facts;
 pub mod slurp;
 pub mod snap;
 pub mod stat;
@@ -74,9 +84,11 @@ pub mod sysctl;
 pub mod systemd;
 pub mod tempfile;
 pub mod template;
+pub mod timezone;
 pub mod unarchive;
 pub mod uri;
 pub mod user;
+pub mod wait_for;
 pub mod x509_certificate;
 pub mod yarn;
 
@@ -205,7 +217,7 @@ fn meant(nearest: Option<&str>) -> String {
 pub(crate) struct Call<'a> {
     /// The module's short name: one file may carry out several.
     pub(crate) module: &'a str,
-    /// The line of text of `shell` and `command`.
+    /// The line of text of `shell`, `command` and `raw`.
     pub(crate) free_form: Option<&'a str>,
     /// The arguments under their first names, each of its kind.
     pub(crate) arguments: Map<String, Value>,
@@ -256,6 +268,7 @@ macro_rules! modules {
 }
 
 modules! {
+    Alternatives in alternatives { "community.general"."alternatives" PARAMETERS, }
     Apt in apt {
         "ansible.builtin"."apt" PARAMETERS,
         "ansible.builtin"."package" PACKAGE_PARAMETERS,
@@ -268,18 +281,26 @@ modules! {
     Blockinfile in blockinfile { "ansible.builtin"."blockinfile" PARAMETERS, }
     Command in command {
         "ansible.builtin"."command" PARAMETERS,
+        "ansible.builtin"."raw" RAW_PARAMETERS,
         "ansible.builtin"."shell" PARAMETERS,
     }
     Copy in copy { "ansible.builtin"."copy" PARAMETERS, }
     Cron in cron { "ansible.builtin"."cron" PARAMETERS, }
+    Debconf in debconf { "ansible.builtin"."debconf" PARAMETERS, }
+    DpkgSelections in dpkg_selections { "ansible.builtin"."dpkg_selections" PARAMETERS, }
     File in file { "ansible.builtin"."file" PARAMETERS, }
     Find in find { "ansible.builtin"."find" PARAMETERS, }
     GetUrl in get_url { "ansible.builtin"."get_url" PARAMETERS, }
+    Getent in getent { "ansible.builtin"."getent" PARAMETERS, }
     Git in git { "ansible.builtin"."git" PARAMETERS, }
     Group in group { "ansible.builtin"."group" PARAMETERS, }
     Hostname in hostname { "ansible.builtin"."hostname" PARAMETERS, }
     IniFile in ini_file { "community.general"."ini_file" PARAMETERS, }
+    KnownHosts in known_hosts { "ansible.builtin"."known_hosts" PARAMETERS, }
     Lineinfile in lineinfile { "ansible.builtin"."lineinfile" PARAMETERS, }
+    LocaleGen in locale_gen { "community.general"."locale_gen" PARAMETERS, }
+    Modprobe in modprobe { "community.general"."modprobe" PARAMETERS, }
+    Mount in mount { "ansible.posix"."mount" PARAMETERS, }
     MysqlDb in mysql_db { "community.mysql"."mysql_db" PARAMETERS, }
     MysqlQuery in mysql_query { "community.mysql"."mysql_query" PARAMETERS, }
     MysqlUser in mysql_user { "community.mysql"."mysql_user" PARAMETERS, }
@@ -289,6 +310,7 @@ modules! {
     OpensslCsr in openssl_csr { "community.crypto"."openssl_csr" PARAMETERS, }
     OpensslPrivatekey in openssl_privatekey { "community.crypto"."openssl_privatekey" PARAMETERS, }
     OpensslPublickey in openssl_publickey { "community.crypto"."openssl_publickey" PARAMETERS, }
+    PackageFacts in package_facts { "ansible.builtin"."package_facts" PARAMETERS, }
     Pip in pip { "ansible.builtin"."pip" PARAMETERS, }
     PostgresqlDb in postgresql_db { "community.postgresql"."postgresql_db" PARAMETERS, }
     PostgresqlExt in postgresql_ext { "community.postgresql"."postgresql_ext" PARAMETERS, }
@@ -299,6 +321,7 @@ modules! {
     PostgresqlUser in postgresql_user { "community.postgresql"."postgresql_user" PARAMETERS, }
     Replace in replace { "ansible.builtin"."replace" PARAMETERS, }
     Script in script { "ansible.builtin"."script" PARAMETERS, }
+    ServiceFacts in service_facts { "ansible.builtin"."service_facts" PARAMETERS, }
     Slurp in slurp { "ansible.builtin"."slurp" PARAMETERS, }
     Snap in snap { "community.general"."snap" PARAMETERS, }
     Stat in stat { "ansible.builtin"."stat" PARAMETERS, }
@@ -311,9 +334,11 @@ modules! {
     }
     Tempfile in tempfile { "ansible.builtin"."tempfile" PARAMETERS, }
     Template in template { "ansible.builtin"."template" PARAMETERS, }
+    Timezone in timezone { "community.general"."timezone" PARAMETERS, }
     Unarchive in unarchive { "ansible.builtin"."unarchive" PARAMETERS, }
     Uri in uri { "ansible.builtin"."uri" PARAMETERS, }
     User in user { "ansible.builtin"."user" PARAMETERS, }
+    WaitFor in wait_for { "ansible.builtin"."wait_for" PARAMETERS, }
     X509Certificate in x509_certificate {
         "community.crypto"."openssl_certificate" PARAMETERS,
         "community.crypto"."x509_certificate" PARAMETERS,
@@ -358,7 +383,7 @@ pub fn parse(name: &str, free_form: Option<&str>, arguments: &Map<String, Value>
 
 /// Whether a module takes a line of text beside its parameters.
 pub fn takes_text(name: &str) -> bool {
-    matches!(short(name), "command" | "script" | "shell")
+    matches!(short(name), "command" | "raw" | "script" | "shell")
 }
 
 /// Makes typed arguments of normalised ones.

@@ -1,17 +1,23 @@
-//! What is known about a machine, named as Ansible's facts without `ansible_` in front. No program is run for it.
+//! What is known about a machine, named as Ansible's facts without `ansible_` in front. No program is run
+//! for it but those that the machine's owner put there for it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::SystemTime;
 
+use jiff::tz::Offset;
+use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value, json};
 
 use crate::module::System;
-use crate::module::clock::{self, Moment};
 
+mod local;
+mod machine;
+mod mounts;
 mod network;
+pub mod subset;
+mod virtualization;
 
-/// Gathers them: names, distribution, processors, memory, addresses, account, environment, time.
+/// Gathers them: names, distribution, firmware, processors, memory, mounts, addresses, account, environment, time.
 pub fn gather(system: &System) -> Value {
     let read = |path: &str| fs::read_to_string(system.real(path)).unwrap_or_default();
     let release = assignments(&read("/etc/os-release"));
@@ -19,12 +25,16 @@ pub fn gather(system: &System) -> Value {
     for part in [
         names(&read("/etc/hosts")),
         distribution(&release, read("/etc/debian_version").trim()),
-        processors(&read("/proc/cpuinfo")),
-        memory(&read("/proc/meminfo")),
+        lsb(&release, &read("/etc/lsb-release"), system),
+        machine::facts(system),
+        mounts::facts(system),
         network::facts(system),
+        virtualization::facts(system),
         account(system),
-        time(),
+        time(&Zoned::now()),
         managers(system),
+        keys(system),
+        local::facts(system),
     ] {
         if let Value::Object(part) = part {
             facts.extend(part);
@@ -47,12 +57,7 @@ fn names(hosts: &str) -> Value {
     let machine = rustix::system::uname();
     let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
     let node = text(machine.nodename());
-    let known = hosts.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
-        let names = line.split_whitespace().skip(1).collect::<Vec<_>>();
-        let whole = names.iter().find(|name| name.starts_with(&format!("{node}.")));
-        names.contains(&node.as_str()).then(|| whole.map(|name| (*name).to_owned())).flatten()
-    });
-    let fqdn = if node.contains('.') { node.clone() } else { known.unwrap_or_else(|| node.clone()) };
+    let fqdn = qualified(hosts, &node).unwrap_or_else(|| node.clone());
     json!({
         "hostname": node.split('.').next().unwrap_or_default(),
         "nodename": node,
@@ -66,6 +71,16 @@ fn names(hosts: &str) -> Value {
         "userspace_bits": "64",
         "userspace_architecture": text(machine.machine()),
     })
+}
+
+/// The whole name of a machine: of the first line that has its address, the first name with a dot, or the first.
+pub(crate) fn qualified(hosts: &str, node: &str) -> Option<String> {
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let lines = lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>();
+    let own = lines.iter().find(|words| words.iter().skip(1).any(|name| *name == node))?;
+    let first = lines.iter().find(|words| words.first() == own.first())?;
+    let dotted = first.iter().skip(1).find(|name| name.contains('.')).or(first.get(1))?;
+    Some((*dotted).to_owned())
 }
 
 fn distribution(release: &BTreeMap<String, String>, debian: &str) -> Value {
@@ -90,50 +105,39 @@ fn distribution(release: &BTreeMap<String, String>, debian: &str) -> Value {
         () => name.clone(),
     };
     let codename = of("VERSION_CODENAME");
-    json!({
-        "lsb": { "codename": codename, "id": name, "release": version, "major_release": major,
-            "description": of("PRETTY_NAME") },
+    let mut facts = json!({
         "distribution": name,
         "distribution_version": version,
         "distribution_major_version": major,
         "distribution_release": if codename.is_empty() { "NA".to_owned() } else { codename },
         "distribution_file_path": "/etc/os-release",
         "distribution_file_parsed": true,
+        "distribution_file_variety": if id == "ubuntu" { "Debian" } else { &name },
         "os_family": family,
-    })
+    });
+    if let Some((_, minor)) = version.split_once('.').filter(|_| point) {
+        facts["distribution_minor_version"] = json!(minor);
+    }
+    facts
 }
 
-fn processors(cpuinfo: &str) -> Value {
-    let values = |wanted: &'static str| {
-        let pairs = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-        pairs.filter(move |(name, _)| name.trim() == wanted).map(|(_, value)| value.trim().to_owned())
+/// What `lsb_release` says, where it is installed, or its file.
+fn lsb(release: &BTreeMap<String, String>, file: &str, system: &System) -> Value {
+    let file = assignments(file);
+    let of = |name: &str| file.get(&format!("DISTRIB_{name}")).cloned().unwrap_or_default();
+    let os = |name: &str| release.get(name).cloned().unwrap_or_default();
+    let installed = system.real("/usr/bin/lsb_release").exists();
+    let (id, version, description, codename) = match (installed, file.is_empty()) {
+        (false, true) => return json!({ "lsb": {} }),
+        (_, false) => (of("ID"), of("RELEASE"), of("DESCRIPTION"), of("CODENAME")),
+        (true, true) => {
+            let id = if os("ID") == "debian" { "Debian".to_owned() } else { os("NAME") };
+            (id, os("VERSION_ID"), os("PRETTY_NAME"), os("VERSION_CODENAME"))
+        }
     };
-    let count = values("processor").count().max(1);
-    let sockets = values("physical id").collect::<std::collections::BTreeSet<_>>().len().max(1);
-    let cores = values("cpu cores").find_map(|cores| cores.parse::<usize>().ok()).unwrap_or(1);
-    let threads = (count / (sockets * cores)).max(1);
-    json!({
-        "processor": values("model name").collect::<Vec<_>>(),
-        "processor_count": sockets,
-        "processor_cores": cores,
-        "processor_threads_per_core": threads,
-        "processor_vcpus": count,
-        "processor_nproc": std::thread::available_parallelism().map_or(count, std::num::NonZero::get),
-    })
-}
-
-fn memory(meminfo: &str) -> Value {
-    let megabytes = |wanted: &str| {
-        let value = meminfo.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == wanted);
-        let kilobytes = value.and_then(|(_, value)| value.split_whitespace().next()?.parse::<u64>().ok());
-        kilobytes.unwrap_or(0) / 1024
-    };
-    json!({
-        "memtotal_mb": megabytes("MemTotal"),
-        "memfree_mb": megabytes("MemFree"),
-        "swaptotal_mb": megabytes("SwapTotal"),
-        "swapfree_mb": megabytes("SwapFree"),
-    })
+    let major = version.split('.').next().unwrap_or_default().to_owned();
+    json!({ "lsb": { "id": id, "release": version, "major_release": major, "description": description,
+        "codename": codename } })
 }
 
 fn account(system: &System) -> Value {
@@ -156,23 +160,49 @@ fn account(system: &System) -> Value {
     })
 }
 
-fn time() -> Value {
-    let now = SystemTime::now();
-    let Moment { year, month, day, hour, minute, second, microsecond } = clock::moment(now);
-    let epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let weekdays = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
-    let weekday = usize::try_from(epoch / 86_400 % 7).unwrap_or(0);
-    let date = format!("{year:04}-{month:02}-{day:02}");
-    let clock = format!("{hour:02}:{minute:02}:{second:02}");
+fn time(now: &Zoned) -> Value {
+    let utc = now.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
+    let local = |format: &str| now.strftime(format).to_string();
+    let world = |format: &str| utc.strftime(format).to_string();
+    let epoch = now.timestamp().as_second().to_string();
+    let summer = now.time_zone().to_offset_info(now.timestamp()).dst().is_dst();
+    let dst = if summer { local("%Z") } else { other_name(now) };
+    let standard = if summer { other_name(now) } else { local("%Z") };
     json!({ "date_time": {
-        "year": format!("{year:04}"), "month": format!("{month:02}"), "day": format!("{day:02}"),
-        "hour": format!("{hour:02}"), "minute": format!("{minute:02}"), "second": format!("{second:02}"),
-        "date": date, "time": clock, "weekday": weekdays[weekday], "weekday_number": (weekday + 4) % 7,
-        "epoch": epoch.to_string(), "epoch_int": epoch.to_string(),
-        "iso8601": format!("{date}T{clock}Z"), "iso8601_micro": format!("{date}T{clock}.{microsecond:06}Z"),
-        "iso8601_basic_short": format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}"),
-        "tz": "UTC", "tz_offset": "+0000",
+        "year": local("%Y"), "month": local("%m"), "day": local("%d"), "hour": local("%H"), "minute": local("%M"),
+        "second": local("%S"), "date": local("%Y-%m-%d"), "time": local("%H:%M:%S"), "weekday": local("%A"),
+        "weekday_number": local("%w"), "weeknumber": local("%W"), "epoch": epoch, "epoch_int": epoch,
+        "iso8601": world("%Y-%m-%dT%H:%M:%SZ"), "iso8601_micro": world("%Y-%m-%dT%H:%M:%S.%6fZ"),
+        "iso8601_basic": local("%Y%m%dT%H%M%S%6f"), "iso8601_basic_short": local("%Y%m%dT%H%M%S"),
+        "tz": if summer { standard.clone() } else { local("%Z") }, "tz_dst": dst, "tz_offset": local("%z"),
     } })
+}
+
+/// What the zone calls the other half of the year; the same where there is none.
+fn other_name(now: &Zoned) -> String {
+    let here = now.time_zone().to_offset_info(now.timestamp());
+    let half = [91, 182, 273].map(|days| Timestamp::from_second(now.timestamp().as_second() + days * 86_400));
+    let other = half.into_iter().flatten().find(|then| {
+        let there: Offset = now.time_zone().to_offset(*then);
+        there != here.offset()
+    });
+    let then = other.unwrap_or_else(|| now.timestamp());
+    then.to_zoned(now.time_zone().clone()).strftime("%Z").to_string()
+}
+
+/// The machine's own keys for SSH.
+fn keys(system: &System) -> Value {
+    let mut facts = Map::new();
+    for kind in ["dsa", "rsa", "ecdsa", "ed25519"] {
+        let folders = ["/etc/ssh", "/etc/openssh", "/etc"];
+        let file = |folder| fs::read_to_string(system.real(&format!("{folder}/ssh_host_{kind}_key.pub"))).ok();
+        let Some(text) = folders.into_iter().find_map(file) else { continue };
+        if let [name, key, ..] = text.split_whitespace().collect::<Vec<_>>()[..] {
+            facts.insert(format!("ssh_host_key_{kind}_public"), json!(key));
+            facts.insert(format!("ssh_host_key_{kind}_public_keytype"), json!(name));
+        }
+    }
+    Value::Object(facts)
 }
 
 fn managers(system: &System) -> Value {
@@ -190,11 +220,14 @@ fn managers(system: &System) -> Value {
         "init" => "sysvinit",
         _ => "service",
     };
-    let container = fs::read_to_string(system.real("/run/systemd/container")).unwrap_or_default();
-    let mut facts = json!({ "pkg_mgr": packages, "service_mgr": services });
-    if !container.trim().is_empty() {
-        facts["virtualization_type"] = json!(container.trim());
-        facts["virtualization_role"] = json!("guest");
-    }
-    facts
+    let fips = fs::read_to_string(system.real("/proc/sys/crypto/fips_enabled")).unwrap_or_default();
+    json!({
+        "pkg_mgr": packages,
+        "service_mgr": services,
+        "fips": fips.trim() == "1",
+        "selinux": { "status": "disabled" },
+        "selinux_python_present": true,
+        "apparmor": { "status": if is_there("/sys/kernel/security/apparmor") { "enabled" } else { "disabled" } },
+        "is_chroot": is_there("/debian_chroot"),
+    })
 }

@@ -241,6 +241,9 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
             write(arguments, &place, after, host)?;
         }
     }
+    if arguments.path.is_some() {
+        crate::module::plan::about(&place.path, host.system, &mut outcome.values);
+    }
     Ok(outcome)
 }
 

@@ -1,4 +1,4 @@
-//! `command` and `shell`: programs.
+//! `command`, `shell` and `raw`: programs.
 
 use std::time::SystemTime;
 
@@ -22,6 +22,9 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new("strip_empty_ends", Kind::Flag),
     Parameter::new("warn", Kind::Flag),
 ];
+
+/// What `raw` may be told, beside its line of text.
+pub const RAW_PARAMETERS: &[Parameter] = &[Parameter::new("executable", Kind::Text)];
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,8 @@ pub struct Arguments {
 pub enum What {
     /// A line for a shell.
     Shell(String),
+    /// A line for a shell, of which little is told.
+    Raw(String),
     /// A line that is split into words as a shell does, variables of the environment filled in.
     Line(String),
     /// Words.
@@ -77,13 +82,15 @@ pub(crate) fn parse(Call { module, free_form, mut arguments }: Call) -> Result<A
         (Some(_), _, Some(_)) => return Err(together("a line of text", "argv")),
         (_, Some(_), Some(_)) => return Err(together("cmd", "argv")),
         (None, None, None) => {
-            return Err(Error::Missing { module: module.to_owned(), name: "cmd".to_owned() });
+            let name = if module == "raw" { "a line of text" } else { "cmd" };
+            return Err(Error::Missing { module: module.to_owned(), name: name.to_owned() });
         }
         (_, _, Some(_)) if module == "shell" => {
             return Err(Error::Parameter { module: module.to_owned(), name: "argv".to_owned(), nearest: None });
         }
         (_, _, Some(words)) => What::Words(words),
         (Some(line), ..) | (_, Some(line), _) if module == "shell" => What::Shell(line),
+        (Some(line), ..) if module == "raw" => What::Raw(line),
         (Some(line), ..) | (_, Some(line), _) => What::Line(line),
     };
     let what = serde_json::to_value(what).unwrap_or_default();
@@ -92,6 +99,9 @@ pub(crate) fn parse(Call { module, free_form, mut arguments }: Call) -> Result<A
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    if let What::Raw(line) = &arguments.what {
+        return raw(line, arguments.executable.as_deref(), host, mode);
+    }
     let shown = shown(&arguments.what);
     let told = |failed: Failed| failed.with("cmd", shown.clone());
     let words = words(&arguments.what, arguments.executable.as_deref(), host).map_err(told)?;
@@ -126,6 +136,26 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     Ok(ended(arguments, &shown, &ran, start))
 }
 
+/// The line is handed to a shell as it is; what was written is told as it is.
+fn raw(line: &str, executable: Option<&str>, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    if mode == Mode::Check {
+        return Ok(Outcome { skipped: true, ..Outcome::default() });
+    }
+    let words = [executable.unwrap_or("/bin/sh"), "-c", line].map(str::to_owned);
+    let ran = program::run(&words, &program::Setting::default(), host)?;
+    let failed = (ran.status != 0).then(|| "non-zero return code".to_owned());
+    let lines = |text: &str| json!(text.lines().collect::<Vec<_>>());
+    let values = [
+        ("rc", json!(ran.status)),
+        ("stdout_lines", lines(&ran.stdout)),
+        ("stdout", json!(ran.stdout)),
+        ("stderr_lines", lines(&ran.stderr)),
+        ("stderr", json!(ran.stderr)),
+    ];
+    let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(Outcome { changed: true, failed, values, ..Outcome::default() })
+}
+
 fn input(arguments: &Arguments) -> Vec<u8> {
     let mut input = arguments.stdin.clone().unwrap_or_default();
     if arguments.stdin.is_some() && arguments.stdin_add_newline {
@@ -137,7 +167,7 @@ fn input(arguments: &Arguments) -> Vec<u8> {
 /// What the result calls `cmd`.
 fn shown(what: &What) -> Value {
     match what {
-        What::Shell(line) => json!(line),
+        What::Shell(line) | What::Raw(line) => json!(line),
         What::Line(line) => program::split(line).map_or_else(|_| json!(line), |words| json!(words)),
         What::Words(words) => json!(words),
     }
@@ -148,7 +178,9 @@ fn words(what: &What, executable: Option<&str>, host: &Context) -> Result<Vec<St
         words.iter().map(|word| super::system::variables(&host.system.home(word), host.environment)).collect()
     };
     match what {
-        What::Shell(line) => Ok(vec![executable.unwrap_or("/bin/sh").to_owned(), "-c".to_owned(), line.clone()]),
+        What::Shell(line) | What::Raw(line) => {
+            Ok(vec![executable.unwrap_or("/bin/sh").to_owned(), "-c".to_owned(), line.clone()])
+        }
         What::Line(line) => Ok(filled(&program::split(line).map_err(Failed::new)?)),
         What::Words(words) => Ok(filled(words)),
     }

@@ -90,6 +90,17 @@ impl Match {
         self.places.get(at)?.clone()
     }
 
+    /// What its groups hold, nothing for one that took no part.
+    pub fn groups(&self) -> Vec<serde_json::Value> {
+        self.groups.iter().skip(1).map(|group| shown(group.as_deref())).collect()
+    }
+
+    /// What its named groups hold.
+    pub fn names(&self) -> serde_json::Map<String, serde_json::Value> {
+        let pairs = self.names.iter().zip(&self.groups);
+        pairs.filter_map(|(name, group)| Some((name.clone()?, shown(group.as_deref())))).collect()
+    }
+
     /// Fills in `\1`, `\g<1>` and `\g<name>` of `template`, and the escapes `\n`, `\t`, … as Python's `expand`.
     ///
     /// # Errors
@@ -278,4 +289,8 @@ fn written_count(before: &[char]) -> bool {
     let mut whole = before[open..].to_vec();
     whole.push('}');
     counts(&whole)
+}
+
+fn shown(group: Option<&[u8]>) -> serde_json::Value {
+    group.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).into()
 }

@@ -119,6 +119,12 @@ pub struct Scene {
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
+    let name = arguments.name.as_deref().unwrap_or_default();
+    if let Some(pattern) = ["*", "?", "["].into_iter().find(|pattern| name.contains(pattern)) {
+        return Err(Failed::new(format!(
+            "This module does not currently support using glob patterns, found '{pattern}' in service name: {name}"
+        )));
+    }
     let systemctl = Systemctl { arguments, host };
     if mode == Mode::Apply {
         for (wanted, verb) in [(arguments.daemon_reload, "daemon-reload"), (arguments.daemon_reexec, "daemon-reexec")] {
@@ -127,7 +133,10 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
             }
         }
     }
-    let Some(name) = &arguments.name else { return Ok(Outcome::default()) };
+    let Some(name) = &arguments.name else {
+        let values = Map::from_iter([("name".to_owned(), json!(null)), ("status".to_owned(), json!({}))]);
+        return Ok(Outcome { values, ..Outcome::default() });
+    };
     let scene = systemctl.look(name)?;
     let verbs = plan(arguments, &scene)?;
     if mode == Mode::Apply {
@@ -176,7 +185,7 @@ pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Vec<String>, Failed>
         return Err(Failed::new(format!("Could not find the requested service {name}: host")));
     }
     if let Some(wanted) = arguments.enabled {
-        let enabled = ["enabled", "enabled-runtime", "linked", "linked-runtime", "static", "generated"];
+        let enabled = ["enabled", "enabled-runtime", "static", "generated"];
         if wanted && stays_masked {
             return Err(Failed::new(format!("Unable to enable service {name}: unit is masked")));
         }
@@ -229,7 +238,11 @@ impl Systemctl<'_> {
         all.extend((self.arguments.no_block && starting).then(|| "--no-block".to_owned()));
         all.extend((self.arguments.force && !starting).then(|| "--force".to_owned()));
         all.extend(words.iter().map(|word| (*word).to_owned()));
-        let variables = vec![("LC_ALL".to_owned(), "C".to_owned())];
+        let mut variables = vec![("LC_ALL".to_owned(), "C".to_owned())];
+        if self.arguments.scope == Scope::User && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            let uid = rustix::process::geteuid().as_raw();
+            variables.push(("XDG_RUNTIME_DIR".to_owned(), format!("/run/user/{uid}")));
+        }
         program::run(&all, &Setting { variables, ..Setting::default() }, self.host)
     }
 

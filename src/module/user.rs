@@ -3,110 +3,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::module::arguments::{Kind, Parameter};
 use crate::module::lineinfile::State;
 use crate::module::program::{self, Setting};
 use crate::module::system::{Account, Group};
-use crate::module::{Call, Context, Error, Failed, Mode, Outcome, text, typed};
+use crate::module::{Context, Failed, Mode, Outcome, text};
 use crate::secret::Secret;
 
-/// What it may be told.
-pub const PARAMETERS: &[Parameter] = &[
-    Parameter::new("name", Kind::Text).or(&["user"]).required(),
-    Parameter::new("state", Kind::Choice(&["absent", "present"])),
-    Parameter::new("uid", Kind::Integer),
-    Parameter::new("non_unique", Kind::Flag),
-    Parameter::new("group", Kind::Text),
-    Parameter::new("groups", Kind::List),
-    Parameter::new("append", Kind::Flag),
-    Parameter::new("comment", Kind::Text),
-    Parameter::new("home", Kind::Text),
-    Parameter::new("shell", Kind::Text),
-    Parameter::new("password", Kind::Text),
-    Parameter::new("update_password", Kind::Choice(&["always", "on_create"])),
-    Parameter::new("password_lock", Kind::Flag),
-    Parameter::new("create_home", Kind::Flag).or(&["createhome"]),
-    Parameter::new("move_home", Kind::Flag),
-    Parameter::new("skeleton", Kind::Text),
-    Parameter::new("system", Kind::Flag),
-    Parameter::new("force", Kind::Flag),
-    Parameter::new("remove", Kind::Flag),
-    Parameter::new("umask", Kind::Text),
-];
+mod arguments;
+mod keys;
 
-/// What is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the parameters of the module, as Ansible names them")]
-pub struct Arguments {
-    /// The account.
-    pub name: String,
-    /// Whether it is there.
-    #[serde(default)]
-    pub state: State,
-    /// Its number.
-    pub uid: Option<u32>,
-    /// Whether another account may have the same number.
-    #[serde(default)]
-    pub non_unique: bool,
-    /// Its first group, by name or number.
-    pub group: Option<String>,
-    /// Its other groups; an empty list means none.
-    pub groups: Option<Vec<String>>,
-    /// Whether it stays in groups that are not named.
-    #[serde(default)]
-    pub append: bool,
-    /// Its description.
-    pub comment: Option<String>,
-    /// Its home.
-    pub home: Option<String>,
-    /// Its shell.
-    pub shell: Option<String>,
-    /// The hash of its password, as in `/etc/shadow`.
-    pub password: Option<Secret>,
-    /// When the password is set.
-    #[serde(default)]
-    pub update_password: UpdatePassword,
-    /// Whether its password is locked.
-    pub password_lock: Option<bool>,
-    /// Whether its home is made.
-    #[serde(default = "yes")]
-    pub create_home: bool,
-    /// Whether a home that moves takes its contents along.
-    #[serde(default)]
-    pub move_home: bool,
-    /// What a new home starts with.
-    pub skeleton: Option<String>,
-    /// Whether a new account is a system account.
-    #[serde(default)]
-    pub system: bool,
-    /// Whether it is removed while in use.
-    #[serde(default)]
-    pub force: bool,
-    /// Whether its home goes with it.
-    #[serde(default)]
-    pub remove: bool,
-    /// Mode that a new home does not have.
-    pub umask: Option<String>,
-}
-
-/// When a password is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UpdatePassword {
-    /// Whenever it differs.
-    #[default]
-    Always,
-    /// With a new account only.
-    OnCreate,
-}
-
-fn yes() -> bool {
-    true
-}
-
-pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
-    typed("user", arguments)
-}
+pub(crate) use arguments::parse;
+pub use arguments::{Arguments, PARAMETERS, UpdatePassword};
 
 /// What is there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -120,6 +27,14 @@ pub struct Scene {
     pub password: Option<Secret>,
     /// Whether the account's home is there.
     pub home: bool,
+    /// Directories above the home that is wanted that are not there.
+    pub above: Option<String>,
+    /// The day on which it ends, since 1970; -1 for never.
+    pub last_day: Option<i64>,
+    /// Days before a password may be changed again.
+    pub least: Option<i64>,
+    /// Days before it must be changed.
+    pub most: Option<i64>,
 }
 
 /// A program to run.
@@ -139,45 +54,105 @@ impl Step {
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
-    let steps = plan(arguments, &look(arguments, host)?)?;
+    let scene = look(arguments, host)?;
+    let before = scene.accounts.iter().find(|it| it.name == arguments.name).cloned();
+    let steps = plan(arguments, &scene)?;
+    let made_or_gone = before.is_some() != (arguments.state == State::Present);
+    if mode == Mode::Check && made_or_gone {
+        return Ok(Outcome { changed: true, ..Outcome::default() });
+    }
+    let mut said = (String::new(), String::new());
     if mode == Mode::Apply {
         for Step { words, input } in &steps {
             let input = input.as_ref().map(|input| input.reveal().as_bytes().to_vec()).unwrap_or_default();
             let ran = program::run(words, &Setting { input, ..Setting::default() }, host)?;
             // A mail spool that is not there is no reason to keep an account (12: nothing of it could be removed).
             if ran.status != 0 && !(words[0] == "userdel" && ran.status == 12) {
-                return Err(Failed::new(ran.stderr.trim()).with("rc", ran.status).with("name", arguments.name.clone()));
+                return Err(Failed::new(ran.stderr).with("rc", ran.status).with("name", arguments.name.clone()));
             }
+            said.0.push_str(&ran.stdout);
+            said.1.push_str(&ran.stderr);
         }
     }
-    let mut values = Map::new();
-    let mut tell = |name: &str, value: Value| values.insert(name.to_owned(), value);
-    tell("name", json!(arguments.name));
-    tell("append", json!(arguments.append));
-    tell("state", json!(if arguments.state == State::Present { "present" } else { "absent" }));
-    if let Some(groups) = &arguments.groups {
-        tell("groups", json!(groups.join(",")));
+    let mut outcome = Outcome { changed: !steps.is_empty(), ..Outcome::default() };
+    let account = host.system.accounts().into_iter().find(|it| it.name == arguments.name);
+    outcome.values = told(arguments, before.as_ref(), account.as_ref());
+    for (name, said) in [("stdout", said.0), ("stderr", said.1)] {
+        if !said.is_empty() {
+            outcome.values.insert(format!("{name}_lines"), json!(said.lines().collect::<Vec<_>>()));
+            outcome.values.insert(name.to_owned(), json!(said));
+        }
     }
-    if let Some(account) = host.system.accounts().into_iter().find(|it| it.name == arguments.name) {
+    if let Some(account) = account.filter(|_| arguments.generate_ssh_key && arguments.state == State::Present) {
+        let made = keys::make(arguments, &account, host, mode)?;
+        outcome.changed |= made.changed;
+        outcome.values.extend(made.values);
+        outcome.warnings.extend(made.warnings);
+    }
+    Ok(outcome)
+}
+
+/// What is told of the account as it is now; `before` is what was there.
+fn told(arguments: &Arguments, before: Option<&Account>, now: Option<&Account>) -> Map<String, Value> {
+    let mut values = Map::new();
+    let mut tell = |name: &str, value: Value| drop(values.insert(name.to_owned(), value));
+    tell("name", json!(arguments.name));
+    tell("state", json!(arguments.state));
+    match (arguments.state, before) {
+        (State::Absent, Some(_)) => {
+            tell("force", json!(arguments.force));
+            tell("remove", json!(arguments.remove));
+        }
+        (State::Absent, None) => {}
+        (State::Present, None) => {
+            tell("system", json!(arguments.system));
+            tell("create_home", json!(arguments.create_home));
+        }
+        (State::Present, Some(_)) => {
+            tell("append", json!(arguments.append));
+            tell("move_home", json!(arguments.move_home));
+        }
+    }
+    if arguments.password.is_some() && arguments.state == State::Present {
+        tell("password", json!("NOT_LOGGING_PASSWORD"));
+    }
+    if let Some(account) = now.filter(|_| arguments.state == State::Present) {
         tell("uid", json!(account.uid));
         tell("group", json!(account.gid));
         tell("comment", json!(account.comment));
         tell("home", json!(account.home));
         tell("shell", json!(account.shell));
+        if let Some(groups) = &arguments.groups {
+            tell("groups", json!(groups.join(",")));
+        }
     }
-    Ok(Outcome { changed: !steps.is_empty(), values, ..Outcome::default() })
+    values
 }
 
 fn look(arguments: &Arguments, host: &Context) -> Result<Scene, Failed> {
     let accounts = host.system.accounts();
     let own = accounts.iter().find(|it| it.name == arguments.name);
     let home = own.is_some_and(|it| host.system.real(&it.home).exists());
-    let secret = arguments.password.is_some() || arguments.password_lock.is_some();
-    let shadow = if secret { text::read("/etc/shadow", host.system)?.unwrap_or_default() } else { vec![] };
+    let shadow = text::read("/etc/shadow", host.system).ok().flatten().unwrap_or_default();
     let shadow = String::from_utf8_lossy(&shadow);
     let line = shadow.lines().find_map(|line| line.strip_prefix(&arguments.name)?.strip_prefix(':'));
-    let password = line.and_then(|line| line.split(':').next()).map(Secret::new);
-    Ok(Scene { groups: host.system.groups(), home, password, accounts })
+    let fields = line.map(|line| line.split(':').collect::<Vec<_>>()).unwrap_or_default();
+    let password = fields.first().map(|hash| Secret::new(*hash));
+    let number = |at: usize| fields.get(at).map(|field| field.parse::<i64>().unwrap_or(-1));
+    let above = arguments.home.as_deref().filter(|_| arguments.create_home).and_then(|home| {
+        let (above, _) = home.trim_end_matches('/').rsplit_once('/')?;
+        (!above.is_empty() && !host.system.real(above).is_dir()).then(|| above.to_owned())
+    });
+    Ok(Scene {
+        groups: host.system.groups(),
+        home,
+        password,
+        accounts,
+        above,
+        last_day: number(6),
+        least: number(2),
+        most: number(3),
+    })
 }
 
 /// The programs that make the account as wanted, in order.
@@ -195,9 +170,11 @@ pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Vec<Step>, Failed> {
             Ok(vec![Step::new(["userdel"].into_iter().chain(given).chain([arguments.name.as_str()]))])
         }
         (State::Present, None) => {
-            let mut steps = vec![added(arguments, scene)?];
+            let above = scene.above.iter().map(|above| Step::new(["mkdir", "-p", above]));
+            let mut steps = above.chain([added(arguments, scene)?]).collect::<Vec<_>>();
             steps.extend(password(arguments, None));
-            steps.extend(locked(arguments, None));
+            steps.extend(locked(arguments, None).filter(|_| arguments.password.is_none()));
+            steps.extend(ages(arguments, scene));
             Ok(steps)
         }
         (State::Present, Some(own)) => changed(arguments, scene, own),
@@ -229,26 +206,36 @@ fn added(arguments: &Arguments, scene: &Scene) -> Result<Step, Failed> {
     add("-u", arguments.uid.map(|uid| uid.to_string()));
     match &arguments.group {
         Some(name) => add("-g", Some(group(scene, name)?.name.clone())),
-        // A group of the account's name that is there already is its first one.
-        None => add("-g", group(scene, &arguments.name).ok().map(|it| it.name.clone())),
+        None => {}
     }
+    let first = arguments.group.is_some();
     add("-G", groups(arguments, scene)?.filter(|it| !it.is_empty()).map(|it| it.join(",")));
     add("-c", arguments.comment.clone());
     add("-d", arguments.home.clone());
     add("-s", arguments.shell.clone());
+    add("-e", arguments.last_day().map(day));
     add("-k", arguments.skeleton.clone().filter(|_| arguments.create_home));
     add("-K", arguments.umask.as_ref().filter(|_| arguments.create_home).map(|umask| format!("UMASK={umask}")));
     let home = if arguments.create_home { "-m" } else { "-M" };
-    let flags = [(arguments.non_unique, "-o"), (arguments.system, "-r"), (true, home)];
+    // A group of the account's name that is there already is not made again.
+    let named = !first && group(scene, &arguments.name).is_ok();
+    let flags = [(named, "-N"), (arguments.non_unique, "-o"), (arguments.system, "-r"), (true, home)];
     words.extend(flags.into_iter().filter(|(given, _)| *given).map(|(_, option)| option.to_owned()));
     words.push(arguments.name.clone());
     Ok(Step::new(words))
 }
 
-/// Sets the password through standard input: an argument could be read by every account.
+/// A day since 1970 as `useradd` and `usermod` read it; nothing for never.
+fn day(days: i64) -> String {
+    if days < 0 { String::new() } else { days.to_string() }
+}
+
+/// Sets the password through standard input: an argument could be read by every account. A locked one has a mark.
 fn password(arguments: &Arguments, now: Option<&Secret>) -> Option<Step> {
-    let wanted = arguments.password.as_ref().filter(|wanted| Some(*wanted) != now)?;
-    let input = Some(Secret::new(format!("{}:{}\n", arguments.name, wanted.reveal())));
+    let bare = |secret: &Secret| secret.reveal().trim_start_matches('!').to_owned();
+    let wanted = arguments.password.as_ref().filter(|wanted| now.is_none_or(|now| bare(now) != bare(wanted)))?;
+    let mark = if arguments.password_lock == Some(true) { "!" } else { "" };
+    let input = Some(Secret::new(format!("{}:{mark}{}\n", arguments.name, wanted.reveal())));
     Some(Step { input, ..Step::new(["chpasswd", "-e"]) })
 }
 
@@ -256,6 +243,16 @@ fn locked(arguments: &Arguments, now: Option<&Secret>) -> Option<Step> {
     let is_locked = now.is_some_and(|now| now.reveal().starts_with('!'));
     let wanted = arguments.password_lock.filter(|wanted| *wanted != is_locked)?;
     Some(Step::new(["usermod", if wanted { "-L" } else { "-U" }, &arguments.name]))
+}
+
+/// Sets how long passwords live.
+fn ages(arguments: &Arguments, scene: &Scene) -> Option<Step> {
+    let pairs = [("-m", arguments.password_expire_min, scene.least), ("-M", arguments.password_expire_max, scene.most)];
+    let other =
+        pairs.into_iter().filter_map(|(option, wanted, has)| Some((option, wanted.filter(|it| Some(*it) != has)?)));
+    let words = other.flat_map(|(option, days)| [option.to_owned(), days.to_string()]).collect::<Vec<_>>();
+    let all = ["chage".to_owned()].into_iter().chain(words.clone()).chain([arguments.name.clone()]);
+    (!words.is_empty()).then(|| Step::new(all))
 }
 
 fn changed(arguments: &Arguments, scene: &Scene, own: &Account) -> Result<Vec<Step>, Failed> {
@@ -283,6 +280,11 @@ fn changed(arguments: &Arguments, scene: &Scene, own: &Account) -> Result<Vec<St
     let moved = moves.is_some();
     add("-d", moves);
     add("-s", other(&arguments.shell, &own.shell));
+    let ends = arguments.last_day().filter(|wanted| {
+        let has = scene.last_day.unwrap_or(-1);
+        *wanted != has && (*wanted >= 0 || has >= 0)
+    });
+    add("-e", ends.map(day));
     let flags = [
         (arguments.append && joins, "-a"),
         (arguments.move_home && moved, "-m"),
@@ -295,10 +297,10 @@ fn changed(arguments: &Arguments, scene: &Scene, own: &Account) -> Result<Vec<St
         steps.push(Step::new(whole));
     }
     let now = scene.password.as_ref();
-    if arguments.update_password == UpdatePassword::Always {
-        steps.extend(password(arguments, now));
-    }
-    steps.extend(locked(arguments, now));
+    let set = password(arguments, now).filter(|_| arguments.update_password == UpdatePassword::Always);
+    steps.extend(locked(arguments, now).filter(|_| set.is_none()));
+    steps.extend(set);
+    steps.extend(ages(arguments, scene));
     if arguments.create_home && !scene.home && !moved {
         let skeleton = arguments.skeleton.as_deref().unwrap_or("/etc/skel");
         steps.push(Step::new(["cp", "-rT", skeleton, &own.home]));

@@ -25,9 +25,22 @@ pub const NAMES: &[&str] = &[
     "meta",
     "pause",
     "ping",
+    "reboot",
     "set_fact",
     "setup",
     "wait_for_connection",
+];
+
+/// The actions of `meta`.
+pub const META: &[&str] = &[
+    "clear_facts",
+    "clear_host_errors",
+    "end_batch",
+    "end_host",
+    "end_play",
+    "flush_handlers",
+    "noop",
+    "reset_connection",
 ];
 
 /// What a module takes; nothing if it is none of these.
@@ -67,6 +80,21 @@ pub fn parameters(name: &str) -> Option<Takes> {
         "meta" => &[],
         "pause" => &["seconds", "minutes"],
         "ping" => &["data"],
+        "reboot" => &[
+            "boot_time_command",
+            "connect_timeout",
+            "connect_timeout_sec",
+            "msg",
+            "post_reboot_delay",
+            "post_reboot_delay_sec",
+            "pre_reboot_delay",
+            "pre_reboot_delay_sec",
+            "reboot_command",
+            "reboot_timeout",
+            "reboot_timeout_sec",
+            "search_paths",
+            "test_command",
+        ],
         "wait_for_connection" => &["delay", "sleep", "connect_timeout", "timeout"],
         _ => return None,
     }))

@@ -26,6 +26,7 @@ mod result;
 mod task;
 mod tell;
 mod transfer;
+mod wait;
 
 use connect::Agents;
 

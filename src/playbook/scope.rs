@@ -31,6 +31,8 @@ pub struct HostState {
     pub included: Arc<Vars>,
     /// Its facts, once they were asked for, without `ansible_` in front.
     pub facts: Option<Arc<Vars>>,
+    /// Facts that modules told, as they named them.
+    pub told: Arc<Vars>,
     /// What `vars_files` of the play hold for it.
     pub vars_files: Arc<Vars>,
 }
@@ -108,6 +110,11 @@ impl World {
     /// Changes what is known about a host.
     pub fn change(&self, host: &str, work: impl FnOnce(&mut HostState)) {
         work(self.states().entry(host.to_owned()).or_default());
+    }
+
+    /// Forgets what is known about a machine itself.
+    pub fn forget_facts(&self, host: &str) {
+        self.change(host, |state| (state.facts, state.told) = (None, Arc::default()));
     }
 
     /// Returns the inventory's variables of a host.
@@ -274,7 +281,7 @@ impl<'w> TaskScope<'w> {
             .or_else(|| self.roles().find_map(|role| role.vars.get(name)).map(rendered))
             .or_else(|| self.state.vars_files.get(name).map(rendered))
             .or_else(|| self.play.and_then(|play| play.vars.get(name)).map(rendered))
-            .or_else(|| self.fact(name).map(plain))
+            .or_else(|| self.state.told.get(name).or_else(|| self.fact(name)).map(plain))
             .or_else(|| self.base.get(name).map(rendered))
             .or_else(|| self.roles().find_map(|role| role.defaults.get(name)).map(rendered))
     }
@@ -412,7 +419,12 @@ impl<'w> TaskScope<'w> {
             "ansible_facts" => {
                 let facts = self.state.facts.as_ref();
                 self.wants_facts.set(self.wants_facts.get() || (self.gathers && facts.is_none()));
-                facts.map_or_else(|| Value::dict(vec![]), |facts| Value::from(&Json::Object(facts.as_ref().clone())))
+                let mut all = facts.map(|facts| facts.as_ref().clone()).unwrap_or_default();
+                // The owner's facts keep their whole name here, too.
+                all.shift_remove("local").map(|local| all.insert("ansible_local".to_owned(), local));
+                let bare = |name: &String| name.strip_prefix("ansible_").unwrap_or(name).to_owned();
+                all.extend(self.state.told.iter().map(|(name, value)| (bare(name), value.clone())));
+                Value::from(&Json::Object(all))
             }
             _ => return None,
         })

@@ -463,6 +463,51 @@ async fn accounts_with_keys_and_passwords_climb_to_root_with_sudo() {
     assert_eq!(refused.code, Some(12), "{refused:?}");
 }
 
+/// Starts a machine again, twice in check mode and once in truth, and finds it there again.
+const AGAIN: &str = r#"
+- hosts: targets
+  tasks:
+    - {name: Before, command: cat /proc/sys/kernel/random/boot_id, register: before}
+    - {name: Predicted, reboot: , register: predicted, check_mode: yes}
+    - name: Again
+      reboot: {msg: again, post_reboot_delay: 1, reboot_timeout: 180, test_command: test -d /root}
+      register: again
+    - {name: After, command: cat /proc/sys/kernel/random/boot_id, register: after}
+    - {name: Reached, wait_for_connection: {delay: 0, sleep: 1, connect_timeout: 5, timeout: 60}, register: reached}
+    - name: It was
+      assert:
+        that: [before.stdout != after.stdout, again is changed, again.rebooted, predicted.rebooted, reached.elapsed < 60]
+    - {name: Cannot, reboot: {reboot_command: exit 3}, register: cannot, failed_when: cannot.rebooted}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_started_again_and_waited_for_over_ssh_and_lxd() {
+    let mut debian = Instance::start(Kind::Lxd, "debian/12", "build").await;
+    let client = Kind::Lxd.client();
+    debian.addresses = wait::address(&client, &debian.name, Duration::from_mins(1)).await.unwrap();
+    wait::cloud_init(&client, &debian.name, Duration::from_mins(2)).await.unwrap();
+    let address = debian.addresses.iter().find(|address| address.is_ipv4()).unwrap();
+    let public = fs::read_to_string(format!("{}.pub", var("RYO_SSH_KEY"))).unwrap();
+    debian.shell(&format!("install -d -m 700 /root/.ssh\necho '{public}' > /root/.ssh/authorized_keys")).await;
+    let host_key = debian.shell("cat /etc/ssh/ssh_host_ed25519_key.pub").await;
+    let stage = Stage::new(AGAIN);
+    stage.write("home/.ssh/known_hosts", &format!("{address} {host_key}"));
+    let key = var("RYO_SSH_KEY");
+    for way in [
+        format!("ansible_host={address} ansible_user=root ansible_ssh_private_key_file={key}"),
+        format!("ansible_connection=lxd ansible_host={}", debian.name),
+    ] {
+        stage.write("inventory", &format!("[targets]\none {way}\n"));
+        let ran = stage.play(&[]).well();
+        assert_eq!(recap(&ran.stdout), [counts("one", 7, 4)], "{way}");
+    }
+    stage.write("inventory", "[targets]\nnone ansible_host=127.0.0.1 ansible_port=9\n");
+    stage.write("site.yml", "- {hosts: targets, tasks: [{wait_for_connection: {timeout: 2, sleep: 1}}]}\n");
+    let ran = stage.play(&[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("timed out waiting for ping module test: "), "{ran:?}");
+}
+
 /// Programs in another root.
 struct Root {
     path: String,

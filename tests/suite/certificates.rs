@@ -246,8 +246,7 @@ fn what_openssl_made_is_taken_as_it_is() {
         "common_name": "a.example" });
     assert!(!again(at, "openssl_csr", &request).changed, "the request says what is wanted");
     let mut certificate = json!({ "path": "/a.pem", "csr_path": "/a.csr", "provider": "ownca", "ownca_path": "/ca.pem",
-        "ownca_privatekey_path": "/ca.key", "ownca_create_authority_key_identifier": false,
-        "ownca_create_subject_key_identifier": "never_create" });
+        "ownca_privatekey_path": "/ca.key" });
     assert!(!again(at, "x509_certificate", &certificate).changed, "so does the certificate");
     certificate["ownca_not_after"] = json!("+20d");
     let early = again(at, "x509_certificate", &certificate);

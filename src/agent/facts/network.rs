@@ -31,18 +31,28 @@ pub(super) fn facts(system: &System) -> Value {
     facts.insert("all_ipv6_addresses".to_owned(), json!(known.map(|it| it.1.to_string()).collect::<Vec<_>>()));
     facts.insert("interfaces".to_owned(), json!(interfaces));
     facts.insert("default_ipv4".to_owned(), default_four(&routes, system));
-    facts.insert("default_ipv6".to_owned(), default_six(&sixes, system));
+    facts.insert("default_ipv6".to_owned(), default_six(&sixes, &read("/proc/net/ipv6_route"), system));
+    let reachable = sixes.iter().map(|(_, address, _)| address.to_string()).collect::<BTreeSet<_>>();
+    let local = addresses.iter().map(ToString::to_string).chain(["127.0.0.0/8".to_owned()]).collect::<BTreeSet<_>>();
+    facts.insert("locally_reachable_ips".to_owned(), json!({ "ipv4": local, "ipv6": reachable }));
     for interface in &interfaces {
-        let four = addresses.iter().find_map(|address| {
+        let mut fours = addresses.iter().filter_map(|address| {
+            if address.is_loopback() {
+                return (interface == "lo").then(|| loopback(*address));
+            }
             let route = on_link(&routes, *address)?;
             (route.interface == *interface).then(|| four(*address, route))
         });
+        let four = fours.next();
+        let more = fours.collect::<Vec<_>>();
         let six = sixes.iter().filter(|(name, ..)| name == interface).map(|(_, address, prefix)| {
             json!({ "address": address.to_string(), "prefix": prefix.to_string(), "scope": scope(*address) })
         });
         let mut about = link(interface, system);
-        about.insert("ipv6".to_owned(), json!(six.collect::<Vec<_>>()));
+        let six = six.collect::<Vec<_>>();
+        about.extend((!six.is_empty()).then(|| ("ipv6".to_owned(), json!(six))));
         about.extend(four.map(|four| ("ipv4".to_owned(), four)));
+        about.extend((!more.is_empty()).then(|| ("ipv4_secondaries".to_owned(), json!(more))));
         facts.insert(interface.replace(['-', '.', ':'], "_"), Value::Object(about));
     }
     Value::Object(facts)
@@ -62,13 +72,25 @@ fn link(interface: &str, system: &System) -> Map<String, Value> {
         "1" => "ether",
         _ => "unknown",
     };
-    let mut about = Map::from_iter([
-        ("device".to_owned(), json!(interface)),
-        ("active".to_owned(), json!(text("operstate") != "down")),
-        ("type".to_owned(), json!(kind)),
-    ]);
+    let mut about = Map::from_iter([("device".to_owned(), json!(interface)), ("type".to_owned(), json!(kind))]);
+    let flags = u32::from_str_radix(text("flags").trim_start_matches("0x"), 16).unwrap_or(0);
+    about.insert("active".to_owned(), json!(kind == "loopback" || text("operstate") == "up"));
+    about.insert("promisc".to_owned(), json!(flags & 0x100 != 0));
+    about.extend(text("speed").parse::<i64>().ok().map(|speed| ("speed".to_owned(), json!(speed))));
+    if kind == "bridge" {
+        let ports =
+            fs::read_dir(system.real(&format!("/sys/class/net/{interface}/brif"))).into_iter().flatten().flatten();
+        let ports = ports.map(|port| port.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        about.insert("interfaces".to_owned(), json!(ports));
+        about.insert("id".to_owned(), json!(text("bridge/bridge_id")));
+        about.insert("stp".to_owned(), json!(text("bridge/stp_state") == "1"));
+    }
     about.extend(text("mtu").parse::<u64>().ok().map(|mtu| ("mtu".to_owned(), json!(mtu))));
-    about.extend(Some(text("address")).filter(|it| !it.is_empty()).map(|it| ("macaddress".to_owned(), json!(it))));
+    about.extend(
+        Some(text("address"))
+            .filter(|it| !it.is_empty() && kind != "loopback")
+            .map(|it| ("macaddress".to_owned(), json!(it))),
+    );
     about
 }
 
@@ -134,6 +156,17 @@ fn four(address: Ipv4Addr, route: &Route) -> Value {
     })
 }
 
+/// The machine's own address: it has a network, and no broadcast.
+fn loopback(address: Ipv4Addr) -> Value {
+    json!({
+        "address": address.to_string(),
+        "netmask": "255.0.0.0",
+        "network": "127.0.0.0",
+        "prefix": "8",
+        "broadcast": "",
+    })
+}
+
 fn scope(address: Ipv6Addr) -> &'static str {
     if address.is_loopback() {
         "host"
@@ -156,8 +189,7 @@ fn default_four(routes: &[Route], system: &System) -> Value {
     let defaults = routes.iter().filter(|it| it.destination.is_unspecified() && it.mask.is_unspecified());
     let Some(route) = defaults.min_by_key(|it| it.metric) else { return json!({}) };
     let mut about = link(&route.interface, system);
-    about.remove("device");
-    about.remove("active");
+    about.retain(|name, _| matches!(name.as_str(), "macaddress" | "mtu" | "type"));
     about.insert("interface".to_owned(), json!(route.interface));
     about.insert("alias".to_owned(), json!(route.interface));
     about.insert("gateway".to_owned(), json!(route.gateway.to_string()));
@@ -170,16 +202,29 @@ fn default_four(routes: &[Route], system: &System) -> Value {
     Value::Object(about)
 }
 
-fn default_six(sixes: &[(String, Ipv6Addr, u8)], system: &System) -> Value {
+/// The way out of an interface, as `/proc/net/ipv6_route` tells it.
+fn gateway(routes: &str, interface: &str) -> Option<Ipv6Addr> {
+    let hops = routes.lines().filter_map(|line| {
+        let words = line.split_whitespace().collect::<Vec<_>>();
+        let any = words.first()?.bytes().all(|byte| byte == b'0') && *words.get(1)? == "00";
+        let hop = u128::from_str_radix(words.get(4)?, 16).ok().map(Ipv6Addr::from)?;
+        let metric = u32::from_str_radix(words.get(5)?, 16).ok()?;
+        let wanted = any && *words.get(9)? == interface && !hop.is_unspecified();
+        wanted.then_some((metric, hop))
+    });
+    hops.min().map(|(_, hop)| hop)
+}
+
+fn default_six(sixes: &[(String, Ipv6Addr, u8)], routes: &str, system: &System) -> Value {
     let far = Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888);
     let Some(IpAddr::V6(own)) = towards(far.into()) else { return json!({}) };
     let Some((interface, _, prefix)) = sixes.iter().find(|(_, address, _)| *address == own) else { return json!({}) };
     let mut about = link(interface, system);
-    about.remove("device");
-    about.remove("active");
+    about.retain(|name, _| matches!(name.as_str(), "macaddress" | "mtu" | "type"));
     about.insert("interface".to_owned(), json!(interface));
     about.insert("address".to_owned(), json!(own.to_string()));
     about.insert("prefix".to_owned(), json!(prefix.to_string()));
     about.insert("scope".to_owned(), json!(scope(own)));
+    about.extend(gateway(routes, interface).map(|gateway| ("gateway".to_owned(), json!(gateway.to_string()))));
     Value::Object(about)
 }

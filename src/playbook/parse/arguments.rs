@@ -152,6 +152,21 @@ impl Reader {
             let message = format!("`{}` takes parameters, not a line of text", task.module);
             self.problem(text.place.clone(), message);
         }
+        self.meta_action(task);
+    }
+
+    /// Whether there is such an action of `meta`.
+    fn meta_action(&mut self, task: &Task) {
+        let Some(text) = task.free_form.as_ref().filter(|_| task.module == "meta") else { return };
+        let word = text.text().unwrap_or_default().trim();
+        if local_modules::META.contains(&word) {
+            return;
+        }
+        let problem = Problem::new(text.place.clone(), format!("there is no `meta` action `{word}`"));
+        self.problems.push(match nearest(word, local_modules::META.iter().copied()) {
+            Some(close) => problem.hint(format!("did you mean `{close}`?")),
+            None => problem,
+        });
     }
 
     fn no_module(&mut self, task: &Task) {

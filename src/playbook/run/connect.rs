@@ -210,7 +210,12 @@ impl Agents {
         Ok(Arc::new(client))
     }
 
-    async fn machine(&self, connection: &Connection) -> Result<Arc<dyn Machine>, Refused> {
+    /// Returns the machine at the end of a connection, opened if it is not yet.
+    ///
+    /// # Errors
+    ///
+    /// What the carrier said.
+    pub async fn machine(&self, connection: &Connection) -> Result<Arc<dyn Machine>, Refused> {
         let cell = cell_of(&mut *self.machines.lock().await, connection.clone());
         cell.get_or_try_init(|| (self.connect)(connection.clone())).await.cloned()
     }
@@ -226,5 +231,11 @@ impl Agents {
         let account = way.account.as_ref().map(|(account, _)| account.clone());
         let mut clients = self.clients.lock().await;
         clients.retain(|((connection, known), _)| *connection != way.connection || *known != account);
+    }
+
+    /// Forgets a connection, with all agents behind it.
+    pub async fn lost(&self, connection: &Connection) {
+        self.clients.lock().await.retain(|((known, _), _)| known != connection);
+        self.machines.lock().await.retain(|(known, _)| known != connection);
     }
 }

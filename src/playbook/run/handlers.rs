@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use serde_json::Value as Json;
 
 use crate::playbook::model::{Play, Task, Written};
-use crate::playbook::run::{Engine, Hope, Stop};
+use crate::playbook::run::{Engine, Hope, Stop, connect};
 use crate::playbook::scope::TaskScope;
 
 /// What a handler answers to: its name, with its role in front too, and its topics.
@@ -118,12 +118,20 @@ impl Engine<'_> {
                     fates.entry(host.clone()).or_default().done = true;
                 }
             }
-            "clear_facts" => meant.iter().for_each(|host| self.world.change(host, |state| state.facts = None)),
+            "clear_facts" => meant.iter().for_each(|host| self.world.forget_facts(host)),
             "clear_host_errors" => self.fates().values_mut().for_each(|fate| {
                 fate.failed = false;
                 fate.out = false;
             }),
-            "reset_connection" => self.agents.forget_all().await,
+            "reset_connection" => {
+                for host in &meant {
+                    let cast = Arc::default();
+                    let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
+                    if let Ok(way) = connect::way(&scope, self.request) {
+                        self.agents.lost(&way.connection).await;
+                    }
+                }
+            }
             _ => {}
         }
         Ok(vec![])

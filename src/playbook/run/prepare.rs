@@ -10,6 +10,7 @@ use crate::playbook::Request;
 use crate::playbook::jinja::{self, Fault, Value, filters_text};
 use crate::playbook::model::{Task, Written};
 use crate::playbook::run::connect::{Way, truth, way};
+use crate::playbook::run::wait::{Patience, Reboot};
 use crate::playbook::run::{actions, transfer};
 use crate::playbook::scope::{OMIT, TaskScope};
 use crate::playbook::{files, run::result, vault};
@@ -22,14 +23,18 @@ pub enum Prepared {
     Fail(String),
     /// It is done: a module of the control node.
     Done(Map<String, Json>),
-    /// Facts of the target are gathered.
-    Facts(Way),
+    /// Facts of the target are gathered; these parts of them are told.
+    Facts(Way, Asked),
     /// Something is waited for.
     Wait(std::time::Duration),
     /// A job that was started before is asked about.
     Job(Question),
     /// The target is asked whether it is there.
     Reach(Way),
+    /// The target is waited for.
+    Await(Way, Patience),
+    /// The target is started again.
+    Reboot(Way, Box<Reboot>),
     /// The target does it.
     Remote(Box<Remote>),
     /// A file of the target comes here.
@@ -44,6 +49,24 @@ pub enum Question {
     Status(String),
     /// It is forgotten.
     Forget(String),
+}
+
+/// Which facts are told.
+pub struct Asked {
+    /// Parts of them.
+    pub subsets: Vec<String>,
+    /// Patterns of names.
+    pub filters: Vec<String>,
+}
+
+fn asked(given: &Map<String, Json>) -> Asked {
+    let list = |name: &str| match given.get(name) {
+        Some(Json::Array(items)) => items.iter().map(module::arguments::text).collect(),
+        Some(Json::String(text)) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+        _ => vec![],
+    };
+    let filled = |list: Vec<String>| list.into_iter().filter(|word| !word.is_empty()).collect();
+    Asked { subsets: filled(list("gather_subset")), filters: filled(list("filter")) }
 }
 
 /// What an agent is sent.
@@ -80,7 +103,7 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
         None => way(scope, request)?,
     };
     match task.module.as_str() {
-        "setup" | "gather_facts" => return Ok(Prepared::Facts(way)),
+        "setup" | "gather_facts" => return Ok(Prepared::Facts(way, asked(&arguments(scope, task)?))),
         "async_status" => {
             let mut given = arguments(scope, task)?;
             let id = given.remove("jid").map(|id| Value::from(&id).to_string());
@@ -88,7 +111,7 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
             let forgets = given.get("mode").and_then(Json::as_str) == Some("cleanup");
             return Ok(Prepared::Job(if forgets { Question::Forget(id) } else { Question::Status(id) }));
         }
-        "ping" | "wait_for_connection" => return Ok(Prepared::Reach(way)),
+        "ping" => return Ok(Prepared::Reach(way)),
         _ => {}
     }
     let mode = match task.settings.check_mode.as_ref().map(|written| scope.render(&written.value)) {
@@ -98,8 +121,12 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
         Some(Err(error)) => return Err(error.message),
     };
     let arguments = arguments(scope, task)?;
-    if task.module == "fetch" {
-        return Ok(transfer::fetch(scope, &arguments, way, mode));
+    match task.module.as_str() {
+        "wait_for_connection" if mode == Mode::Check => return Ok(Prepared::Done(result::unasked())),
+        "wait_for_connection" => return Ok(Prepared::Await(way, Patience::read(&arguments)?)),
+        "reboot" => return Ok(Prepared::Reboot(way, Box::new(Reboot::read(&arguments, mode)?))),
+        "fetch" => return Ok(transfer::fetch(scope, &arguments, way, mode)),
+        _ => {}
     }
     let free_form =
         task.free_form.as_ref().map(|text| rendered(scope, text)).transpose()?.map(|value| value.to_string());

@@ -43,6 +43,11 @@ pub fn skipped(condition: Json) -> Result {
     ])
 }
 
+/// Makes the result of a task that does nothing in check mode.
+pub fn unasked() -> Result {
+    pairs([("changed", json!(false)), ("skipped", json!(true))])
+}
+
 /// Makes a result of keys and values.
 pub fn pairs<const N: usize>(pairs: [(&str, Json); N]) -> Result {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

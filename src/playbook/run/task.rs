@@ -10,11 +10,11 @@ use crate::event::TaskStatus;
 use crate::module::{Diff, Outcome};
 use crate::playbook::Refused;
 use crate::playbook::model::{Play, Task, Vars};
-use crate::playbook::run::Engine;
 use crate::playbook::run::connect::{Agents, Way};
 use crate::playbook::run::prepare::{self, Prepared, Question, conditions, prepare, rendered};
 use crate::playbook::run::repeat::Items;
 use crate::playbook::run::result::{self, Result as TaskResult, flag};
+use crate::playbook::run::{Engine, wait};
 use crate::playbook::scope::{Cast, TaskScope, Trust};
 
 /// A task on a host.
@@ -191,8 +191,9 @@ impl Engine<'_> {
                 tokio::time::sleep(time).await;
                 Ended::of(result::pairs([("changed", json!(false)), ("failed", json!(false))]))
             }
-            Prepared::Facts(way) => match self.gather(&self.facts_host(spot, over), &way).await {
+            Prepared::Facts(way, asked) => match self.gather(&self.facts_host(spot, over), &way).await {
                 Ok(facts) => {
+                    let facts = agent::facts::subset::asked(&facts, &asked.subsets, &asked.filters);
                     let facts = facts.iter().map(|(key, value)| (format!("ansible_{key}"), value.clone())).collect();
                     let pairs =
                         [("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", Json::Object(facts))];
@@ -206,6 +207,11 @@ impl Engine<'_> {
                     ("failed", json!(false)),
                     ("ping", json!("pong")),
                 ])),
+                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+            },
+            Prepared::Await(way, patience) => Ended::of(wait::reached(&self.agents, &way, &patience).await),
+            Prepared::Reboot(way, wanted) => match wait::reboot(&self.agents, &way, &wanted).await {
+                Ok(result) => Ended::of(result),
                 Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
             },
             Prepared::Job(question) => Ended::of(match question {

@@ -6,12 +6,12 @@ use std::time::Instant;
 use serde_json::Value as Json;
 
 use crate::event::{Event, TaskStatus};
-use crate::playbook::Diffs;
 use crate::playbook::model::{Task, Vars};
 use crate::playbook::run::result::{self, Result as TaskResult};
 use crate::playbook::run::task::{Ended, Report, Spot};
 use crate::playbook::run::{Engine, actions, prepare};
 use crate::playbook::scope::TaskScope;
+use crate::playbook::{Diffs, local_modules};
 
 impl Engine<'_> {
     /// Registers a result, tells it if `began` is given, and says how it counts.
@@ -28,6 +28,9 @@ impl Engine<'_> {
             self.tell(spot, &ended, None, began);
         }
         let status = self.status(spot, &ended.result);
+        for result in items.iter().chain([&ended.result]) {
+            self.keep_facts(spot, result);
+        }
         if let Some(name) = &spot.task.register {
             let value = Json::Object(ended.result.clone());
             self.world.change(spot.host, |state| {
@@ -35,6 +38,15 @@ impl Engine<'_> {
             });
         }
         Report { result: ended.result, status, refused: ended.refused }
+    }
+
+    /// Keeps facts that a module of the target told.
+    fn keep_facts(&self, spot: Spot<'_>, result: &TaskResult) {
+        let Some(Json::Object(facts)) = result.get("ansible_facts") else { return };
+        if local_modules::NAMES.contains(&spot.task.module.as_str()) {
+            return;
+        }
+        self.world.change(spot.host, |state| Arc::make_mut(&mut state.told).extend(facts.clone()));
     }
 
     fn status(&self, spot: Spot<'_>, result: &TaskResult) -> TaskStatus {
