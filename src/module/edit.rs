@@ -118,14 +118,14 @@ pub fn plan(scene: &Scene, edited: &Edited, how: How) -> Plan {
         plan.diffs.extend(attributes::diff(&scene.path, found, &actions));
         if !actions.is_empty() {
             let joint = if writes { " and " } else { "" };
-            message = format!("{message}{joint}ownership, perms or SE linux host changed");
+            message = format!("{message}{joint}ownership, perms or SE linux context changed");
         }
         // A file's attributes are set as it is written; a link's, and those of a file that is not, by themselves.
         if !writes || found.kind == FileKind::Link {
             plan.actions.extend(actions);
         }
     } else if writes && scene.wanted != (Wanted { warnings: scene.wanted.warnings.clone(), ..Wanted::default() }) {
-        message.push_str(" and ownership, perms or SE linux host changed");
+        message.push_str(" and ownership, perms or SE linux context changed");
     }
     plan.tell("msg", message);
     plan

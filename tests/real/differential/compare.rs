@@ -41,6 +41,8 @@ const PASSING: &[&str] = &[
     "failed_when_result",
     "skip_reason",
     "block",
+    "last_modified",
+    "date",
 ];
 
 /// Keys that matter whether Ansible tells them or not. Any other that we alone tell does no harm.
@@ -98,7 +100,7 @@ pub fn differences(case: &Case, theirs: &Record, ours: &Record, wanted: &Wanted)
             let failed = [&theirs, &ours].iter().all(|result| result.contains_key("failed"));
             unlike(&theirs, &ours, |key, a, b| {
                 let last = key.rsplit('.').next().unwrap_or(key);
-                let more = a.is_null() && !DECISIVE.contains(&last);
+                let more = a.is_null() && (!DECISIVE.contains(&last) || failed && last != "changed");
                 if !more && (!failed || OF_A_FAILURE.contains(&last)) {
                     tell(task, key, a, b);
                 }
@@ -147,6 +149,7 @@ fn flatten(path: &str, value: &Value, out: &mut Map<String, Value>) {
             }
         }
         Value::String(text) if text.contains("/.ansible/tmp/") || text.contains("/ansible-tmp-") => {}
+        Value::String(text) if text.is_empty() => {}
         Value::Null | Value::Bool(false) => {}
         other => drop(out.insert(path.to_owned(), other.clone())),
     }

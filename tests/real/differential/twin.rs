@@ -98,7 +98,8 @@ impl Twin {
         done(&["restore", &self.name, CLEAN]);
         done(&["start", &self.name]);
         wait("an answer of sshd", || {
-            let scanned = Command::new("ssh-keyscan").args(["-t", "ed25519", &self.address()]).output().unwrap();
+            let Some(address) = self.found_address() else { return false };
+            let scanned = Command::new("ssh-keyscan").args(["-t", "ed25519", &address]).output().unwrap();
             fs::write(self.known_hosts(), &scanned.stdout).unwrap();
             !scanned.stdout.is_empty()
         });
@@ -111,14 +112,14 @@ impl Twin {
         self.directory.path().join("known_hosts")
     }
 
-    fn address(&self) -> String {
+    fn found_address(&self) -> Option<String> {
         let listed = done(&["list", &self.name, "-f", "csv", "-c", "4"]);
-        String::from_utf8(listed).unwrap().split_whitespace().next().unwrap_or("127.0.0.1").to_owned()
+        String::from_utf8(listed).unwrap().split_whitespace().next().map(str::to_owned)
     }
 
     /// The inventory line for it.
     pub fn inventory(&self) -> String {
-        let (address, key) = (self.address(), var("RYO_SSH_KEY"));
+        let (address, key) = (self.found_address().unwrap(), var("RYO_SSH_KEY"));
         let user = format!("ansible_user=root ansible_ssh_private_key_file={key}");
         format!("twin ansible_host={address} {user} ansible_python_interpreter=/usr/bin/python3\n")
     }
