@@ -981,6 +981,7 @@ fn a_database_is_made_behind_what_its_resources_depend_on_even_if_its_server_is_
          \x20 + ryo-hello: grant ALL on hello.* to MySQL user hello-user@10.10.1.%, unless it is so already\n\
          \x20     not looked at yet: cannot reach MySQL at mariadb.service.local.ryo:3306: refused\n\
          \x20 + ryo-hello: create instance hello from ryo-hello-hello-1\n\
+         \x20     device eth0: nic, ipv4.address 10.10.1.20, network local\n\
          \x20 ~ ryo-hello: write 2 Consul keys\n\
          \x20     set service/acl/hello/host\n\
          \x20     set service/backends/hello\n\

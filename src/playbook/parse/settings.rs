@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::module;
 use crate::playbook::model::{Settings, Written};
 use crate::playbook::parse::{Reader, at, written};
+use crate::playbook::tags;
 use crate::yaml::{Kind, Node};
 
 /// Keywords that blocks and tasks share.
@@ -80,16 +81,20 @@ impl Reader {
         }
     }
 
-    /// Reads `tags`: one text with commas, or a list.
+    /// Reads `tags`: one text with commas, or a list, in which commas mean nothing.
     pub(super) fn tags(&mut self, file: &Path, node: &Node) -> Vec<String> {
-        if let Kind::Seq(items) = &node.kind {
-            return items.iter().flat_map(|item| self.tags(file, item)).collect();
+        match &node.kind {
+            Kind::Seq(items) => items.iter().map(|item| self.tag(file, item).to_owned()).collect(),
+            _ => tags::read(&[self.tag(file, node).to_owned()]),
         }
+    }
+
+    fn tag<'n>(&mut self, file: &Path, node: &'n Node) -> &'n str {
         let text = node.written().unwrap_or_default();
         if crate::playbook::jinja::is_template(text) {
             self.problem(at(file, node), "templates in `tags` are not supported");
         }
-        text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+        text
     }
 
     fn module_defaults(&mut self, file: &Path, node: &Node, settings: &mut Settings) {
