@@ -1,7 +1,7 @@
 //! What was meant: opens the connections that a flow needs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -270,7 +270,7 @@ fn neighbour(kind: &str, usual: &[&str], guest: Guest) -> Result<Arc<dyn Machine
     container(&local_server(kind, usual), guest)
 }
 
-type Sessions = Arc<Mutex<Vec<(ssh::Target, Arc<ssh::Session>)>>>;
+type Sessions = Arc<Mutex<Vec<(ssh::Target, Weak<ssh::Session>)>>>;
 
 /// Opens what any inventory names: this computer, SSH servers, instances of the LXD or Incus on this computer.
 pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
@@ -305,12 +305,15 @@ async fn session(
     events: &Events,
     sessions: &Sessions,
 ) -> Result<Arc<dyn Machine>, Refused> {
-    let known = sessions.lock().await.iter().find(|(other, _)| *other == target).map(|(_, session)| session.clone());
-    if let Some(session) = known {
+    // Who uses a session holds it: one that was given up, as before a machine starts again, is not handed out any more.
+    let known = sessions.lock().await.iter().find(|(other, _)| *other == target).and_then(|(_, known)| known.upgrade());
+    if let Some(session) = known.filter(|session| session.is_open()) {
         return Ok(session);
     }
     let session = Arc::new(ssh::connect(&target, settings, events).await?);
-    sessions.lock().await.push((target, session.clone()));
+    let mut sessions = sessions.lock().await;
+    sessions.retain(|(other, _)| *other != target);
+    sessions.push((target, Arc::downgrade(&session)));
     Ok(session)
 }
 

@@ -39,6 +39,11 @@ impl Session {
         Self { name, handle: Arc::new(line.handle), ended: line.ended, turns }
     }
 
+    /// Whether the connection is not known to have ended.
+    pub fn is_open(&self) -> bool {
+        !self.handle.is_closed() && self.ended.get().is_none()
+    }
+
     /// Connects to a unix socket of the host (`direct-streamlocal@openssh.com`), e.g. `/var/lib/lxd/unix.socket`.
     ///
     /// # Errors
