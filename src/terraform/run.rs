@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::hcl::{Value, condition};
 use crate::place::{Place, Problem};
+use crate::terraform::Ignored;
 use crate::terraform::body::Filled;
 use crate::terraform::evaluate::{Evaluation, Instance};
 use crate::terraform::expand::{Each, expand};
@@ -279,6 +280,10 @@ impl Run<'_> {
 fn nowhere(deployment: &Deployment, problems: &mut Vec<Problem>) {
     for resource in &deployment.resources {
         let Kind::Database(object) = &resource.kind else { continue };
+        if resource.lifecycle.ignored != Ignored::default() {
+            let message = "`ignore_changes` is not supported for what is on database servers";
+            problems.push(Problem::new(resource.place.clone(), message));
+        }
         if deployment.server(object).is_none() {
             let name = if object.engine() == database::Engine::Mysql { "mysql" } else { "postgresql" };
             let message = format!("the provider `{name}` is not configured");
