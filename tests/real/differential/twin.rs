@@ -113,7 +113,7 @@ impl Twin {
     }
 
     fn found_address(&self) -> Option<String> {
-        let listed = done(&["list", &self.name, "-f", "csv", "-c", "4"]);
+        let listed = done(&["list", &format!("^{}$", self.name), "-f", "csv", "-c", "4"]);
         String::from_utf8(listed).unwrap().split_whitespace().next().map(str::to_owned)
     }
 
@@ -155,6 +155,8 @@ impl Twin {
     pub fn results(&self, directory: &Path) -> Result<Vec<Value>, String> {
         let output = self.inside("cat /root/results.json && rm /root/results.json", b"");
         let text = String::from_utf8_lossy(&output.stdout);
+        // The number of a certificate is longer than JSON's numbers are here.
+        let text = Regex::new(r": (\d{19,})").unwrap().replace_all(&text, r#": "$1""#);
         serde_json::from_str(&text.replace(&directory.display().to_string(), "DIR"))
             .map_err(|error| format!("{error} in `{text}` {}", String::from_utf8_lossy(&output.stderr)))
     }
