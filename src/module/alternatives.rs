@@ -95,8 +95,8 @@ pub fn read(text: &str, wanted: Option<&[Follower]>) -> Scene {
     for line in text.lines() {
         let words = line.split_whitespace().collect::<Vec<_>>();
         match words[..] {
-            [_, "-", "auto", "mode"] | [_, "-", "status", "is", "auto."] => scene.mode = "auto".to_owned(),
-            [_, "-", "manual", "mode"] | [_, "-", "status", "is", "manual."] => scene.mode = "manual".to_owned(),
+            [_, "-", "auto", "mode"] | [_, "-", "status", "is", "auto."] => "auto".clone_into(&mut scene.mode),
+            [_, "-", "manual", "mode"] | [_, "-", "status", "is", "manual."] => "manual".clone_into(&mut scene.mode),
             ["link", "currently", "points", "to", path] => scene.meant = Some(path.to_owned()),
             ["link", _, "is", path] => scene.link = Some(path.to_owned()),
             ["slave" | "follower", name, "is", link] => links.push((name.to_owned(), link.to_owned())),

@@ -68,12 +68,12 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     match (arguments.state, loaded(&arguments.name, host).map_err(told)?) {
         (State::Present, false) => {
             let words = ["modprobe".to_owned()].into_iter().chain(check).chain([arguments.name.clone()]);
-            must(words.chain(parameters).collect(), &values, host)?;
+            must(&words.chain(parameters).collect::<Vec<_>>(), &values, host)?;
             outcome.changed = mode == Mode::Check || loaded(&arguments.name, host)?;
         }
         (State::Absent, true) => {
             let words = ["modprobe", "-r", &arguments.name].map(str::to_owned).into_iter().chain(check);
-            must(words.collect(), &values, host)?;
+            must(&words.collect::<Vec<_>>(), &values, host)?;
             outcome.changed = true;
         }
         _ => {}
@@ -87,8 +87,8 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     Ok(outcome)
 }
 
-fn must(words: Vec<String>, values: &Map<String, Value>, host: &Context) -> Result<(), Failed> {
-    let ran = program::run(&words, &program::Setting::default(), host)?;
+fn must(words: &[String], values: &Map<String, Value>, host: &Context) -> Result<(), Failed> {
+    let ran = program::run(words, &program::Setting::default(), host)?;
     if ran.status == 0 {
         return Ok(());
     }
@@ -149,7 +149,8 @@ pub fn plan(arguments: &Arguments, loaded: &[(String, String)], options: &[(Stri
         list.dedup();
     }
     let name = &arguments.name;
-    let lines = || arguments.params.split_whitespace().map(|it| format!("options {name} {it}\n")).collect::<String>();
+    let line = |parameter| format!("options {name} {parameter}\n");
+    let lines = || arguments.params.split_whitespace().map(line).collect::<Vec<_>>().concat();
     match arguments.persistent {
         Persistent::Disabled => vec![],
         Persistent::Present => {

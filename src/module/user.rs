@@ -54,7 +54,7 @@ impl Step {
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
-    let scene = look(arguments, host)?;
+    let scene = look(arguments, host);
     let before = scene.accounts.iter().find(|it| it.name == arguments.name).cloned();
     let steps = plan(arguments, &scene)?;
     let made_or_gone = before.is_some() != (arguments.state == State::Present);
@@ -129,7 +129,7 @@ fn told(arguments: &Arguments, before: Option<&Account>, now: Option<&Account>) 
     values
 }
 
-fn look(arguments: &Arguments, host: &Context) -> Result<Scene, Failed> {
+fn look(arguments: &Arguments, host: &Context) -> Scene {
     let accounts = host.system.accounts();
     let own = accounts.iter().find(|it| it.name == arguments.name);
     let home = own.is_some_and(|it| host.system.real(&it.home).exists());
@@ -143,7 +143,7 @@ fn look(arguments: &Arguments, host: &Context) -> Result<Scene, Failed> {
         let (above, _) = home.trim_end_matches('/').rsplit_once('/')?;
         (!above.is_empty() && !host.system.real(above).is_dir()).then(|| above.to_owned())
     });
-    Ok(Scene {
+    Scene {
         groups: host.system.groups(),
         home,
         password,
@@ -152,7 +152,7 @@ fn look(arguments: &Arguments, host: &Context) -> Result<Scene, Failed> {
         last_day: number(6),
         least: number(2),
         most: number(3),
-    })
+    }
 }
 
 /// The programs that make the account as wanted, in order.
@@ -204,9 +204,8 @@ fn added(arguments: &Arguments, scene: &Scene) -> Result<Step, Failed> {
         words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
     };
     add("-u", arguments.uid.map(|uid| uid.to_string()));
-    match &arguments.group {
-        Some(name) => add("-g", Some(group(scene, name)?.name.clone())),
-        None => {}
+    if let Some(name) = &arguments.group {
+        add("-g", Some(group(scene, name)?.name.clone()));
     }
     let first = arguments.group.is_some();
     add("-G", groups(arguments, scene)?.filter(|it| !it.is_empty()).map(|it| it.join(",")));

@@ -93,8 +93,8 @@ fn machines(known: &mut Known, product: &str, vendor: &str, bios: &str) {
         ("OpenStack Compute" | "OpenStack Nova", ..) => "openstack",
         (_, _, "Xen") => "xen",
         (_, _, "innotek GmbH") => "virtualbox",
-        (_, _, "Amazon EC2" | "DigitalOcean" | "Hetzner") => "kvm",
-        (_, "QEMU" | "Amazon EC2" | "DigitalOcean" | "Google" | "Scaleway" | "Nutanix", _) => "kvm",
+        (_, _, "Amazon EC2" | "DigitalOcean" | "Hetzner")
+        | (_, "QEMU" | "Amazon EC2" | "DigitalOcean" | "Google" | "Scaleway" | "Nutanix", _) => "kvm",
         (_, "KubeVirt", _) => "KubeVirt",
         (_, "Microsoft Corporation", _) => "VirtualPC",
         (_, "Parallels Software International Inc.", _) => "parallels",

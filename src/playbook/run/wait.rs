@@ -105,14 +105,12 @@ impl Reboot {
     /// The program that takes the machine down, looked for where `search_paths` says.
     fn going_down(&self) -> Command {
         let path = format!("PATH={}", self.paths.join(":"));
-        match &self.command {
-            Some(line) => Command::new(["env", &path, "sh", "-c", line]),
-            // `shutdown` counts in minutes.
-            None => {
-                let minutes = (self.before.as_secs() / 60).to_string();
-                Command::new(["env", &path, "shutdown", "-r", &minutes, &self.message])
-            }
+        if let Some(line) = &self.command {
+            return Command::new(["env", &path, "sh", "-c", line]);
         }
+        // `shutdown` counts in minutes.
+        let minutes = (self.before.as_secs() / 60).to_string();
+        Command::new(["env", &path, "shutdown", "-r", &minutes, &self.message])
     }
 }
 
@@ -197,6 +195,9 @@ pub async fn reboot(agents: &Agents, way: &Way, wanted: &Reboot) -> Result<TaskR
     Ok(up(agents, way, wanted, &before, began).await)
 }
 
+/// Whether an answer is the one that is waited for.
+type Good<'a> = dyn Fn(&Finished) -> bool + Sync + 'a;
+
 /// Waits for another start, and then for the test to end well.
 async fn up(agents: &Agents, way: &Way, wanted: &Reboot, before: &str, began: Instant) -> TaskResult {
     let changed = |ended: &Finished| {
@@ -204,7 +205,7 @@ async fn up(agents: &Agents, way: &Way, wanted: &Reboot, before: &str, began: In
         ended.status == 0 && !now.is_empty() && now != before
     };
     let tested = |ended: &Finished| ended.status == 0;
-    let steps: [(&str, &str, &(dyn Fn(&Finished) -> bool + Sync)); 2] =
+    let steps: [(&str, &str, &Good<'_>); 2] =
         [(&wanted.boot, "last boot time check", &changed), (&wanted.test, "post-reboot test command", &tested)];
     for (line, what, good) in steps {
         if !until(agents, way, wanted, line, good).await {
@@ -219,13 +220,7 @@ async fn up(agents: &Agents, way: &Way, wanted: &Reboot, before: &str, began: In
 }
 
 /// Asks again and again, less and less often.
-async fn until(
-    agents: &Agents,
-    way: &Way,
-    wanted: &Reboot,
-    line: &str,
-    good: &(dyn Fn(&Finished) -> bool + Sync),
-) -> bool {
+async fn until(agents: &Agents, way: &Way, wanted: &Reboot, line: &str, good: &Good<'_>) -> bool {
     let began = Instant::now();
     let mut pause = Duration::from_secs(1);
     while began.elapsed() < wanted.whole {
