@@ -464,7 +464,7 @@ async fn accounts_with_keys_and_passwords_climb_to_root_with_sudo() {
 }
 
 /// Starts a machine again, twice in check mode and once in truth, and finds it there again.
-const AGAIN: &str = r#"
+const AGAIN: &str = r"
 - hosts: targets
   tasks:
     - {name: Before, command: cat /proc/sys/kernel/random/boot_id, register: before}
@@ -478,7 +478,7 @@ const AGAIN: &str = r#"
       assert:
         that: [before.stdout != after.stdout, again is changed, again.rebooted, predicted.rebooted, reached.elapsed < 60]
     - {name: Cannot, reboot: {reboot_command: exit 3}, register: cannot, failed_when: cannot.rebooted}
-"#;
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_started_again_and_waited_for_over_ssh_and_lxd() {
