@@ -145,7 +145,7 @@ fn texts(row: Row) -> Vec<Option<String>> {
         Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
     };
-    row.unwrap().into_iter().map(text).collect()
+    row.unwrap_raw().into_iter().map(|value| value.and_then(text)).collect()
 }
 
 /// What a server calls its version.
