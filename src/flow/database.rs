@@ -54,12 +54,11 @@ pub fn identity(server: &DatabaseProvider, object: &DatabaseObject) -> String {
     format!("{object} at {}:{}", server.host, server.port)
 }
 
-/// Compares `wanted` with what was seen of it.
+/// Compares `wanted` with what was seen of it. What nobody looked at is not there: the host of an offline plan is empty.
 pub fn compare(wanted: &DatabaseObject, seen: Option<&Seen>) -> Difference {
     match seen {
-        None => Difference::Unknown("it was not looked at".to_owned()),
         Some(Seen::Unknown { why }) => Difference::Unknown(why.clone()),
-        Some(Seen::Absent) => Difference::Make,
+        None | Some(Seen::Absent) => Difference::Make,
         Some(Seen::Present(state)) => {
             let lines = changes(wanted, state);
             if lines.is_empty() { Difference::None } else { Difference::Change(lines) }

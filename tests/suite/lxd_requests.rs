@@ -78,7 +78,7 @@ fn requests_are_what_the_documentation_says() {
             request::publish(&publish, Compression::Zstd),
             "POST /1.0/images",
             json!({
-                "public": false, "properties": { "os": "x" }, "compression_algorithm": "zstd",
+                "public": false, "properties": { "os": "x" }, "compression_algorithm": "zstd -1 -T0",
                 "source": { "type": "instance", "name": "web" },
             }),
         ),

@@ -997,10 +997,13 @@ fn a_database_is_made_behind_what_its_resources_depend_on_even_if_its_server_is_
 #[test]
 fn a_database_that_differs_is_changed_in_place_and_passwords_are_not_shown() {
     let mut found = deployed();
+    // Nobody looked, as for an offline plan: nothing is there.
+    let unseen = lines(&plan("", &with_database(), &found));
     seen(&mut found, &Seen::Absent);
     let made = plan("", &with_database(), &found);
+    assert_eq!(lines(&made), unseen);
     assert_eq!(
-        lines(&made),
+        unseen,
         [
             "ryo-hello: make MySQL database hello",
             "ryo-hello: make MySQL user hello-user@10.10.1.%",

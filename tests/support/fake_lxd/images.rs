@@ -142,7 +142,7 @@ impl Store {
         if let Some(reason) = &self.unpublishable {
             return Answer::Ended(what, Err(reason.clone()));
         }
-        if self.without_zstd && body["compression_algorithm"] == "zstd" {
+        if self.without_zstd && body["compression_algorithm"] == "zstd -1 -T0" {
             let error = "exec: \"zstd\": executable file not found in $PATH";
             return Answer::Ended(what, Err(error.to_owned()));
         }
