@@ -18,10 +18,11 @@ use thiserror::Error;
 use crate::event::{Event, Events};
 
 pub mod packet;
-mod remote;
+pub mod remote;
 mod smart;
 
 use remote::{Fetched, Want};
+pub use smart::AGENT;
 
 /// The remote of a clone.
 const ORIGIN: &str = "origin";
@@ -210,7 +211,7 @@ fn cloned(url: &str, directory: &Path, events: &Events) -> Result<String, Error>
 }
 
 /// Returns where a clone is made before it is whole.
-fn beside(directory: &Path) -> PathBuf {
+pub fn beside(directory: &Path) -> PathBuf {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     directory.with_file_name(format!(".{name}.ryo-clone"))
 }

@@ -26,6 +26,8 @@ mod failure;
 mod fetched;
 #[path = "suite/git.rs"]
 mod git;
+#[path = "suite/git_module.rs"]
+mod git_module;
 #[path = "suite/hcl.rs"]
 mod hcl;
 #[path = "suite/inventory.rs"]

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use git2::{Odb, Oid, Repository, Sort};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::Handle;
 
 use crate::event::{Event, Events};
 use crate::git::Error;
 use crate::git::packet::{Malformed, Packet, Packets, packet};
-use crate::git::remote::{Fetched, Want, shown};
+use crate::git::remote::{References, shown};
 
+/// Where a server keeps its references.
+const REFERENCES: &str = "/info/refs?service=git-upload-pack";
 /// Most bytes of a list of references.
 const MOST_REFERENCES: usize = 32 << 20;
 /// Commits of ours that the server is told of, so that it leaves them out.
@@ -22,44 +24,7 @@ const HAVES: usize = 256;
 /// Bytes after which a person hears of a download again.
 const NEWS: usize = 4 << 20;
 /// Who we say we are, in HTTP and in git's own words.
-const AGENT: &str = concat!("git/ryo-", env!("CARGO_PKG_VERSION"));
-
-/// What a server says of its references.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Advertised {
-    /// Name and commit.
-    references: Vec<(String, Oid)>,
-    /// What `HEAD` names, e.g. `refs/heads/main`.
-    head: Option<String>,
-}
-
-/// Brings the commits of a branch of `url` into `repository`. Called from a thread that may block.
-pub(super) fn fetch(repository: &Repository, url: &str, want: &Want, events: &Events) -> Result<Fetched, Error> {
-    let server = Server::new(url)?;
-    let advertised = server.references()?;
-    let missing = || Error::NoBranch { url: shown(url), branch: want.name().to_owned() };
-    let name = match want {
-        Want::Branch(name) => format!("refs/heads/{name}"),
-        Want::Main => main_branch(&advertised).ok_or_else(missing)?,
-    };
-    let commit = advertised.references.iter().find(|(known, _)| *known == name).ok_or_else(missing)?.1;
-    if repository.find_commit(commit).is_err() {
-        let failed = |source| Error::Git { directory: repository.path().to_owned(), source };
-        let odb = repository.odb().map_err(failed)?;
-        server.pack(&request(commit, &haves(repository)), &odb, repository, events)?;
-    }
-    Ok(Fetched { branch: name.trim_start_matches("refs/heads/").to_owned(), commit })
-}
-
-/// A server that does not say what `HEAD` names has it among the branches.
-fn main_branch(advertised: &Advertised) -> Option<String> {
-    let branch = |name: &&String| name.starts_with("refs/heads/");
-    advertised.head.clone().filter(|name| branch(&name)).or_else(|| {
-        let (_, head) = advertised.references.iter().find(|(name, _)| name == "HEAD")?;
-        let same = advertised.references.iter().filter(|(_, commit)| commit == head);
-        same.map(|(name, _)| name).find(branch).cloned()
-    })
-}
+pub const AGENT: &str = concat!("git/ryo-", env!("CARGO_PKG_VERSION"));
 
 /// Returns commits of ours, the newest first.
 fn haves(repository: &Repository) -> Vec<Oid> {
@@ -71,15 +36,40 @@ fn haves(repository: &Repository) -> Vec<Oid> {
     walk.filter_map(Result::ok).take(HAVES).collect::<BTreeSet<Oid>>().into_iter().collect()
 }
 
-fn request(want: Oid, haves: &[Oid]) -> String {
-    let mut body = packet(&format!("want {want} side-band-64k ofs-delta no-progress agent={AGENT}\n"));
+/// The commits of ours that we have nothing before.
+fn shallow(repository: &Repository) -> Vec<String> {
+    let text = std::fs::read_to_string(repository.path().join("shallow")).unwrap_or_default();
+    text.lines().filter(|line| Oid::from_str(line).is_ok()).map(str::to_owned).collect()
+}
+
+fn request(wants: &BTreeSet<Oid>, shallow: &[String], haves: &[Oid]) -> String {
+    let mut abilities = format!(" side-band-64k ofs-delta no-progress agent={AGENT}");
+    let mut body = String::new();
+    for want in wants {
+        // What we can do is said with the first one.
+        body.push_str(&packet(&format!("want {want}{}\n", std::mem::take(&mut abilities))));
+    }
+    body.extend(shallow.iter().map(|commit| packet(&format!("shallow {commit}"))));
     body.push_str("0000");
     body.extend(haves.iter().map(|have| packet(&format!("have {have}\n"))));
     body.push_str(&packet("done\n"));
     body
 }
 
-struct Server {
+/// Makes what asks where nobody says how it is to be done.
+pub(super) fn client(url: &str) -> Result<Client, Error> {
+    // There is one provider of cryptography in this program; the first caller puts it in place.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = Client::builder()
+        .user_agent(AGENT)
+        .connect_timeout(Duration::from_secs(20))
+        .read_timeout(Duration::from_mins(1))
+        .build();
+    client.map_err(|source| Error::Unreachable { url: shown(url), source: source.into() })
+}
+
+/// A server. Called from threads that may block.
+pub(super) struct Server {
     /// Without a slash at its end.
     url: String,
     client: Client,
@@ -87,22 +77,22 @@ struct Server {
 }
 
 impl Server {
-    fn new(url: &str) -> Result<Self, Error> {
-        // There is one provider of cryptography in this program; the first caller puts it in place.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(AGENT)
-            .connect_timeout(Duration::from_secs(20))
-            .read_timeout(Duration::from_mins(1))
-            .build();
-        let client = client.map_err(|source| Error::Unreachable { url: shown(url), source: source.into() })?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), client, runtime: Handle::current() })
+    pub(super) fn new(url: &str, client: Client) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), client, runtime: Handle::current() }
     }
 
-    fn references(&self) -> Result<Advertised, Error> {
-        let request = self.client.get(format!("{}/info/refs?service=git-upload-pack", self.url));
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks for the references. Where it was sent on, the rest is asked there.
+    pub(super) fn references(&mut self) -> Result<References, Error> {
+        let request = self.client.get(format!("{}{REFERENCES}", self.url));
         let mut response = self.answered(self.runtime.block_on(request.send()))?;
         self.expect(&response, "application/x-git-upload-pack-advertisement")?;
+        if let Some(url) = response.url().as_str().strip_suffix(REFERENCES).map(|url| moved(&self.url, url)) {
+            self.url = url;
+        }
         let mut bytes = vec![];
         while let Some(chunk) = self.chunk(&mut response)? {
             bytes.extend_from_slice(&chunk);
@@ -111,6 +101,19 @@ impl Server {
             }
         }
         advertised(&bytes).map_err(|reason| self.wrong(reason))
+    }
+
+    /// Brings objects and all that they lead to.
+    pub(super) fn bring(
+        &self,
+        repository: &Repository,
+        wanted: &[(String, Oid)],
+        events: &Events,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Git { directory: repository.path().to_owned(), source };
+        let wants = wanted.iter().map(|(_, object)| *object).collect();
+        let odb = repository.odb().map_err(failed)?;
+        self.pack(&request(&wants, &shallow(repository), &haves(repository)), &odb, repository, events)
     }
 
     /// Asks for a pack and hands it to libgit2, which checks its digest and that of each object.
@@ -178,11 +181,21 @@ impl Server {
     }
 }
 
+/// The address that `asked` was sent on to; the same server is still told who asks.
+fn moved(asked: &str, to: &str) -> String {
+    let (Ok(asked_url), Ok(mut url)) = (Url::parse(asked), Url::parse(to)) else { return asked.to_owned() };
+    if asked_url.origin() == url.origin() {
+        let _ = url.set_username(asked_url.username());
+        let _ = url.set_password(asked_url.password());
+    }
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
 /// Reads a list of references.
-fn advertised(bytes: &[u8]) -> Result<Advertised, String> {
+fn advertised(bytes: &[u8]) -> Result<References, String> {
     let mut packets = Packets::default();
     packets.push(bytes);
-    let mut found = Advertised::default();
+    let mut found = References::default();
     let mut first = true;
     while let Some(packet) = packets.cut().map_err(|Malformed(at)| format!("`{at}`"))? {
         let Packet::Data(line) = packet else { continue };
@@ -202,7 +215,7 @@ fn advertised(bytes: &[u8]) -> Result<Advertised, String> {
         let (commit, name) = reference.trim_end().split_once(' ').ok_or("a line is no reference")?;
         let commit = Oid::from_str(commit).map_err(|_| "a line is no reference")?;
         if !commit.is_zero() {
-            found.references.push((name.to_owned(), commit));
+            found.names.push((name.to_owned(), commit));
         }
     }
     if packets.is_empty() { Ok(found) } else { Err("its references are not whole".to_owned()) }

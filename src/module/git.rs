@@ -1,4 +1,4 @@
-//! `git`: a working copy of a repository, through the target's own program.
+//! `git`: a working copy of a repository, through the target's own program, or libgit2 where there is none.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,9 +7,12 @@ use crate::module::arguments::{Kind, Parameter};
 use crate::module::{Call, Context, Diff, Error, Failed, Mode, Outcome, apart, typed};
 
 mod copy;
+mod hand;
+mod library;
+mod place;
 mod remote;
 
-use copy::Copy;
+use hand::Hand;
 
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
@@ -122,9 +125,12 @@ pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
-    let mut work = Work { copy: Copy::new(arguments, host)?, arguments, mode, values: Map::new() };
+    let mut work = Work { copy: Hand::new(arguments, host)?, arguments, mode, values: Map::new() };
     work.values.insert("before".to_owned(), Value::Null);
-    let ended = work.bring();
+    let ended = match &work.copy {
+        Hand::Program(_) => work.bring(),
+        Hand::Library(_) => library::driven(|| work.bring()),
+    };
     let Work { values, copy, .. } = work;
     match ended {
         Ok(changed) => Ok(Outcome { changed, diffs: diffs(&copy, &values), values, ..Outcome::default() }),
@@ -135,14 +141,14 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
 }
 
 /// Which commit it was and is.
-fn diffs(copy: &Copy, values: &Map<String, Value>) -> Vec<Diff> {
+fn diffs(copy: &Hand, values: &Map<String, Value>) -> Vec<Diff> {
     let commit = |name: &str| values.get(name).and_then(Value::as_str).map(|it| format!("{it}\n")).unwrap_or_default();
     let (before, after) = (commit("before"), commit("after"));
-    if before == after { vec![] } else { vec![Diff { subject: copy.dest.clone().unwrap_or_default(), before, after }] }
+    if before == after { vec![] } else { vec![Diff { subject: copy.place().path().to_owned(), before, after }] }
 }
 
 struct Work<'a> {
-    copy: Copy<'a>,
+    copy: Hand<'a>,
     arguments: &'a Arguments,
     mode: Mode,
     values: Map<String, Value>,
@@ -155,9 +161,9 @@ impl Work<'_> {
 
     /// Makes the working copy be as the task says; returns whether something was, or would be, changed.
     fn bring(&mut self) -> Result<bool, Failed> {
-        if !self.copy.there() {
+        if !self.copy.place().there() {
             if self.mode == Mode::Check || !self.arguments.clone {
-                let after = self.copy.newest(&self.copy.repo)?;
+                let after = self.copy.newest(&self.copy.place().repo)?;
                 self.tell("after", after);
                 return Ok(true);
             }
@@ -178,7 +184,7 @@ impl Work<'_> {
         let changes = self.copy.has_changes()?;
         let before = self.copy.commit()?;
         self.tell("before", before.clone());
-        let dest = self.copy.dest.clone().unwrap_or_default();
+        let dest = self.copy.place().path().to_owned();
         if changes && !self.arguments.force {
             return Err(Failed::new(format!("Local modifications exist in the destination: {dest} (force=no).")));
         }
@@ -186,7 +192,7 @@ impl Work<'_> {
             self.copy.reset()?;
             self.tell("msg", format!("Local modifications exist in the destination: {dest}"));
         }
-        let moved = self.copy.moved()?;
+        let moved = self.copy.place().is_not(&self.copy.known()?);
         self.tell("remote_url_changed", moved);
         if self.mode == Mode::Check {
             let newest = self.copy.newest(&self.arguments.remote)?;

@@ -262,7 +262,7 @@ fn headers(lines: &[(String, String)]) -> Result<HeaderMap, Failed> {
     Ok(map)
 }
 
-fn client(request: &Request, url: &Url, host: &Context) -> Result<Client, Failed> {
+pub(crate) fn client(request: &Request, url: &Url, host: &Context) -> Result<Client, Failed> {
     let access = request.access;
     let followed = match request.redirects {
         Redirects::Followed => redirect::Policy::limited(REDIRECTS),

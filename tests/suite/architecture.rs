@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
     ("archive", &[]),
-    ("module", &["archive", "place", "secret", "sql"]),
+    ("module", &["archive", "event", "git", "place", "secret", "sql"]),
     ("hcl", &["place", "yaml"]),
     ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),

@@ -11,7 +11,7 @@ use ryo::git::{self, Update};
 use tempfile::TempDir;
 
 #[path = "git/server.rs"]
-mod server;
+pub mod server;
 
 use server::{Manner, serve};
 
@@ -88,7 +88,7 @@ async fn update(directory: &Path) -> Result<Update, git::Error> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clone_follows_its_origin_whatever_carries_it() {
-    for manner in [None, Some(Manner::Right)] {
+    for manner in [None, Some(Manner::Right), Some(Manner::Moved)] {
         for scheme in ["", "file://"] {
             let bed = Bed::new();
             let first = run(&bed.origin(), &["rev-parse", "HEAD"]);

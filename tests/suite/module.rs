@@ -257,12 +257,17 @@ pub fn root() -> tempfile::TempDir {
 }
 
 pub fn run(root: &Path, task: &Task, blobs: &Blobs, mode: Mode) -> Outcome {
+    run_with(root, task, blobs, &Environment::new(), mode)
+}
+
+/// The same with variables for the programs that it starts.
+pub fn run_with(root: &Path, task: &Task, blobs: &Blobs, environment: &Environment, mode: Mode) -> Outcome {
     let system = System::below(root);
     let content = |content: &copy::Content, into: &mut dyn Write| {
         let piece = blobs[&content.sha256].piece(0, u64::MAX).unwrap();
         into.write_all(&piece).map_err(|error| Failed::new(error.to_string()))
     };
-    module::run(task, &Context { system: &system, environment: &Environment::new(), content: &content }, mode)
+    module::run(task, &Context { system: &system, environment, content: &content }, mode)
 }
 
 /// Checks, applies and applies again: what check mode says is what happens, and it happens once.

@@ -1,59 +1,29 @@
 //! A working copy, and the program that works on it.
 
-use std::fs;
-
-use crate::module::git::Arguments;
+use crate::module::Failed;
+use crate::module::git::place::Place;
 use crate::module::program::{self, Ran, Setting};
-use crate::module::{Context, Failed};
 
 /// A working copy.
 pub(super) struct Copy<'a> {
-    pub(super) arguments: &'a Arguments,
-    host: &'a Context<'a>,
     /// Where it is.
-    pub(super) dest: Option<String>,
-    /// Where it comes from.
-    pub(super) repo: String,
-    /// What holds its configuration.
-    folder: String,
+    pub(super) place: Place<'a>,
+    /// The program.
+    pub(super) program: String,
 }
 
-impl<'a> Copy<'a> {
-    pub(super) fn new(arguments: &'a Arguments, host: &'a Context<'a>) -> Result<Self, Failed> {
-        let dest = arguments.dest.as_ref().map(|dest| host.system.path(dest).trim_end_matches('/').to_owned());
-        let repo = host.system.home(&arguments.repo);
-        // Only so, the depth of a repository of this machine counts.
-        let repo = if repo.starts_with('/') { format!("file://{repo}") } else { repo };
-        let folder = match &dest {
-            Some(dest) if arguments.bare => dest.clone(),
-            Some(dest) => folder(dest, host)?,
-            None => String::new(),
-        };
-        Ok(Self { arguments, host, dest, repo, folder })
-    }
-
-    /// Whether there is a repository.
-    pub(super) fn there(&self) -> bool {
-        self.dest.is_some() && self.host.system.real(&format!("{}/config", self.folder)).exists()
-    }
-
-    fn program(&self) -> Result<String, Failed> {
-        match &self.arguments.executable {
-            Some(path) => Ok(self.host.system.path(path)),
-            None => program::required("git", self.host),
-        }
-    }
-
+impl Copy<'_> {
     /// Runs `git` with `words`, in the working copy if it is there.
     pub(super) fn git(&self, words: &[&str]) -> Result<Ran, Failed> {
+        let place = &self.place;
         let words: Vec<String> =
-            std::iter::once(self.program()?).chain(words.iter().map(|it| (*it).to_owned())).collect();
-        let directory = self.dest.as_ref().map(|dest| self.host.system.real(dest)).filter(|_| self.there());
+            std::iter::once(self.program.clone()).chain(words.iter().map(|it| (*it).to_owned())).collect();
+        let directory = place.dest.as_ref().map(|dest| place.host.system.real(dest)).filter(|_| place.there());
         let variables = [("LC_ALL", "C.UTF-8"), ("LANGUAGE", "C"), ("GIT_TERMINAL_PROMPT", "0")];
         let mut variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         variables.push(("GIT_SSH_COMMAND".to_owned(), self.ssh()));
         let setting = Setting { directory, variables, ..Setting::default() };
-        program::run(&words, &setting, self.host)
+        program::run(&words, &setting, place.host)
     }
 
     /// The same; it must end well. `doing`: how Ansible's message begins.
@@ -67,20 +37,21 @@ impl<'a> Copy<'a> {
     }
 
     fn ssh(&self) -> String {
+        let Place { arguments, host, .. } = &self.place;
         let mut line = "ssh -o BatchMode=yes".to_owned();
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-        if self.arguments.accept_hostkey {
+        if arguments.accept_hostkey {
             line.push_str(" -o StrictHostKeyChecking=no");
         }
-        if self.arguments.accept_newhostkey {
+        if arguments.accept_newhostkey {
             line.push_str(" -o StrictHostKeyChecking=accept-new");
         }
-        if let Some(options) = &self.arguments.ssh_opts {
+        if let Some(options) = &arguments.ssh_opts {
             line.push(' ');
             line.push_str(options);
         }
-        if let Some(key) = &self.arguments.key_file {
-            line.extend([" -i ", &quoted(&self.host.system.path(key)), " -o IdentitiesOnly=yes"]);
+        if let Some(key) = &arguments.key_file {
+            line.extend([" -i ", &quoted(&host.system.path(key)), " -o IdentitiesOnly=yes"]);
         }
         line
     }
@@ -92,7 +63,7 @@ impl<'a> Copy<'a> {
 
     /// Whether files that belong to it are changed.
     pub(super) fn has_changes(&self) -> Result<bool, Failed> {
-        if self.arguments.bare {
+        if self.place.arguments.bare {
             return Ok(false);
         }
         let status = self.good(&["status", "--porcelain"], "Failed to look for local modifications")?;
@@ -104,15 +75,12 @@ impl<'a> Copy<'a> {
     }
 
     pub(super) fn clone_it(&self) -> Result<(), Failed> {
-        let arguments = self.arguments;
-        let dest = self.dest.clone().unwrap_or_default();
-        let above = dest.rsplit_once('/').map_or("/", |(above, _)| above);
-        let told = |error| Failed::new(format!("cannot create directory {above}: {error}"));
-        fs::create_dir_all(self.host.system.real(above)).map_err(told)?;
-        let real = self.host.system.real(&dest).to_string_lossy().into_owned();
+        let Place { arguments, host, repo, .. } = &self.place;
+        self.place.make_room()?;
+        let real = host.system.real(self.place.path()).to_string_lossy().into_owned();
         let depth = arguments.depth.map(|depth| depth.to_string());
         let named = || -> Result<bool, Failed> {
-            Ok(self.has_branch(&self.repo, &arguments.version)? || self.has_tag(&self.repo, &arguments.version)?)
+            Ok(self.has_branch(repo, &arguments.version)? || self.has_tag(repo, &arguments.version)?)
         };
         let mut words = vec!["clone"];
         if arguments.bare {
@@ -135,10 +103,10 @@ impl<'a> Copy<'a> {
         if named {
             words.extend(["--branch", &arguments.version]);
         }
-        words.extend(["--", &self.repo, &real]);
+        words.extend(["--", repo, &real]);
         self.good(&words, "Failed to clone")?;
         if arguments.bare && arguments.remote != "origin" {
-            self.good(&["remote", "add", &arguments.remote, &self.repo], "Failed to add the remote")?;
+            self.good(&["remote", "add", &arguments.remote, repo], "Failed to add the remote")?;
         }
         if let Some(refspec) = &arguments.refspec {
             self.good(&["fetch", &arguments.remote, refspec], "Failed to fetch")?;
@@ -147,7 +115,7 @@ impl<'a> Copy<'a> {
     }
 
     pub(super) fn fetch(&self) -> Result<(), Failed> {
-        let arguments = self.arguments;
+        let Place { arguments, repo, .. } = &self.place;
         let (version, remote) = (&arguments.version, &arguments.remote);
         let mut words = vec!["fetch".to_owned()];
         let mut refspecs: Vec<String> = vec![];
@@ -156,9 +124,9 @@ impl<'a> Copy<'a> {
                 refspecs.push(refspec.clone());
             } else if version == "HEAD" {
                 refspecs.push(self.branch()?);
-            } else if self.has_branch(&self.repo, version)? {
+            } else if self.has_branch(repo, version)? {
                 refspecs.push(format!("+refs/heads/{version}:refs/remotes/{remote}/{version}"));
-            } else if self.has_tag(&self.repo, version)? {
+            } else if self.has_tag(repo, version)? {
                 refspecs.push(format!("+refs/tags/{version}:refs/tags/{version}"));
             }
             if !refspecs.is_empty() {
@@ -182,7 +150,7 @@ impl<'a> Copy<'a> {
 
     /// Switches to the version wanted.
     pub(super) fn switch(&self) -> Result<(), Failed> {
-        let (version, remote) = (&self.arguments.version, &self.arguments.remote);
+        let (version, remote) = (&self.place.arguments.version, &self.place.arguments.remote);
         if version == "HEAD" {
             let branch = self.branch()?;
             self.good(&["checkout", "--force", &branch], &format!("Failed to checkout branch {branch}"))?;
@@ -196,7 +164,7 @@ impl<'a> Copy<'a> {
         let tip = format!("{remote}/{version}");
         let has = |name: String| Ok::<bool, Failed>(self.git(&["show-ref", "--verify", "--quiet", &name])?.status == 0);
         let local = has(format!("refs/heads/{version}"))?;
-        if let Some(depth) = self.arguments.depth.filter(|_| !local) {
+        if let Some(depth) = self.place.arguments.depth.filter(|_| !local) {
             // A shallow clone knows only the branch that it began with.
             self.good(&["remote", "set-branches", "--add", remote, version], &failed)?;
             if !has(format!("refs/remotes/{tip}"))? {
@@ -217,16 +185,16 @@ impl<'a> Copy<'a> {
         if here.status == 0 {
             return Ok(here.stdout.trim().to_owned());
         }
-        let name = format!("refs/remotes/{}/HEAD", self.arguments.remote);
+        let name = format!("refs/remotes/{}/HEAD", self.place.arguments.remote);
         let there = self.good(&["symbolic-ref", "--short", &name], "Failed to find the main branch")?;
         let there = there.trim();
-        Ok(there.strip_prefix(&format!("{}/", self.arguments.remote)).unwrap_or(there).to_owned())
+        Ok(there.strip_prefix(&format!("{}/", self.place.arguments.remote)).unwrap_or(there).to_owned())
     }
 
     /// Brings submodules to the commits that belong to the version; returns whether that changed something.
     pub(super) fn submodules(&self) -> Result<bool, Failed> {
-        let dest = self.dest.clone().unwrap_or_default();
-        if !self.host.system.real(&format!("{dest}/.gitmodules")).exists() {
+        let Place { arguments, host, .. } = &self.place;
+        if !host.system.real(&format!("{}/.gitmodules", self.place.path())).exists() {
             return Ok(false);
         }
         let status = || self.good(&["submodule", "status", "--recursive"], "Failed to look at the submodules");
@@ -234,23 +202,9 @@ impl<'a> Copy<'a> {
         let failed = "Failed to init/update submodules";
         self.good(&["submodule", "sync"], failed)?;
         let mut words = vec!["submodule", "update", "--init", "--recursive"];
-        words.extend(self.arguments.track_submodules.then_some("--remote"));
-        words.extend(self.arguments.force.then_some("--force"));
+        words.extend(arguments.track_submodules.then_some("--remote"));
+        words.extend(arguments.force.then_some("--force"));
         self.good(&words, failed)?;
         Ok(status()? != before)
     }
-}
-
-/// Where a working copy keeps its repository: `.git`, or what a file of this name says.
-fn folder(dest: &str, host: &Context) -> Result<String, Failed> {
-    let path = format!("{dest}/.git");
-    let real = host.system.real(&path);
-    if !real.is_file() {
-        return Ok(path);
-    }
-    let told = |error: std::io::Error| Failed::new(format!("cannot read {path}: {error}"));
-    let text = fs::read_to_string(&real).map_err(told)?;
-    let wrong = || Failed::new("Current repo does not have a valid reference to a separate Git dir");
-    let named = text.trim().strip_prefix("gitdir:").map(str::trim).ok_or_else(wrong)?;
-    Ok(if named.starts_with('/') { named.to_owned() } else { format!("{dest}/{named}") })
 }

@@ -23,14 +23,14 @@ impl Copy<'_> {
 
     /// The commit that `remote` has for the version wanted.
     pub(super) fn newest(&self, remote: &str) -> Result<String, Failed> {
-        let version = &self.arguments.version;
+        let version = &self.place.arguments.version;
         let missing = || Failed::new(format!("Could not determine remote revision for {version}"));
         let find = |pattern: &str| -> Result<Option<String>, Failed> {
             let found = self.listed(remote, pattern)?;
             Ok(found.into_iter().find(|(_, name)| name == pattern).map(|(commit, _)| commit))
         };
         if version == "HEAD" {
-            let name = if self.there() { format!("refs/heads/{}", self.branch()?) } else { "HEAD".to_owned() };
+            let name = if self.place.there() { format!("refs/heads/{}", self.branch()?) } else { "HEAD".to_owned() };
             return find(&name)?.ok_or_else(missing);
         }
         if let Some(commit) = find(&format!("refs/heads/{version}"))? {
@@ -43,18 +43,15 @@ impl Copy<'_> {
         Ok(commit.unwrap_or_else(|| version.clone()))
     }
 
-    /// Whether the remote is somewhere else than the task says.
-    pub(super) fn moved(&self) -> Result<bool, Failed> {
-        let remote = &self.arguments.remote;
-        let known = self.git(&["ls-remote", "--get-url", remote])?;
-        let known = known.stdout.trim().to_owned();
-        let plain = |url: &str| url.trim_start_matches("file://").trim_end_matches('/').to_owned();
-        Ok(known != *remote && plain(&known) != plain(&self.repo))
+    /// Where the remote is; its own name if nobody knows.
+    pub(super) fn known(&self) -> Result<String, Failed> {
+        let known = self.git(&["ls-remote", "--get-url", &self.place.arguments.remote])?;
+        Ok(known.stdout.trim().to_owned())
     }
 
     /// Makes the remote be where the task says.
     pub(super) fn point(&self) -> Result<(), Failed> {
-        let words = ["remote", "set-url", &self.arguments.remote, &self.repo];
+        let words = ["remote", "set-url", &self.place.arguments.remote, &self.place.repo];
         self.good(&words, "Failed to set a new url").map(|_| ())
     }
 }

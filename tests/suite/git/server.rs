@@ -11,6 +11,8 @@ use tokio::process::Command;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Right,
+    /// It is somewhere else now.
+    Moved,
     Missing,
     Broken,
     Page,
@@ -41,6 +43,13 @@ pub(crate) async fn serve(repository: PathBuf, manner: Manner) -> String {
 async fn answer(stream: TcpStream, repository: &Path, manner: Manner) {
     let mut stream = BufReader::new(stream);
     let (line, body) = request(&mut stream).await;
+    if manner == Manner::Moved && line.starts_with("GET /x/module/") {
+        let head = "HTTP/1.1 301 x\r\nlocation: /new/module/info/refs?service=git-upload-pack\r\n\
+                    content-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        return stream.shutdown().await.unwrap();
+    }
+    let line = if manner == Manner::Moved { line.replace("/new/", "/x/") } else { line };
     let asks_references = line == "GET /x/module/info/refs?service=git-upload-pack HTTP/1.1";
     assert!(asks_references || line == "POST /x/module/git-upload-pack HTTP/1.1", "{line}");
     let (status, kind, mut bytes) = match manner {
