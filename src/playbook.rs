@@ -16,6 +16,7 @@ use crate::module::Mode;
 use crate::place::{Problem, listed};
 use crate::secret::Secret;
 
+pub mod argument_spec;
 mod check;
 pub mod configuration;
 pub mod connection;

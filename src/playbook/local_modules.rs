@@ -28,6 +28,7 @@ pub const NAMES: &[&str] = &[
     "reboot",
     "set_fact",
     "setup",
+    "validate_argument_spec",
     "wait_for_connection",
 ];
 
@@ -95,6 +96,7 @@ pub fn parameters(name: &str) -> Option<Takes> {
             "search_paths",
             "test_command",
         ],
+        "validate_argument_spec" => &["argument_spec", "provided_arguments", "validate_args_context"],
         "wait_for_connection" => &["delay", "sleep", "connect_timeout", "timeout"],
         _ => return None,
     }))

@@ -223,7 +223,7 @@ pub struct Settings {
 }
 
 /// A task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Task {
     /// Where it begins.
     pub place: Place,

@@ -18,6 +18,7 @@ mod play;
 mod roles;
 mod settings;
 mod tasks;
+mod validation;
 
 pub use includes::{Included, Wanted};
 

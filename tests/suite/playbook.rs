@@ -236,6 +236,11 @@ fn names_of_plays_and_tasks_are_rendered_where_they_can_be() {
                 - {name: 'On {{ nobody }}', hosts: localhost, tasks: []}\n\
                 - {hosts: '{{ where }}', tasks: []}\n";
     fs::write(directory.path().join("site.yml"), site).unwrap();
+#[test]
+fn arguments_of_roles_are_held_to_their_specification_as_in_ansible() {
+    plays_as_ansible("arguments");
+}
+
     fs::write(directory.path().join("more.yml"), "from_file: a file\nhost_id: weaker\n").unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
         .args(["play", "site.yml", "-e", "host_id=host-1 where=localhost file=more"])

@@ -8,6 +8,7 @@ use crate::playbook::files;
 use crate::playbook::jinja;
 use crate::playbook::model::{Block, Include, Item, Role, Settings, Task, Vars, Written};
 use crate::playbook::parse::roles::Parts;
+use crate::playbook::parse::validation::Validation;
 use crate::playbook::parse::{Around, Reader, at};
 use crate::yaml::{Kind, Node};
 
@@ -72,6 +73,7 @@ fn parts_of(task: &Task) -> Parts {
         vars: bare("vars_from"),
         defaults: bare("defaults_from"),
         handlers: bare("handlers_from"),
+        validation: Validation::of(task),
     }
 }
 
@@ -164,7 +166,7 @@ impl Reader {
             self.exposed.push(role.clone());
         }
         self.depth += 1;
-        let body = self.role_tasks(&role, &parts.tasks, around, settings.clone(), &place);
+        let body = self.role_tasks(&role, &parts, around, settings.clone(), &place);
         self.depth -= 1;
         if when == When::Again {
             return self.late(around, task, settings, &place);
@@ -196,6 +198,7 @@ impl Reader {
                     vars: vars.clone(),
                     defaults: defaults.clone(),
                     handlers: handlers.clone(),
+                    validation: Validation::of(task),
                 };
                 self.late_role(&around, name, settings, &parts, &task.place)
             }
@@ -206,7 +209,7 @@ impl Reader {
         let Some(role) = self.role(name, Vars::new(), &around.playbook, place, parts) else {
             return Included::default();
         };
-        let items = self.role_tasks(&role, &parts.tasks, around, settings, place);
+        let items = self.role_tasks(&role, parts, around, settings, place);
         let inside = self.around_role(&role, Settings::default(), Path::new(&around.playbook));
         let handlers = self.handler_file(&inside, &role, &parts.handlers);
         Included { items, handlers: self.handlers_of(handlers, place), role: Some(role) }

@@ -8,6 +8,7 @@ use crate::playbook::files;
 use crate::playbook::jinja::is_template;
 use crate::playbook::model::{Item, Play, Role, Settings, Vars};
 use crate::playbook::parse::settings::SHARED;
+use crate::playbook::parse::validation::Validation;
 use crate::playbook::parse::{Around, Reader, at, directory};
 use crate::yaml::Node;
 
@@ -18,12 +19,14 @@ pub(super) struct Parts {
     pub(super) vars: String,
     pub(super) defaults: String,
     pub(super) handlers: String,
+    /// Whether its arguments are held to anything.
+    pub(super) validation: Validation,
 }
 
 impl Default for Parts {
     fn default() -> Self {
         let main = || "main".to_owned();
-        Self { tasks: main(), vars: main(), defaults: main(), handlers: main() }
+        Self { tasks: main(), vars: main(), defaults: main(), handlers: main(), validation: Validation::default() }
     }
 }
 
@@ -91,7 +94,7 @@ impl Reader {
             return;
         }
         play.roles.push(role.clone());
-        let items = self.role_tasks(&role, "main", around, settings.clone(), &place);
+        let items = self.role_tasks(&role, &Parts::default(), around, settings.clone(), &place);
         play.role_tasks.extend(items);
         let inside = self.around_role(&role, settings, &around.playbook);
         self.role_handlers(&inside, &role, play);
@@ -158,7 +161,7 @@ impl Reader {
     pub(super) fn role_tasks(
         &mut self,
         role: &Arc<Role>,
-        name: &str,
+        parts: &Parts,
         outer: &Around,
         settings: Settings,
         asked: &Place,
@@ -168,13 +171,19 @@ impl Reader {
             Some(parent) => [std::slice::from_ref(&parent.name), &outer.parents].concat(),
             None => outer.parents.clone(),
         };
-        match files::main_file(&role.path, "tasks", name) {
+        let name = parts.tasks.as_str();
+        let validated = match parts.validation {
+            Validation::AsTheRoleSays => self.validation(role, name, &around),
+            Validation::None => None,
+        };
+        let items = match files::main_file(&role.path, "tasks", name) {
             Some(file) => self.task_file(&around, &file, asked),
             None if name == "main" => vec![],
             None => {
                 self.problem(asked.clone(), format!("role `{}` has no tasks `{name}`", role.name));
                 vec![]
             }
-        }
+        };
+        validated.into_iter().chain(items).collect()
     }
 }

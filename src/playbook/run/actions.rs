@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::playbook::argument_spec;
 use crate::playbook::jinja::{self, Value};
 use crate::playbook::model::Task;
 use crate::playbook::run::connect::truth;
@@ -23,6 +24,7 @@ pub fn here(scope: &TaskScope<'_>, task: &Task) -> Result<Option<Prepared>, Stri
         }
         "assert" => Prepared::Done(assert(scope, task)?),
         "set_fact" => Prepared::Done(set_fact(scope, task)?),
+        "validate_argument_spec" => Prepared::Done(validate(scope, task)?),
         "include_vars" => Prepared::Done(include_vars::run(scope, task)?),
         "meta" | "include_tasks" | "include_role" => {
             Prepared::Done(pairs([("changed", json!(false)), ("failed", json!(false))]))
@@ -94,6 +96,34 @@ fn assert(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Strin
     }
     let message = given("success_msg")?.unwrap_or_else(|| json!("All assertions passed"));
     Ok(pairs([("changed", json!(false)), ("failed", json!(false)), ("msg", message)]))
+}
+
+fn validate(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String> {
+    let mut arguments = arguments(scope, task)?;
+    let Some(Json::Object(spec)) = arguments.remove("argument_spec") else {
+        return Err(format!("{}: `validate_argument_spec` needs `argument_spec`, a mapping", task.place));
+    };
+    let mut given = Map::new();
+    for name in spec.keys() {
+        if let Some(value) = jinja::Scope::variable(scope, name)? {
+            given.insert(name.clone(), value.to_json()?);
+        }
+    }
+    if let Some(Json::Object(provided)) = arguments.remove("provided_arguments") {
+        given.extend(provided);
+    }
+    let context = arguments.remove("validate_args_context").unwrap_or_else(|| json!({}));
+    let errors = argument_spec::violations(&spec, &given);
+    let mut out = pairs([("changed", json!(false)), ("validate_args_context", context)]);
+    out.insert("failed".to_owned(), json!(!errors.is_empty()));
+    if errors.is_empty() {
+        out.insert("msg".to_owned(), json!("The arg spec validation passed"));
+        return Ok(out);
+    }
+    out.insert("msg".to_owned(), json!(format!("Validation of arguments failed:\n{}", errors.join("\n"))));
+    out.insert("argument_spec_data".to_owned(), Json::Object(spec));
+    out.insert("argument_errors".to_owned(), json!(errors));
+    Ok(out)
 }
 
 fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String> {
