@@ -25,6 +25,7 @@ pub mod inventory;
 pub mod jinja;
 pub mod local_modules;
 mod lookup;
+mod masked;
 pub mod model;
 pub mod outline;
 pub mod parse;
@@ -36,6 +37,7 @@ pub mod vault;
 pub mod words;
 
 use connection::Connection;
+pub use masked::Masked;
 use reading::Reading;
 
 /// Whether differences are shown.
@@ -220,7 +222,7 @@ pub enum Error {
 /// - [`Error::Failed`], [`Error::Unreachable`]: the hosts that are not named went through to the end.
 /// - [`Error::Stopped`]: the tasks up to the named one were carried out.
 pub async fn run(request: Request, connect: Connect, events: &Events) -> Result<Recap, Error> {
-    run::run(&request, connect, events).await
+    run::run(&request, connect, events).await.map_err(|error| masked::error(error, &request.reading.vault))
 }
 
 /// What is known without touching anything.
@@ -239,7 +241,7 @@ pub struct Known {
 /// YAML and Jinja errors, keywords, modules and parameters that are not known, and roles, templates, files and variable
 /// files that are not there (where their path can be computed).
 pub fn check(playbook: &std::path::Path, known: &Known) -> Vec<Problem> {
-    check::check(playbook, known)
+    masked::problems(check::check(playbook, known), &known.reading.vault)
 }
 
 /// Returns the files that the result of a playbook depends on, sorted: playbooks, whole role trees, variable files,
@@ -249,7 +251,7 @@ pub fn check(playbook: &std::path::Path, known: &Known) -> Vec<Problem> {
 ///
 /// What cannot be read of the playbook.
 pub fn inputs(playbook: &std::path::Path, known: &Known) -> Result<Vec<PathBuf>, Vec<Problem>> {
-    check::inputs(playbook, known)
+    check::inputs(playbook, known).map_err(|problems| masked::problems(problems, &known.reading.vault))
 }
 
 /// Reads extra variables as Ansible's `-e` takes them: `k=v k2="v 2"` (values are text), a JSON or YAML mapping, or

@@ -308,6 +308,8 @@ fn unreachable(error: &(dyn StdError + Send + Sync + 'static)) -> Advice {
         ssh(error)
     } else if let Some(error) = error.downcast_ref::<agent::Error>() {
         agent(error)
+    } else if let Some(masked) = error.downcast_ref::<playbook::Masked>() {
+        unreachable(masked.cause())
     } else {
         Advice::world()
     }

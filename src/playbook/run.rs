@@ -142,6 +142,7 @@ fn hiding(events: &Events, request: &Request) -> Events {
             Event::TaskStarted { name, handler } => {
                 Event::TaskStarted { name: hide(Some(name)).unwrap_or_default(), handler }
             }
+            Event::PlayStarted { name } => Event::PlayStarted { name: hide(Some(name)).unwrap_or_default() },
             Event::Warned { message } => Event::Warned { message: hide(Some(message)).unwrap_or_default() },
             other => other,
         });

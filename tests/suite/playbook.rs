@@ -108,17 +108,18 @@ fn tasks_and_tags_are_listed_as_in_ansible() {
 #[test]
 fn an_encrypted_file_without_its_password_is_named_and_what_it_holds_is_never_told() {
     let place = fixtures().join("vault");
-    let run = |flags: &[&str]| {
+    let play = |site: &str, flags: &[&str]| {
         let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
             .args(["play", "-i"])
             .arg(fixtures().join("hosts.ini"))
             .args(flags)
-            .arg("leak.yml")
+            .arg(site)
             .current_dir(&place)
             .output()
             .unwrap();
         format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
     };
+    let run = |flags: &[&str]| play("leak.yml", flags);
     let closed = run(&[]);
     let place_of = "group_vars/all/secret.yml: encrypted by ansible-vault: its password must be given";
     assert!(closed.contains(place_of), "{closed}");
@@ -126,7 +127,17 @@ fn an_encrypted_file_without_its_password_is_named_and_what_it_holds_is_never_to
     assert!(wrong.contains("encrypted by ansible-vault: no password that was given opens it"), "{wrong}");
     let told = run(&["--vault-password-file", "password"]);
     assert!(told.contains("it is ********"), "{told}");
-    assert!(!told.contains("secret of the group"), "{told}");
+    for shown in ["play of ********", "task of ********", "one of ********"] {
+        assert!(told.contains(shown), "{shown}: {told}");
+    }
+    assert!(!told.contains("secret of") && !told.contains("secret inline"), "{told}");
+    // Nor is it told by what is wrong with a playbook, or by where nobody answers.
+    for (site, told) in
+        [("wrong.yml", "`serial` is `********`"), ("away.yml", "because: cannot reach `********` on port 22")]
+    {
+        let said = play(site, &["--vault-password-file", "password"]);
+        assert!(said.contains(told) && !said.contains("secret inline"), "{said}");
+    }
 }
 
 #[test]
@@ -228,6 +239,11 @@ fn roles_are_found_ordered_and_rendered_as_in_ansible() {
 }
 
 #[test]
+fn arguments_of_roles_are_held_to_their_specification_as_in_ansible() {
+    plays_as_ansible("arguments");
+}
+
+#[test]
 fn names_of_plays_and_tasks_are_rendered_where_they_can_be() {
     let directory = tempfile::tempdir().unwrap();
     let site = "- name: 'On {{ host_id }} with {{ from_file }} and {{ own }}'\n  hosts: '{{ where }}'\n  \
@@ -236,11 +252,6 @@ fn names_of_plays_and_tasks_are_rendered_where_they_can_be() {
                 - {name: 'On {{ nobody }}', hosts: localhost, tasks: []}\n\
                 - {hosts: '{{ where }}', tasks: []}\n";
     fs::write(directory.path().join("site.yml"), site).unwrap();
-#[test]
-fn arguments_of_roles_are_held_to_their_specification_as_in_ansible() {
-    plays_as_ansible("arguments");
-}
-
     fs::write(directory.path().join("more.yml"), "from_file: a file\nhost_id: weaker\n").unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
         .args(["play", "site.yml", "-e", "host_id=host-1 where=localhost file=more"])
