@@ -72,6 +72,26 @@ fn templates_give_what_ansible_gives() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
+/// What the library that Ansible uses finds, recorded.
+#[test]
+fn queries_find_what_jmespath_finds() {
+    let table: Json = serde_json::from_str(include_str!("../../proto-fixtures/jinja/queries.json")).unwrap();
+    let mut variables = Map::from_iter([("data".to_owned(), table["data"].clone())]);
+    for case in table["cases"].as_array().unwrap() {
+        variables.insert("query".to_owned(), case["query"].clone());
+        let scope = Table(variables.clone());
+        for filter in ["json_query", "community.general.json_query"] {
+            let found = jinja::evaluate_text(&format!("[data | {filter}(query)]"), &scope).unwrap();
+            assert_eq!(found.to_json().unwrap()[0], case["found"], "{}", case["query"]);
+        }
+    }
+    for wrong in ["hosts[", "nosuch(t)", "length(`1`)", &"!".repeat(1_500), &"a.".repeat(1_500)] {
+        variables.insert("query".to_owned(), Json::from(wrong));
+        let error = jinja::evaluate_text("data | json_query(query)", &Table(variables.clone())).unwrap_err();
+        assert!(error.message.starts_with("filter `json_query` "), "{}", error.message);
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_renderer_panic(text in "[ -~\n]{0,60}") {

@@ -13,6 +13,7 @@ pub mod data;
 pub mod lists;
 pub mod numbers;
 pub mod paths;
+pub mod query;
 pub mod secrets;
 pub mod text;
 
@@ -101,6 +102,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         .chain(choices::NAMES)
         .chain(data::NAMES)
         .chain(paths::NAMES)
+        .chain(query::NAMES)
         .chain(secrets::NAMES)
         .copied()
 }
@@ -136,6 +138,8 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: Value, args: Argu
         data::apply(name, &input, args)
     } else if paths::NAMES.contains(&name) {
         paths::apply(name, &input, args)
+    } else if query::NAMES.contains(&name) {
+        query::apply(&input, args)
     } else if secrets::NAMES.contains(&name) {
         secrets::apply(name, &input, args)
     } else {
