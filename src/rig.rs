@@ -196,7 +196,7 @@ fn no_server(host: &str) -> Failure {
 
 async fn start_agent(line: &Line) -> Result<agent::Client, Failure> {
     let binary = agent::Binary::own()?;
-    let root = Become { user: "root".to_owned(), method: Method::Sudo };
+    let root = Become { user: "root".to_owned(), method: Method::Sudo, flags: vec![] };
     let started = match line {
         Line::Local => agent::Client::local(&binary, Some((&root, None))).await,
         Line::Ssh(session) => agent::Client::start(session.as_ref(), &binary, Some((&root, None))).await,

@@ -43,15 +43,26 @@ fi
 b=$d/$1/ryo
 "#;
 
-/// Starts the binary as the account; `$4` is `ask` if a password can be given.
+/// Starts the binary as the account; `$4` is `ask` if a password can be given, the rest is what the program is told.
+/// Root needs none: what would change the environment then is refused.
 const START: &str = r#"
 if [ ! -x "$b" ]; then echo ryo-agent-absent >&2; exit 127; fi
-if [ "$2" = none ] || [ "$3" = "$u" ]; then exec "$b" agent; fi
-if [ "$i" = 0 ]; then exec "$b" agent --account "$3"; fi
-case $2$4 in
-sudo) exec sudo -n -H -u "$3" -- "$b" agent ;;
-sudoask) exec sudo -S -H -p ryo-become-password: -u "$3" -- "$b" agent ;;
-*) LC_ALL=C exec su -s /bin/sh "$3" -c "unset LC_ALL; cd /; exec '$b' agent" ;;
+m=$2 a=$3 k=$4
+shift 4
+if [ "$m" = none ] || [ "$a" = "$u" ]; then exec "$b" agent; fi
+if [ "$i" = 0 ]; then
+  for f; do
+    case $f in
+    -H | -S | -n | -s | /*) ;;
+    *) echo "root takes on accounts by itself, without $f" >&2; exit 1 ;;
+    esac
+  done
+  exec "$b" agent --account "$a"
+fi
+case $m$k in
+sudo) exec sudo -n "$@" -u "$a" -- "$b" agent ;;
+sudoask) exec sudo -S "$@" -p ryo-become-password: -u "$a" -- "$b" agent ;;
+*) LC_ALL=C exec su -s /bin/sh "$@" "$a" -c "unset LC_ALL; cd /; exec '$b' agent" ;;
 esac
 "#;
 
@@ -122,14 +133,18 @@ impl Binary {
 struct Wanted<'a> {
     user: &'a str,
     method: Option<Method>,
+    flags: &'a [String],
     password: Option<&'a Secret>,
 }
 
 impl<'a> Wanted<'a> {
     fn new(account: Option<(&'a Become, Option<&'a Secret>)>) -> Self {
         match account {
-            None => Self { user: "", method: None, password: None },
-            Some((account, password)) => Self { user: &account.user, method: Some(account.method), password },
+            None => Self { user: "", method: None, flags: &[], password: None },
+            Some((account, password)) => {
+                let Become { user, method, flags } = account;
+                Self { user, method: Some(*method), flags, password }
+            }
         }
     }
 
@@ -138,6 +153,19 @@ impl<'a> Wanted<'a> {
             None => "none",
             Some(Method::Sudo) => "sudo",
             Some(Method::Su) => "su",
+        }
+    }
+
+    /// What `sudo` or `su` is told beside.
+    fn flags(self) -> Vec<&'a str> {
+        let given = self.flags.iter().map(String::as_str);
+        match self.method {
+            Some(Method::Sudo) if self.flags.is_empty() => vec!["-H"],
+            // It would not ask then.
+            Some(Method::Sudo) if self.password.is_some() => {
+                given.filter(|flag| !matches!(*flag, "-n" | "--non-interactive")).collect()
+            }
+            _ => given.collect(),
         }
     }
 
@@ -170,12 +198,13 @@ pub(super) async fn start(
 
 async fn started(machine: &dyn Machine, packed: &Packed, wanted: Wanted<'_>) -> Result<Client, Error> {
     let asks = if wanted.password.is_some() { "ask" } else { "" };
-    let command = script(&format!("{WHERE}{START}"), [&packed.digest[..NAMED], wanted.method(), wanted.user, asks]);
+    let words = [&packed.digest[..NAMED], wanted.method(), wanted.user, asks];
+    let command = script(&format!("{WHERE}{START}"), words.into_iter().chain(wanted.flags()));
     let process = machine.open(&command).await?;
     Client::shaken(machine.name(), process, wanted.handshake()).await.map_err(|error| told(error, wanted))
 }
 
-fn script<const N: usize>(text: &str, words: [&str; N]) -> Command {
+fn script<'w>(text: &'w str, words: impl IntoIterator<Item = &'w str>) -> Command {
     Command::new(["sh", "-c", text.trim_start(), "ryo"].into_iter().chain(words))
 }
 
@@ -237,7 +266,8 @@ pub(super) async fn local(binary: &Binary, account: Option<(&Become, Option<&Sec
         Command::new([&path, "agent"])
     } else {
         let text = format!("i=$(id -u)\nu=$(id -un 2>/dev/null) || u=\nb=$1{START}");
-        script(&text, [&path, wanted.method(), wanted.user, asks])
+        let words = [path.as_ref(), wanted.method(), wanted.user, asks];
+        script(&text, words.into_iter().chain(wanted.flags()))
     };
     let machine = Local::new();
     let process = machine.open(&command).await?;

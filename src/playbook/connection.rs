@@ -50,6 +50,8 @@ pub struct Become {
     pub user: String,
     /// How (`become_method`).
     pub method: Method,
+    /// What `sudo` or `su` is told beside (`become_flags`); what is usual if nothing.
+    pub flags: Vec<String>,
 }
 
 /// How another account is taken on.

@@ -184,6 +184,8 @@ pub struct Settings {
     pub become_user: Option<Written>,
     /// `become_method`.
     pub become_method: Option<Written>,
+    /// `become_flags`.
+    pub become_flags: Option<Written>,
     /// `connection`.
     pub connection: Option<Written>,
     /// `remote_user`.

@@ -442,6 +442,7 @@ impl<'w> TaskScope<'w> {
 /// Names that begin as facts do and are none.
 const NO_FACTS: &[&str] = &[
     "ansible_become",
+    "ansible_become_flags",
     "ansible_become_method",
     "ansible_become_pass",
     "ansible_become_password",

@@ -79,7 +79,7 @@ fn program(folder: &std::path::Path, name: &str, text: &str) {
 }
 
 fn become_user(user: &str, method: Method) -> Become {
-    Become { user: user.to_owned(), method }
+    Become { user: user.to_owned(), method, flags: vec![] }
 }
 
 fn placed(binary: &Binary) -> Placed {
@@ -189,4 +189,38 @@ async fn root_becomes_another_account_without_sudo() {
         error.to_string(),
         "cannot become `ryo-no-such-account` on localhost: error: there is no account `ryo-no-such-account`"
     );
+}
+
+#[tokio::test]
+async fn sudo_is_told_the_flags_of_the_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = binary(folder.path());
+    let (programs, told) = (folder.path().join("bin"), folder.path().join("told"));
+    fs::create_dir(&programs).unwrap();
+    program(&programs, "id", "#!/bin/sh\ncase $1 in -u) echo 1000;; *) echo anna;; esac\n");
+    let sudo = format!(
+        "#!/bin/sh\necho \"$*\" > {}\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n",
+        told.display()
+    );
+    program(&programs, "sudo", &sudo);
+    let machine = Elsewhere::new(Some(programs));
+    let _spare = Placed("/var/tmp/ryo-1000".into());
+    let word = Secret::new("word");
+    let table: [(&[&str], Option<&Secret>, &str); 4] = [
+        (&[], None, "-n -H -u root -- "),
+        (&["-E"], None, "-n -E -u root -- "),
+        (&["-n", "-i"], Some(&word), "-S -i -p ryo-become-password: -u root -- "),
+        (&[], Some(&word), "-S -H -p ryo-become-password: -u root -- "),
+    ];
+    for (flags, password, wanted) in table {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let root = Become { flags, ..become_user("root", Method::Sudo) };
+        drop(Client::start(&machine, &binary, Some((&root, password))).await.unwrap());
+        let told = fs::read_to_string(&told).unwrap();
+        assert!(told.starts_with(wanted), "{told}");
+    }
+    let nobody = Become { flags: vec!["-i".to_owned()], ..become_user("nobody", Method::Sudo) };
+    let error = Client::local(&Binary::at(env!("CARGO_BIN_EXE_ryo")), Some((&nobody, None))).await.unwrap_err();
+    let wanted = "cannot become `nobody` on localhost: root takes on accounts by itself, without -i";
+    assert_eq!(error.to_string(), wanted);
 }

@@ -13,6 +13,7 @@ use crate::yaml::{Kind, Node};
 const PLAY: &[&str] = &[
     "any_errors_fatal",
     "become",
+    "become_flags",
     "become_method",
     "become_user",
     "check_mode",

@@ -12,6 +12,7 @@ use crate::yaml::{Kind, Node};
 pub(super) const SHARED: &[&str] = &[
     "any_errors_fatal",
     "become",
+    "become_flags",
     "become_method",
     "become_user",
     "check_mode",
@@ -37,7 +38,7 @@ pub(super) const SHARED: &[&str] = &[
 ];
 
 /// Keywords that exist but are not carried out here.
-pub(super) const UNSUPPORTED: &[&str] = &["become_exe", "become_flags", "debugger"];
+pub(super) const UNSUPPORTED: &[&str] = &["become_exe", "debugger"];
 
 impl Reader {
     /// Reads what blocks, tasks, plays and roles have in common, on top of what is around them.
@@ -49,6 +50,7 @@ impl Reader {
                 "any_errors_fatal" => settings.any_errors_fatal = given,
                 "become" => settings.becomes = given,
                 "become_user" => settings.become_user = given,
+                "become_flags" => settings.become_flags = given,
                 "become_method" => settings.become_method = given,
                 "connection" => settings.connection = given,
                 "remote_user" => settings.remote_user = given,

@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::agent::{self, Client};
 use crate::machine::Machine;
+use crate::module::program;
 use crate::playbook::connection::{Become, Connection, Guest, Method, Ssh};
 use crate::playbook::inventory::is_this_computer;
 use crate::playbook::jinja::{self, Value, filters_text};
@@ -145,6 +146,9 @@ fn account(
         Some("su") => Method::Su,
         Some(other) => return Err(format!("there is no become method `{other}` here")),
     };
+    let flags = or_keyword("ansible_become_flags", settings.and_then(|it| it.become_flags.as_ref()))?;
+    let flags = program::split(flags.as_deref().unwrap_or_default());
+    let flags = flags.map_err(|error| format!("`become_flags` cannot be read: {error}"))?;
     let already = match connection {
         Connection::Local => user == "root" && rustix::process::geteuid().is_root(),
         Connection::Ssh(ssh) => ssh.user.as_ref() == Some(&user),
@@ -156,7 +160,7 @@ fn account(
     let password = text(scope, &["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?
         .map(Secret::new)
         .or_else(|| request.become_password.clone());
-    Ok(Some((Become { user, method }, password)))
+    Ok(Some((Become { user, method, flags }, password)))
 }
 
 type Cell<T> = Arc<OnceCell<Arc<T>>>;
