@@ -7,6 +7,10 @@ use crate::module::arguments::{Kind, Parameter};
 use crate::module::program::{self, Ran, Setting};
 use crate::module::{Call, Context, Error, Failed, Mode, Outcome, apart, typed};
 
+pub mod requirement;
+
+use requirement::Requirement;
+
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
     Parameter::new("name", Kind::List),
@@ -87,60 +91,109 @@ pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
 }
 
 pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<Outcome, Failed> {
-    let directory = arguments.chdir.as_ref().map(|path| host.system.real(&host.system.path(path)));
-    let mut pip = Pip { arguments, host, setting: Setting { directory, ..Setting::default() }, said: Ran::default() };
-    let made = match &arguments.virtualenv {
-        Some(path) if !host.system.real(&format!("{}/bin/activate", host.system.path(path))).exists() => {
-            if mode == Mode::Check {
-                return Ok(Outcome { changed: true, ..Outcome::default() });
-            }
-            pip.environment(&host.system.path(path))?;
-            true
-        }
-        _ => false,
+    let packages = wanted(arguments)?;
+    let temporary = || host.environment.get("TMPDIR").cloned().or_else(|| std::env::var("TMPDIR").ok());
+    let above = arguments.chdir.as_ref().map(|path| host.system.path(path));
+    let home = match (&arguments.virtualenv, &above) {
+        (Some(path), Some(above)) if !path.starts_with(['/', '~', '$']) => Some(format!("{above}/{path}")),
+        (path, _) => path.as_ref().map(|path| host.system.path(path)),
     };
+    // Where accounts that tasks become may always look.
+    let directory = host.system.real(&above.or_else(temporary).unwrap_or_else(|| "/tmp".to_owned()));
+    let mut setting = Setting { directory: Some(directory).filter(|it| it.is_dir()), ..Setting::default() };
+    let new = home.as_ref().is_some_and(|home| !host.system.real(&format!("{home}/bin/activate")).exists());
+    if new && mode == Mode::Check {
+        return Ok(Outcome { changed: true, ..Outcome::default() });
+    }
+    if let Some(home) = &home {
+        let path = host.environment.get("PATH").cloned().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
+        setting.variables.push(("PATH".to_owned(), format!("{home}/bin:{path}")));
+    }
+    let mut pip = Pip { arguments, host, setting, packages, home, said: Ran::default() };
+    if new {
+        pip.environment()?;
+    }
     let program = pip.program()?;
     let words = pip.words(&program)?;
-    let changed = match mode {
-        Mode::Check => pip.would(&program)?,
-        Mode::Apply => pip.act(&program, &words)?,
-    };
-    let name = if arguments.name.is_empty() { Value::Null } else { json!(arguments.name) };
+    if mode == Mode::Check {
+        return pip.would(&program);
+    }
+    let changed = pip.act(&program, &words)? || new;
     let values = Map::from_iter([
         ("cmd".to_owned(), json!(words)),
-        ("name".to_owned(), name),
+        ("name".to_owned(), if arguments.name.is_empty() { Value::Null } else { json!(arguments.name) }),
         ("version".to_owned(), json!(arguments.version)),
         ("state".to_owned(), json!(arguments.state)),
         ("requirements".to_owned(), json!(arguments.requirements)),
-        ("virtualenv".to_owned(), json!(arguments.virtualenv)),
-        ("stdout".to_owned(), json!(pip.said.stdout)),
-        ("stdout_lines".to_owned(), json!(pip.said.stdout.lines().collect::<Vec<_>>())),
-        ("stderr".to_owned(), json!(pip.said.stderr)),
-        ("stderr_lines".to_owned(), json!(pip.said.stderr.lines().collect::<Vec<_>>())),
+        ("virtualenv".to_owned(), json!(pip.home)),
     ]);
-    Ok(Outcome { changed: changed || made, values, ..Outcome::default() })
+    Ok(Outcome { changed, values: values.into_iter().chain(pip.told()).collect(), ..Outcome::default() })
+}
+
+/// The packages, if they and their versions can be meant together.
+fn wanted(arguments: &Arguments) -> Result<Vec<Requirement>, Failed> {
+    if arguments.state == State::Latest && arguments.version.is_some() {
+        return Err(Failed::new("version is incompatible with state=latest"));
+    }
+    let names = requirement::packages(&arguments.name);
+    let packages = names.iter().map(|name| Requirement::read(name, None)).collect::<Vec<_>>();
+    let Some(version) = &arguments.version else { return Ok(packages) };
+    match &packages[..] {
+        [one] if !one.versions.is_empty() => Err(Failed::new(
+            "The 'version' argument conflicts with any version specifier provided along with a package name. \
+             Please keep the version specifier, but remove the 'version' argument.",
+        )),
+        [one] => Ok(vec![Requirement::read(&one.text(), Some(version))]),
+        [] => Ok(packages),
+        _ => Err(Failed::new(
+            "'version' argument is ambiguous when installing multiple package distributions. \
+             Please specify version restrictions next to each package in 'name' argument.",
+        )),
+    }
 }
 
 struct Pip<'a> {
     arguments: &'a Arguments,
     host: &'a Context<'a>,
     setting: Setting,
+    packages: Vec<Requirement>,
+    /// The environment of its own.
+    home: Option<String>,
     said: Ran,
 }
 
 impl Pip<'_> {
     fn program(&self) -> Result<String, Failed> {
-        match (&self.arguments.virtualenv, &self.arguments.executable) {
-            (Some(path), _) => Ok(format!("{}/bin/pip", self.host.system.path(path))),
+        match (&self.home, &self.arguments.executable) {
+            (Some(home), _) => {
+                let names = ["pip3", "pip"].map(|name| format!("{home}/bin/{name}"));
+                let found = names.into_iter().find(|path| self.host.system.real(path).exists());
+                found.ok_or_else(|| {
+                    Failed::new(format!(
+                        "Unable to find pip in the virtualenv, {home},  under any of these names: pip3, pip. \
+                         Make sure pip is present in the virtualenv."
+                    ))
+                })
+            }
             (None, Some(program)) if program.contains('/') => Ok(program.clone()),
             (None, Some(program)) => program::required(program, self.host),
             (None, None) => program::required("pip3", self.host),
         }
     }
 
+    /// What was said so far, as a result tells it.
+    fn told(&self) -> Map<String, Value> {
+        let mut told = Map::new();
+        for (name, text) in [("stdout", &self.said.stdout), ("stderr", &self.said.stderr)] {
+            told.insert(name.to_owned(), json!(text));
+            told.insert(format!("{name}_lines"), json!(text.lines().collect::<Vec<_>>()));
+        }
+        told
+    }
+
     /// Makes the environment.
-    fn environment(&mut self, path: &str) -> Result<(), Failed> {
-        let arguments = self.arguments;
+    fn environment(&mut self) -> Result<(), Failed> {
+        let (arguments, path) = (self.arguments, self.home.clone().unwrap_or_default());
         let mut words: Vec<String> = arguments.virtualenv_command.split_whitespace().map(str::to_owned).collect();
         if let Some(first) = words.first_mut().filter(|first| !first.contains('/')) {
             *first = program::required(first, self.host)?;
@@ -156,7 +209,7 @@ impl Pip<'_> {
             Some(python) => words.push(format!("-p{python}")),
             None => {}
         }
-        words.push(path.to_owned());
+        words.push(path);
         let ran = program::run(&words, &self.setting, self.host)?;
         self.note(&words, &ran)
     }
@@ -183,38 +236,31 @@ impl Pip<'_> {
         };
         let mut words = vec![program.to_owned()];
         words.extend(verb.iter().map(|word| (*word).to_owned()));
-        words.extend(arguments.editable.then(|| "-e".to_owned()));
         words.extend(program::split(&arguments.extra_args).map_err(Failed::new)?);
-        words.extend(self.wanted());
-        let file = arguments.requirements.as_ref().map(|path| self.host.system.home(path));
-        words.extend(file.into_iter().flat_map(|path| ["-r".to_owned(), path]));
+        // The package must follow.
+        words.extend(arguments.editable.then(|| "-e".to_owned()));
+        words.extend(self.packages.iter().map(Requirement::text));
+        words.extend(arguments.requirements.iter().flat_map(|path| ["-r".to_owned(), self.host.system.home(path)]));
         Ok(words)
     }
 
-    /// The packages with the version that the task gives.
-    fn wanted(&self) -> Vec<String> {
-        match (&self.arguments.version, &self.arguments.name[..]) {
-            (Some(version), [name]) if self.arguments.state != State::Absent => {
-                let operator = if version.starts_with(['=', '<', '>', '!', '~']) { "" } else { "==" };
-                vec![format!("{name}{operator}{version}")]
-            }
-            (_, names) => names.iter().map(|name| name.trim().to_owned()).collect(),
-        }
-    }
-
     /// Whether something would be changed, as far as it can be known without asking a server.
-    fn would(&mut self, program: &str) -> Result<bool, Failed> {
+    fn would(&mut self, program: &str) -> Result<Outcome, Failed> {
         let arguments = self.arguments;
-        let unknown = !arguments.extra_args.is_empty() || arguments.name.is_empty();
-        if unknown || matches!(arguments.state, State::Latest | State::Forcereinstall) {
-            return Ok(true);
+        let more = !arguments.extra_args.is_empty() || arguments.editable || self.packages.is_empty();
+        if more || matches!(arguments.state, State::Latest | State::Forcereinstall) {
+            return Ok(Outcome { changed: true, ..Outcome::default() });
         }
         let known = self.frozen(program)?;
-        let there = self.wanted().iter().map(|wanted| has(&known, wanted)).collect::<Vec<_>>();
-        Ok(match arguments.state {
+        let there = self.packages.iter().map(|package| package.is_in(&known)).collect::<Vec<_>>();
+        let changed = match arguments.state {
             State::Absent => there.contains(&true),
             _ => there.contains(&false),
-        })
+        };
+        self.said.stdout.push_str(&known);
+        let mut values = self.told();
+        values.insert("cmd".to_owned(), json!(format!("{program} list --format=freeze")));
+        Ok(Outcome { changed, values, ..Outcome::default() })
     }
 
     fn frozen(&self, program: &str) -> Result<String, Failed> {
@@ -223,8 +269,8 @@ impl Pip<'_> {
     }
 
     fn act(&mut self, program: &str, words: &[String]) -> Result<bool, Failed> {
-        let foreign = self.arguments.name.iter().any(|name| name.contains("+http") || name.contains("://"));
-        let compared = self.arguments.requirements.is_some() || foreign;
+        let kept = |name: &String| ["svn+", "git+", "hg+", "bzr+"].iter().any(|start| name.starts_with(start));
+        let compared = self.arguments.requirements.is_some() || self.arguments.name.iter().any(kept);
         let before = compared.then(|| self.frozen(program)).transpose()?;
         let mut ran = program::run(words, &self.setting, self.host)?;
         let absent = self.arguments.state == State::Absent;
@@ -240,16 +286,4 @@ impl Pip<'_> {
             _ => Ok(done),
         }
     }
-}
-
-/// Whether a list of `NAME==VERSION` has a package, of the version that is named if one is.
-fn has(known: &str, wanted: &str) -> bool {
-    let plain = |name: &str| name.trim().to_lowercase().replace(['_', '.'], "-");
-    let (name, version) =
-        wanted.split_once("==").map_or((wanted, None), |(name, version)| (name, Some(version.trim())));
-    let name = plain(name.split(['[', '<', '>', '!', '~', ';', ' ']).next().unwrap_or(name));
-    known
-        .lines()
-        .filter_map(|line| line.split_once("=="))
-        .any(|(it, has)| plain(it) == name && version.is_none_or(|version| version == has))
 }

@@ -82,6 +82,9 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
         ("classic".to_owned(), json!(arguments.classic)),
         ("channel".to_owned(), json!(arguments.channel.clone().unwrap_or_else(|| "stable".to_owned()))),
     ]);
+    if arguments.state == State::Present {
+        values.insert("snap_names".to_owned(), json!(arguments.name));
+    }
     let steps = plan(arguments, &installed);
     let mut changed = !steps.is_empty();
     for step in &steps {
@@ -90,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
             snap.act(step)?;
         }
     }
-    let options = snap.options(mode)?;
+    let options = if arguments.state == State::Present { snap.options(mode)? } else { vec![] };
     changed |= !options.is_empty();
     if !options.is_empty() {
         values.insert("options_changed".to_owned(), json!(options));
@@ -158,7 +161,8 @@ impl Snap<'_> {
         let mut words = vec![step.verb.to_owned()];
         if matches!(step.verb, "install" | "refresh") {
             words.extend(self.arguments.classic.then(|| "--classic".to_owned()));
-            words.extend(self.arguments.channel.iter().flat_map(|it| ["--channel".to_owned(), it.clone()]));
+            let channel = self.arguments.channel.iter().filter(|channel| *channel != "stable");
+            words.extend(channel.flat_map(|it| ["--channel".to_owned(), it.clone()]));
             words.extend(self.arguments.dangerous.then(|| "--dangerous".to_owned()));
         }
         // With options of a single snap, each is done by itself.
@@ -186,6 +190,10 @@ impl Snap<'_> {
                 let (key, value) = option.split_once('=').ok_or_else(wrong)?;
                 let (of, key) = key.split_once(':').map_or((None, key), |(of, key)| (Some(of), key));
                 let (key, value) = (key.trim(), value.trim());
+                if of.is_some_and(|of| !self.arguments.name.iter().any(|name| name == of)) {
+                    let why = "refers to snap which is not in the list of snap names";
+                    return Err(Failed::new(format!("Snap option '{option}' {why}")));
+                }
                 if of.is_none_or(|of| of == name) && set(&known, key).as_deref() != Some(value) {
                     these.push(format!("{key}={value}"));
                     changed.push(format!("{name}:{key}={value}"));
@@ -193,7 +201,10 @@ impl Snap<'_> {
             }
             if mode == Mode::Apply && !these.is_empty() {
                 let words: Vec<&str> = ["set", name].into_iter().chain(these.iter().map(String::as_str)).collect();
-                self.good(&words)?;
+                let ran = program::run(&self.words(&words), &Setting::default(), self.host)?;
+                if ran.status != 0 {
+                    return Err(unset(name, &these, &ran));
+                }
             }
         }
         Ok(changed)
@@ -204,6 +215,14 @@ impl Snap<'_> {
 fn set(known: &Value, key: &str) -> Option<String> {
     let value = key.split('.').try_fold(known, |value, part| value.get(part))?;
     (!value.is_object()).then(|| super::arguments::text(value))
+}
+
+fn unset(name: &str, options: &[String], ran: &Ran) -> Failed {
+    if ran.stderr.contains("has no \"configure\" hook") {
+        return Failed::new(format!("Snap '{name}' does not have any configurable options"));
+    }
+    let options = options.join(" ");
+    Failed::new(format!("Cannot set options '{options}' for snap '{name}': error={}", ran.stderr))
 }
 
 fn refused(line: &str, ran: &Ran) -> Failed {
