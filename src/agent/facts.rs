@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value, json};
 
 use crate::module::System;
+use crate::module::hostname::whole;
 
 mod local;
 mod machine;
@@ -23,7 +24,7 @@ pub fn gather(system: &System) -> Value {
     let release = assignments(&read("/etc/os-release"));
     let mut facts = Map::new();
     for part in [
-        names(&read("/etc/hosts")),
+        names(system),
         distribution(&release, read("/etc/debian_version").trim()),
         lsb(&release, &read("/etc/lsb-release"), system),
         machine::facts(system),
@@ -53,11 +54,11 @@ fn assignments(text: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect()
 }
 
-fn names(hosts: &str) -> Value {
+fn names(system: &System) -> Value {
     let machine = rustix::system::uname();
     let text = |bytes: &std::ffi::CStr| bytes.to_string_lossy().into_owned();
     let node = text(machine.nodename());
-    let fqdn = qualified(hosts, &node).unwrap_or_else(|| node.clone());
+    let fqdn = whole(&node, system);
     json!({
         "hostname": node.split('.').next().unwrap_or_default(),
         "nodename": node,
@@ -71,16 +72,6 @@ fn names(hosts: &str) -> Value {
         "userspace_bits": "64",
         "userspace_architecture": text(machine.machine()),
     })
-}
-
-/// The whole name of a machine: of the first line that has its address, the first name with a dot, or the first.
-pub(crate) fn qualified(hosts: &str, node: &str) -> Option<String> {
-    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let lines = lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>();
-    let own = lines.iter().find(|words| words.iter().skip(1).any(|name| *name == node))?;
-    let first = lines.iter().find(|words| words.first() == own.first())?;
-    let dotted = first.iter().skip(1).find(|name| name.contains('.')).or(first.get(1))?;
-    Some((*dotted).to_owned())
 }
 
 fn distribution(release: &BTreeMap<String, String>, debian: &str) -> Value {

@@ -7,6 +7,10 @@ use crate::module::action::{Action, Bytes, Write, act};
 use crate::module::arguments::{Kind, Parameter};
 use crate::module::{Call, Context, Diff, Error, Failed, Mode, Outcome, program, text, typed};
 
+mod whole;
+
+pub(crate) use whole::whole;
+
 /// What it may be told.
 pub const PARAMETERS: &[Parameter] = &[
     Parameter::new("name", Kind::Text).required(),
@@ -60,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
     let line = |name: &str| format!("hostname = {name}\n");
     let diff = Diff { subject: "hostname".to_owned(), before: line(before), after: line(wanted) };
     let mut outcome = Outcome { changed, diffs: changed.then_some(diff).into_iter().collect(), ..Outcome::default() };
-    let whole = qualified(host).unwrap_or_else(|| if mode == Mode::Apply { wanted.clone() } else { now.clone() });
+    let node = if mode == Mode::Apply { wanted } else { &now };
+    let whole = whole(node, host.system);
     let facts = json!({
         "ansible_hostname": wanted.split('.').next().unwrap_or_default(),
         "ansible_nodename": wanted,
@@ -125,16 +130,4 @@ fn told(keeper: Keeper, name: Name, wanted: &str, host: &Context) -> Result<(), 
         (Keeper::Alpine, Name::Now) => systemd(&["hostname", "-F", FILE], host).map(drop),
         (Keeper::File, Name::Now) => Ok(()),
     }
-}
-
-/// The whole name of the kernel's one, as `/etc/hosts` has it.
-fn qualified(host: &Context) -> Option<String> {
-    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let hosts = text::read("/etc/hosts", host.system).ok()??;
-    let hosts = String::from_utf8_lossy(&hosts).into_owned();
-    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let mut names = lines.map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
-    let line = names.find(|names| names.contains(&node.as_str()))?;
-    let dotted = line.iter().find(|name| name.contains('.')).or(line.first())?;
-    Some((*dotted).to_owned())
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use ryo::module::{Blobs, Mode, Task, parse};
+use ryo::module::pip::requirement::{Requirement, packages};
+use ryo::module::{Blobs, Mode, System, Task, parse};
 use ryo::module::{
     alternatives, authorized_key, group, known_hosts, locale_gen, modprobe, mount, package_facts, sysctl,
 };
@@ -250,5 +251,71 @@ fn facts_are_told_as_far_as_they_are_asked_for() {
     ];
     for (subsets, filters, wanted) in table {
         assert_eq!(names(subsets, filters), wanted, "{subsets:?} {filters:?}");
+    }
+}
+
+/// A machine below a root: what the kernel would tell is written there.
+#[test]
+fn facts_are_read_from_what_the_kernel_tells() {
+    let root = root();
+    let put = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    put("etc/hosts", &format!("127.0.0.1 localhost\n127.0.1.1 {node} {node}.example.org # own\n"));
+    for (name, kind, state) in [("wg0", "65534", "unknown"), ("eth0.7", "1", "down"), ("br-lan", "1", "up")] {
+        put(&format!("sys/class/net/{name}/type"), kind);
+        put(&format!("sys/class/net/{name}/operstate"), state);
+    }
+    put("sys/class/net/br-lan/bridge/stp_state", "1\n");
+    put("sys/devices/virtio7/name", "");
+    std::os::unix::fs::symlink("../../../devices/virtio7", root.path().join("sys/class/net/eth0.7/device")).unwrap();
+    let mounts = "/dev/x / btrfs rw,subvol=/a 0 0\n/dev/x /srv/a\\040b ext4 rw 0 0\n/dev/x /srv/c ext4 rw,bind 0 0\n";
+    put("proc/self/mounts", mounts);
+    put(
+        "proc/self/mountinfo",
+        "1 0 8:1 /a / rw - btrfs /dev/x rw\n2 1 8:1 / /srv/a\\040b rw - ext4 /dev/x rw\n3 1 8:1 /c /srv/c rw - ext4 /dev/x rw\n",
+    );
+    let facts = ryo::agent::facts::gather(&System::below(root.path()));
+    assert_eq!((&facts["fqdn"], &facts["domain"]), (&json!(format!("{node}.example.org")), &json!("example.org")));
+    let about = |name: &str| (facts[name]["type"].clone(), facts[name]["active"].clone());
+    assert_eq!(about("wg0"), (json!("tunnel"), json!(true)));
+    assert_eq!(about("eth0.7"), (json!("ether"), json!(false)));
+    assert_eq!(about("br_lan"), (json!("bridge"), json!(true)));
+    assert_eq!((&facts["br_lan"]["stp"], &facts["eth0.7"]["pciid"]), (&json!(true), &json!("virtio7")));
+    let options = facts["mounts"].as_array().unwrap().iter().map(|mount| mount["options"].clone()).collect::<Vec<_>>();
+    assert_eq!(options, ["rw,subvol=/a,bind", "rw", "rw,bind"]);
+}
+
+#[test]
+fn packages_of_python_are_called_as_pip_calls_them() {
+    let names = |names: &[&str]| packages(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(names(&["a>1", "<2", "b", "c[x", "y]==1"]), ["a>1,<2", "b", "c[x,y]==1"]);
+    assert_eq!(names(&["a>1,<1.5,b"]), ["a>1,<1.5", "b"]);
+    let known = "Left-Pad==1.10\nexact==2.0rc1\nother==0.3.dev1\n";
+    // What is written, the version beside it, what pip is told, and whether it is there.
+    let table = [
+        ("left_pad", None, "left_pad", true),
+        ("Left.Pad", Some("1.10"), "Left.Pad==1.10", true),
+        ("left-pad", Some("1.10.0"), "left-pad==1.10.0", true),
+        ("left-pad>=1.9, <2", None, "left-pad<2,>=1.9", true),
+        ("left-pad", Some("<1.9"), "left-pad<1.9", false),
+        ("left-pad~=1.8", None, "left-pad~=1.8", true),
+        ("left-pad~=1.8.0", None, "left-pad~=1.8.0", false),
+        ("left-pad==1.*", None, "left-pad==1.*", true),
+        ("left-pad!=1.1.*", None, "left-pad!=1.1.*", true),
+        ("left-pad[x]>1", None, "left-pad[x]>1", true),
+        ("exact>=2.0", None, "exact>=2.0", false),
+        ("exact>2.0b3,<=2.0", None, "exact<=2.0,>2.0b3", true),
+        ("other<0.3a1", None, "other<0.3a1", true),
+        ("nothing", None, "nothing", false),
+        ("git+https://example.org/left-pad", None, "git+https://example.org/left-pad", false),
+        ("/srv/left-pad", None, "/srv/left-pad", false),
+    ];
+    for (written, version, told, there) in table {
+        let requirement = Requirement::read(written, version);
+        assert_eq!((requirement.text().as_str(), requirement.is_in(known)), (told, there), "{written}");
     }
 }

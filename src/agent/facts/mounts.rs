@@ -1,5 +1,6 @@
 //! What is mounted, and how full it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -8,8 +9,17 @@ use crate::module::System;
 
 pub(super) fn facts(system: &System) -> Value {
     let table = fs::read_to_string(system.real("/proc/self/mounts")).unwrap_or_default();
-    let mounts = table.lines().filter_map(|line| mount(line, system)).collect::<Vec<_>>();
+    let more = fs::read_to_string(system.real("/proc/self/mountinfo")).unwrap_or_default();
+    let parts = parts(&more);
+    let mounts = table.lines().filter_map(|line| mount(line, &parts, system)).collect::<Vec<_>>();
     json!({ "mounts": mounts })
+}
+
+/// Where only a part of a file system is mounted.
+fn parts(table: &str) -> BTreeSet<String> {
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let part = |fields: Vec<&str>| (*fields.get(3)? != "/").then(|| fields.get(4).map(|path| unescaped(path)))?;
+    fields.filter_map(part).collect()
 }
 
 /// Reads a field in which blanks are written as `\040`.
@@ -26,12 +36,14 @@ fn unescaped(field: &str) -> String {
 }
 
 /// What belongs to a device or to another machine; what the kernel makes up is no mount here.
-fn mount(line: &str, system: &System) -> Option<Value> {
+fn mount(line: &str, parts: &BTreeSet<String>, system: &System) -> Option<Value> {
     let fields = line.split_whitespace().map(unescaped).collect::<Vec<_>>();
     let [device, path, kind, options, ..] = &fields[..] else { return None };
     if (!device.starts_with('/') && !device.contains(":/")) || kind == "none" {
         return None;
     }
+    let bind = parts.contains(path) && !options.split(',').any(|option| option == "bind");
+    let options = if bind { format!("{options},bind") } else { options.clone() };
     let mut about = json!({
         "mount": path,
         "device": device,

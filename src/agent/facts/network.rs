@@ -53,29 +53,46 @@ pub(super) fn facts(system: &System) -> Value {
         about.extend((!six.is_empty()).then(|| ("ipv6".to_owned(), json!(six))));
         about.extend(four.map(|four| ("ipv4".to_owned(), four)));
         about.extend((!more.is_empty()).then(|| ("ipv4_secondaries".to_owned(), json!(more))));
-        facts.insert(interface.replace(['-', '.', ':'], "_"), Value::Object(about));
+        facts.insert(fact(interface), Value::Object(about));
     }
     Value::Object(facts)
 }
 
+/// What the fact about an interface is called.
+pub(super) fn fact(interface: &str) -> String {
+    interface.replace(['-', ':'], "_")
+}
+
+/// Their names, in the order in which the kernel tells them.
 fn interfaces(system: &System) -> Vec<String> {
     let entries = fs::read_dir(system.real("/sys/class/net")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<BTreeSet<_>>().into_iter().collect()
+    let entries = entries.filter(|entry| entry.path().is_dir());
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn link(interface: &str, system: &System) -> Map<String, Value> {
     let read = |name: &str| fs::read_to_string(system.real(&format!("/sys/class/net/{interface}/{name}")));
     let text = |name: &str| read(name).unwrap_or_default().trim().to_owned();
+    let is_there = |name: &str| system.real(&format!("/sys/class/net/{interface}/{name}")).exists();
     let kind = match text("type").as_str() {
-        "772" => "loopback",
-        "1" if system.real(&format!("/sys/class/net/{interface}/bridge")).exists() => "bridge",
+        _ if is_there("bridge") => "bridge",
+        _ if is_there("bonding") => "bonding",
         "1" => "ether",
+        "32" => "infiniband",
+        "512" => "ppp",
+        "772" => "loopback",
+        "65534" => "tunnel",
         _ => "unknown",
     };
     let mut about = Map::from_iter([("device".to_owned(), json!(interface)), ("type".to_owned(), json!(kind))]);
     let flags = u32::from_str_radix(text("flags").trim_start_matches("0x"), 16).unwrap_or(0);
-    about.insert("active".to_owned(), json!(kind == "loopback" || text("operstate") == "up"));
+    about.insert("active".to_owned(), json!(text("operstate") != "down"));
     about.insert("promisc".to_owned(), json!(flags & 0x100 != 0));
+    for (name, link) in [("module", "device/driver/module"), ("pciid", "device")] {
+        let path = fs::canonicalize(system.real(&format!("/sys/class/net/{interface}/{link}"))).ok();
+        let last = path.as_ref().and_then(|path| path.file_name()).map(|it| it.to_string_lossy().into_owned());
+        about.extend(last.map(|last| (name.to_owned(), json!(last))));
+    }
     about.extend(text("speed").parse::<i64>().ok().map(|speed| ("speed".to_owned(), json!(speed))));
     if kind == "bridge" {
         let ports =

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::agent::facts::network::fact;
 use crate::module::command::matches;
 
 /// Facts of firmware, processors, memory and disks begin with these.
@@ -41,7 +42,7 @@ fn part(name: &str, facts: &Map<String, Value>) -> Part {
     let begins = |list: &[&str]| list.iter().any(|start| name.starts_with(start));
     let interface = || {
         let names = facts.get("interfaces").and_then(Value::as_array).into_iter().flatten();
-        names.filter_map(Value::as_str).any(|it| it.replace(['-', '.', ':'], "_") == name)
+        names.filter_map(Value::as_str).any(|it| fact(it) == name)
     };
     match () {
         () if begins(HARDWARE) => Part::Hardware,

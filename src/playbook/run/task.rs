@@ -194,7 +194,14 @@ impl Engine<'_> {
             Prepared::Facts(way, asked) => match self.gather(&self.facts_host(spot, over), &way).await {
                 Ok(facts) => {
                     let facts = agent::facts::subset::asked(&facts, &asked.subsets, &asked.filters);
-                    let facts = facts.iter().map(|(key, value)| (format!("ansible_{key}"), value.clone())).collect();
+                    let named = |key: &str| match key {
+                        "gather_subset" | "module_setup" => key.to_owned(),
+                        key => format!("ansible_{key}"),
+                    };
+                    let mut facts: Vars = facts.iter().map(|(key, value)| (named(key), value.clone())).collect();
+                    if let Some(subset) = facts.get_mut("gather_subset").filter(|_| !asked.subsets.is_empty()) {
+                        *subset = json!(asked.subsets);
+                    }
                     let pairs =
                         [("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", Json::Object(facts))];
                     Ended::of(result::pairs(pairs))

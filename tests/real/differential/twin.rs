@@ -157,8 +157,25 @@ impl Twin {
         let text = String::from_utf8_lossy(&output.stdout);
         // The number of a certificate is longer than JSON's numbers are here.
         let text = Regex::new(r": (\d{19,})").unwrap().replace_all(&text, r#": "$1""#);
-        serde_json::from_str(&text.replace(&directory.display().to_string(), "DIR"))
+        let text = self.anonymous(&text.replace(&directory.display().to_string(), "DIR"));
+        serde_json::from_str(&text)
             .map_err(|error| format!("{error} in `{text}` {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Replaces addresses: each container has its own.
+    fn anonymous(&self, text: &str) -> String {
+        let own = self.found_address().map(|address| format!(r"\b{}\b", regex::escape(&address)));
+        let kinds = [
+            (own, "ADDRESS"),
+            (Some(r"\b00:16:3e(:[0-9a-f]{2}){3}\b".to_owned()), "MAC"),
+            (Some(r"\bfe80::216:3eff:fe[0-9a-f:]+".to_owned()), "LINK"),
+        ];
+        kinds
+            .into_iter()
+            .filter_map(|(pattern, word)| Some((pattern?, word)))
+            .fold(text.to_owned(), |text, (pattern, word)| {
+                Regex::new(&pattern).unwrap().replace_all(&text, word).into_owned()
+            })
     }
 }
 
