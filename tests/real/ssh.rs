@@ -80,6 +80,7 @@ impl Sshd {
             user: run("id", &["-un"]).trim().to_owned(),
             key: Some(at("key")),
             password: None,
+            route: ssh::Route::Direct,
         };
         Self { home, child, settings, target }
     }
