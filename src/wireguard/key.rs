@@ -108,7 +108,7 @@ impl fmt::Debug for PublicKey {
 }
 
 /// Reads a key; what is wrong with a text is said without it, for it may be most of a private key.
-pub(super) fn read(text: &str) -> Result<[u8; 32], Invalid> {
+fn read(text: &str) -> Result<[u8; 32], Invalid> {
     let length = text.chars().count();
     if length != LENGTH {
         return Err(Invalid::KeyLength(length));

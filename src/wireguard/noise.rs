@@ -17,7 +17,7 @@ const COOKIE: u8 = 3;
 
 /// Keys, sessions and timers with one peer. It does no I/O.
 pub(super) struct Noise {
-    protocol: Tunn,
+    protocol: Box<Tunn>,
     allowed: Vec<Network>,
     scratch: Vec<u8>,
 }
@@ -42,7 +42,8 @@ impl Noise {
         let public = peer.public_key.bytes().into();
         // The protocol keeps the lowest eight bits of a session's number for itself.
         let number = rand::random::<u32>() >> 8;
-        let protocol = Tunn::new(interface.private_key.secret(), public, preshared, peer.keepalive, number, None);
+        let protocol =
+            Box::new(Tunn::new(interface.private_key.secret(), public, preshared, peer.keepalive, number, None));
         Self { protocol, allowed: peer.allowed.clone(), scratch: vec![0; LARGEST] }
     }
 

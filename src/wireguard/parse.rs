@@ -17,8 +17,7 @@ const MOST: usize = 64 << 10;
 const PACKETS: std::ops::RangeInclusive<u16> = 1280..=9000;
 
 /// What `wg-quick` would do beside the tunnel. It is not done here, so a file that asks for it is refused.
-const NOT_DONE: [&str; 8] =
-    ["DNS", "Table", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig", "FwMark"];
+const NOT_DONE: [&str; 8] = ["DNS", "Table", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig", "FwMark"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -117,7 +116,7 @@ impl<'a> Line<'a> {
         let problem = |message: String| Problem::new(self.place(code), message);
         let Some((key, value)) = code.split_once('=') else {
             let message = format!("{} is neither a section nor a setting", shown(code));
-            return Err(problem(message).hint("write KEY = VALUE"));
+            return Err(problem(message).hint("write NAME = VALUE"));
         };
         let (key, value) = (key.trim(), value.trim());
         let key = known(section.kind, key).map_err(|(message, hint)| problem(message).hint(hint))?;
@@ -151,10 +150,13 @@ fn known(kind: Kind, key: &str) -> Result<&'static str, (String, String)> {
 fn whole(file: &Path, sections: &[Section]) -> Result<Configuration, Problem> {
     let of = |kind: Kind| sections.iter().filter(move |section| section.kind == kind);
     let mut interfaces = of(Kind::Interface);
-    let missing = || Problem::new(Place::file(file), "there is no `[Interface]`").hint("write one, with a `PrivateKey`");
+    let missing =
+        || Problem::new(Place::file(file), "there is no `[Interface]`").hint("write one, with a `PrivateKey`");
     let first = interfaces.next().ok_or_else(missing)?;
     if let Some(second) = interfaces.next() {
-        return Err(Problem::new(second.place.clone(), "there is a second `[Interface]`").hint("write one file for each"));
+        return Err(
+            Problem::new(second.place.clone(), "there is a second `[Interface]`").hint("write one file for each")
+        );
     }
     let interface = interface(first)?;
     let peers = of(Kind::Peer).map(peer).collect::<Result<_, _>>()?;

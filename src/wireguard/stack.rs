@@ -59,16 +59,7 @@ impl Stack {
         let addresses = interface.ip_addrs().iter().map(|own| own.address().into()).collect();
         let next_port = FIRST_PORT + rand::random::<u16>() % (u16::MAX - FIRST_PORT);
         let sockets = SocketSet::new(vec![]);
-        Self {
-            interface,
-            sockets,
-            link,
-            addresses,
-            began: Instant::now(),
-            next_port,
-            left: vec![],
-            ended: None,
-        }
+        Self { interface, sockets, link, addresses, began: Instant::now(), next_port, left: vec![], ended: None }
     }
 
     /// Returns the address of this end that speaks to `other`, if it has one of that kind.

@@ -103,12 +103,7 @@ async fn found(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, 
     Ok(addresses)
 }
 
-async fn to(
-    configuration: &Configuration,
-    peer: &Peer,
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<Tunnel, Error> {
+async fn to(configuration: &Configuration, peer: &Peer, address: SocketAddr, limit: Duration) -> Result<Tunnel, Error> {
     let interface = &configuration.interface;
     let stack = Stack::new(&interface.addresses, interface.mtu.unwrap_or(MTU));
     let shared = Arc::new(Shared::new(stack));
