@@ -255,7 +255,7 @@ async fn many_streams_share_a_tunnel_and_one_that_is_not_read_holds_up_no_other(
     let host = Host::start(4);
     let (to, talker) = (
         host.serve(INSIDE[1], echo),
-        host.serve(INSIDE[0], |mut stream| while stream.write_all(&[7; 1 << 16]).is_ok() {}),
+        host.serve(INSIDE[0], |mut stream| while stream.write_all(&[7; 1 << 13]).is_ok() {}),
     );
     let tunnel = host.open().await;
     let unread = connect(&tunnel, talker).await;

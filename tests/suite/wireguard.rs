@@ -315,7 +315,7 @@ impl Other {
 
 async fn opened() -> (Other, Tunnel) {
     let (mut other, configuration) = Other::new().await;
-    let (tunnel, _) = tokio::join!(Tunnel::open(&configuration, Duration::from_secs(20)), async {
+    let (tunnel, ()) = tokio::join!(Tunnel::open(&configuration, Duration::from_secs(20)), async {
         // The greeting, and what says that the answer came.
         other.turn().await;
         other.turn().await;
@@ -444,7 +444,7 @@ async fn no_packet_of_a_peer_ends_the_tunnel() {
 async fn a_stranger_is_neither_followed_nor_heard() {
     let (mut other, tunnel) = opened().await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut datagram = vec![0; 200];
+    let mut datagram = [0; 200];
     datagram[0] = 4;
     for length in [0, 1, 31, 32, 92, 148, 200] {
         stranger.send_to(&datagram[..length], other.from.unwrap()).await.unwrap();
