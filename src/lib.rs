@@ -9,10 +9,11 @@
 //! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks, [`module`] is one file per
 //!   Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to
 //!   what was evaluated.
-//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`].
+//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`], [`wireguard`] (a tunnel within
+//!   this process).
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
 //!   [`ssh`], [`local`], [`container`].
-//! - **Words**: [`event`], [`yaml`], [`secret`], [`place`] know nothing of ours.
+//! - **Words**: [`event`], [`yaml`], [`secret`], [`place`], [`resolve`] (names → addresses) know nothing of ours.
 //!
 //! Imports go down this list, never up; `tests/suite/architecture.rs` holds the rule as a table.
 
@@ -37,6 +38,7 @@ pub mod consul;
 pub mod git;
 pub mod lxd;
 pub mod sql;
+pub mod wireguard;
 
 pub mod http;
 pub mod machine;
@@ -48,5 +50,6 @@ pub mod wire;
 
 pub mod event;
 pub mod place;
+pub mod resolve;
 pub mod secret;
 pub mod yaml;

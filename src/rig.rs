@@ -173,6 +173,7 @@ async fn line(address: &Address, settings: &Settings, events: &Events) -> Result
         user: host.user.unwrap_or_else(|| address.user.clone()),
         key: host.key.or_else(|| address.key.clone()),
         password: address.password.clone(),
+        route: ssh::Route::Direct,
     };
     let session = ssh::connect(&target, &ssh_settings(settings.host_key.clone().or(host.host_key)), events).await?;
     Ok(Line::Ssh(Arc::new(session)))
@@ -289,6 +290,7 @@ pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
                         user,
                         key: wanted.key,
                         password: wanted.password,
+                        route: ssh::Route::Direct,
                     };
                     Ok(session(target, &settings, &events, &sessions).await?)
                 }

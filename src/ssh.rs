@@ -3,7 +3,7 @@
 //! - A [`Session`] is a [`Machine`]; [`Session::unix`] and [`Session::tcp`] reach LXD's socket and Consul's port through
 //!   the same connection, so that one open port on the host is enough.
 //! - Who the server is, is always verified ([`Settings`]); no setting turns that off.
-//! - Names are looked up without the C library ([`resolve`]): the binary is static.
+//! - Names are looked up without the C library ([`resolve`](crate::resolve)): the binary is static.
 //! - `~/.ssh/config` is not read. What is needed is in the [`Target`].
 //!
 //! A server sends as fast as we read the connection, not as fast as one command's output is read. Output that nobody
@@ -29,10 +29,11 @@ mod keys;
 pub mod known_hosts;
 mod login;
 mod quote;
-pub mod resolve;
+mod route;
 mod session;
 
 pub use connect::connect;
+pub use route::Route;
 pub use session::Session;
 
 /// Where an SSH server is and who we are to it.
@@ -50,6 +51,8 @@ pub struct Target {
     pub key: Option<PathBuf>,
     /// A password, tried last.
     pub password: Option<Secret>,
+    /// How the server is reached.
+    pub route: Route,
 }
 
 /// A host whose key is seen for the first time.

@@ -30,3 +30,5 @@ mod provision;
 mod ssh;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "real/wireguard.rs"]
+mod wireguard;

@@ -68,5 +68,7 @@ mod terraform;
 mod ui;
 #[path = "suite/wire.rs"]
 mod wire;
+#[path = "suite/wireguard.rs"]
+mod wireguard;
 #[path = "suite/yaml.rs"]
 mod yaml;

@@ -14,7 +14,7 @@ use russh::{Preferred, cipher};
 use crate::event::Events;
 use crate::ssh::host_key::{self, Ended, Guard, Stop};
 use crate::ssh::known_hosts::{self, Entry};
-use crate::ssh::{Error, NewHost, OnNew, Session, Settings, Target, login, resolve};
+use crate::ssh::{Error, NewHost, OnNew, Session, Settings, Target, login};
 
 /// Bytes that the server may send ahead: a gigabit with a quarter of a second of delay.
 const WINDOW: u32 = 32 << 20;
@@ -117,7 +117,7 @@ async fn shake_hands(
 ) -> Result<Line, Stop> {
     let Target { host, port, .. } = target;
     let unreachable = |source| Stop::Identity(Error::Unreachable { host: host.clone(), port: *port, source });
-    let stream = resolve::dial(host, *port, settings.timeout).await.map_err(unreachable)?;
+    let stream = target.route.dial(host, *port, settings.timeout).await.map_err(unreachable)?;
     let guard = Guard::new(host, *port, known, settings.pinned.clone());
     let ended = guard.ended();
     let greeting = client::connect_stream(Arc::new(config(kinds, settings.patience)), stream, guard);

@@ -17,11 +17,11 @@ use tokio::net::UnixListener;
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// An sshd that ends with the test.
-struct Sshd {
+pub(crate) struct Sshd {
     home: TempDir,
     child: Child,
-    settings: Settings,
-    target: Target,
+    pub(crate) settings: Settings,
+    pub(crate) target: Target,
 }
 
 impl Drop for Sshd {
@@ -47,6 +47,11 @@ fn key(path: &Path, options: &[&str]) -> String {
 
 impl Sshd {
     fn start(more: &str) -> Self {
+        Self::start_at(&[], "127.0.0.1", more)
+    }
+
+    /// Starts one at an IPv4 address, by a program that runs others, e.g. `ip netns exec NAME`.
+    pub(crate) fn start_at(by: &[&str], address: &str, more: &str) -> Self {
         assert!(Path::new(SSHD).exists(), "there is no {SSHD}: run tests/run");
         let home = TempDir::new().unwrap();
         let at = |name: &str| home.path().join(name);
@@ -55,19 +60,17 @@ impl Sshd {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = home.path().display();
         let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {directory}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
+            "ListenAddress {address}:{port}\nHostKey {directory}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
              AuthorizedKeysFile {directory}/authorized_keys\nPermitRootLogin yes\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\n{more}\n"
         );
         fs::write(at("config"), config).unwrap();
-        fs::write(at("known_hosts"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
+        fs::write(at("known_hosts"), format!("[{address}]:{port} {host_key}")).unwrap();
         fs::create_dir_all("/run/sshd").unwrap();
-        let mut child = Program::new(SSHD)
-            .args(["-D", "-e", "-f", &at("config").display().to_string()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let config = at("config").display().to_string();
+        let words = [by, &[SSHD, "-D", "-e", "-f", &config]].concat();
+        let mut child =
+            Program::new(words[0]).args(&words[1..]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         assert!(log.any(|line| line.unwrap().contains("Server listening")), "sshd does not start");
         std::thread::spawn(move || log.for_each(drop));
@@ -75,11 +78,12 @@ impl Sshd {
             Settings { known_hosts: vec![at("known_hosts")], ..Settings::new(home.path(), at("ryo/known_hosts")) };
         let target = Target {
             name: "host-1".to_owned(),
-            host: "127.0.0.1".to_owned(),
+            host: address.to_owned(),
             port,
             user: run("id", &["-un"]).trim().to_owned(),
             key: Some(at("key")),
             password: None,
+            route: ssh::Route::Direct,
         };
         Self { home, child, settings, target }
     }
@@ -92,11 +96,11 @@ impl Sshd {
         fs::write(self.at("authorized_keys"), public).unwrap();
     }
 
-    async fn connect(&self) -> Result<Session, ssh::Error> {
+    pub(crate) async fn connect(&self) -> Result<Session, ssh::Error> {
         ssh::connect(&self.target, &self.settings, &Events::nowhere()).await
     }
 
-    async fn error(&self) -> String {
+    pub(crate) async fn error(&self) -> String {
         let error = self.connect().await.err().unwrap();
         error.to_string().replace(&self.home.path().display().to_string(), "~").replace(&self.target.user, "USER")
     }

@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Words: know nothing of ours.
     ("event", &[]),
     ("place", &[]),
+    ("resolve", &[]),
     ("secret", &[]),
     ("yaml", &[]),
     // Seams.
@@ -17,13 +18,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Carriers: implement a seam.
     ("local", &["machine"]),
     ("wire", &["http"]),
-    ("ssh", &["event", "http", "machine", "secret"]),
+    ("ssh", &["event", "http", "machine", "resolve", "secret", "wireguard"]),
     ("container", &["lxd", "machine"]),
     // Clients: speak to one kind of server. The agent runs modules on its target, and this computer is one.
     ("consul", &["http", "secret"]),
     ("git", &["event"]),
     ("lxd", &["event", "http", "secret"]),
     ("sql", &["http", "secret"]),
+    ("wireguard", &["place", "resolve", "secret"]),
     ("agent", &["local", "machine", "module", "playbook", "secret"]),
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
@@ -68,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 26] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 28] = [
     "agent",
     "consul",
     "container",
@@ -86,18 +88,20 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 26] = [
     "plan",
     "playbook",
     "project",
+    "resolve",
     "secret",
     "sql",
     "ssh",
     "terraform",
     "ui",
     "wire",
+    "wireguard",
     "yaml",
     "failure",
     "rig",
 ];
 
-const CLI: [&str; 26] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 28] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

@@ -56,6 +56,7 @@ impl Bed {
             user: "operator".to_owned(),
             key: None,
             password: None,
+            route: ssh::Route::Direct,
         };
         let bed = Self { home, sshd, settings, target };
         bed.know(&bed.entry(&bed.sshd.host_key));
