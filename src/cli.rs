@@ -14,6 +14,7 @@ use crate::ui::Format;
 pub mod agent;
 pub mod check;
 pub mod deploy;
+pub mod host;
 pub mod image;
 pub mod interrupt;
 pub mod play;
@@ -60,6 +61,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Run a playbook
     Play(Box<play::Arguments>),
+    /// Set up a host
+    Host(Box<host::Arguments>),
     /// Build, list or prune images
     Image(image::Arguments),
     /// Serve requests on standard input (started by `ryo` on targets)
@@ -155,6 +158,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,
+        Command::Host(arguments) => host::run(*arguments, &common).await,
         Command::Image(arguments) => image::run(arguments, &common).await,
         Command::Agent(arguments) => agent::run(arguments, &common).await,
     }

@@ -8,6 +8,7 @@ pub mod database;
 pub mod digest;
 pub mod file;
 pub mod found;
+pub mod host;
 pub mod host_setup;
 pub mod image;
 pub mod inputs;

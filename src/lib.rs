@@ -6,9 +6,9 @@
 //!   into a message, hints and an exit code, [`ui`] turns events into bars, lines or JSON.
 //! - **Flows**: [`flow`] says what happens, in which order. A flow looks at the world once, makes a [`plan`] (a value)
 //!   with pure code, and one loop applies it.
-//! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks, [`module`] is one file per
-//!   Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and [`terraform`] give meaning to
-//!   what was evaluated.
+//! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks ([`playbooks`] are our own),
+//!   [`module`] is one file per Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and
+//!   [`terraform`] give meaning to what was evaluated.
 //! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`], [`wireguard`] (a tunnel within
 //!   this process).
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
@@ -30,6 +30,7 @@ pub mod hcl;
 pub mod module;
 pub mod packer;
 pub mod playbook;
+pub mod playbooks;
 pub mod project;
 pub mod terraform;
 

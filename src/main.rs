@@ -2,9 +2,14 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use ryo::cli;
+use tokio::runtime::Handle;
+
+/// How long connections may take to say goodbye.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
@@ -15,11 +20,25 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(cli::run(arguments)) {
+    let ended = runtime.block_on(async {
+        let ended = cli::run(arguments).await;
+        farewell().await;
+        ended
+    });
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             let _ = write!(std::io::stderr(), "{}", failure.text());
             ExitCode::from(failure.kind.code())
         }
+    }
+}
+
+/// Waits until the tasks of what was dropped have ended. A tunnel of this process has no kernel behind it that would tell
+/// the other side.
+async fn farewell() {
+    let until = Instant::now() + FAREWELL;
+    while Handle::current().metrics().num_alive_tasks() > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

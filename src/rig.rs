@@ -11,9 +11,9 @@ use crate::consul;
 use crate::container::Container;
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
-use crate::flow::journal;
 use crate::flow::names::Names;
 use crate::flow::world::{ConnectConsul, Limits, ReachDatabase, World};
+use crate::flow::{self, journal};
 use crate::http::{Http, Stream};
 use crate::local::Local;
 use crate::lxd;
@@ -29,6 +29,7 @@ use crate::wire::{self, Dial, Wire};
 
 pub mod address;
 pub mod database;
+pub mod host;
 pub mod settings;
 
 pub use address::{Address, read as address};
@@ -166,6 +167,7 @@ async fn line(address: &Address, settings: &Settings, events: &Events) -> Result
     if carrier == Carrier::Local {
         return Ok(Line::Local);
     }
+    let route = route(address, &host).await?;
     let target = ssh::Target {
         name: address.name.clone(),
         host: host.address.unwrap_or_else(|| address.host.clone()),
@@ -173,10 +175,24 @@ async fn line(address: &Address, settings: &Settings, events: &Events) -> Result
         user: host.user.unwrap_or_else(|| address.user.clone()),
         key: host.key.or_else(|| address.key.clone()),
         password: address.password.clone(),
-        route: ssh::Route::Direct,
+        route,
     };
     let session = ssh::connect(&target, &ssh_settings(settings.host_key.clone().or(host.host_key)), events).await?;
     Ok(Line::Ssh(Arc::new(session)))
+}
+
+/// The way to a host: through its tunnel if it has been set up with one, unless the settings name another address.
+async fn route(address: &Address, host: &settings::Host) -> Result<ssh::Route, Failure> {
+    if host.address.is_some() {
+        return Ok(ssh::Route::Direct);
+    }
+    let written = flow::host::written(&address.working_directory, &address.name);
+    let Some(end) = written.map_err(|error| Failure::new(Kind::Request, error))? else {
+        return Ok(ssh::Route::Direct);
+    };
+    host::tunnel(&address.name, &end).await.map_err(|error| {
+        Failure::new(Kind::World, error).hint("check that the host is up, and that its WireGuard port can be reached")
+    })
 }
 
 /// Finds the socket that is there, by asking for all usual places at once.

@@ -244,6 +244,23 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether this way to a server is closed, as opposed to one that must not be gone: nobody answers, or we are not
+    /// let in.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Handshake { .. } | Self::Refused { .. } | Self::Lost { .. } => true,
+            Self::HostKeyChanged { .. }
+            | Self::HostKeyRevoked { .. }
+            | Self::HostKeyNotPinned { .. }
+            | Self::HostKeyUnknown { .. }
+            | Self::KnownHosts { .. }
+            | Self::Key { .. }
+            | Self::KeyEncrypted { .. } => false,
+        }
+    }
+}
+
 fn list(tried: &[String]) -> String {
     if tried.is_empty() { "nothing, for there is no key and no password".to_owned() } else { tried.join(", ") }
 }

@@ -14,6 +14,8 @@ mod deploy;
 mod differential;
 #[path = "real/examples.rs"]
 mod examples;
+#[path = "real/host.rs"]
+mod host;
 #[path = "real/incus.rs"]
 mod incus;
 #[path = "real/lxd.rs"]

@@ -12,8 +12,10 @@ pub fn listen(ui: &Ui) -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     let ui = ui.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
+        // It listens as long as there is something that could be stopped.
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+            () = sender.closed() => return,
         }
         ui.talk("stopping after the current step; press Ctrl-C again to stop now");
         let _ = sender.send(true);

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, file, image, instance, look, session, unit};
+use crate::flow::{apply, file, host, image, instance, look, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -137,6 +137,13 @@ impl From<consul::Error> for Failure {
     }
 }
 
+impl From<host::Error> for Failure {
+    fn from(error: host::Error) -> Self {
+        let advice = host(&error);
+        Self::advised(error, advice)
+    }
+}
+
 impl From<apply::Stopped> for Failure {
     fn from(stopped: apply::Stopped) -> Self {
         let mut advice = match &stopped {
@@ -146,6 +153,27 @@ impl From<apply::Stopped> for Failure {
         advice.hints.push(AGAIN.to_owned());
         Self::advised(stopped, advice)
     }
+}
+
+fn host(error: &host::Error) -> Advice {
+    let known = |refused: &playbook::Refused| refused.downcast_ref::<ssh::Error>().map(ssh);
+    let mut advice = match error {
+        host::Error::NoWay { reasons, .. } => {
+            let refused = reasons.iter().filter_map(|(_, reason)| known(reason)).find(|it| it.kind == Kind::Identity);
+            return refused.unwrap_or_else(|| {
+                Advice::of(Kind::World, "check that the server is up, and the addresses and ports in its configuration")
+            });
+        }
+        host::Error::Refused { source, .. } => return known(source).unwrap_or_else(Advice::world),
+        host::Error::Unproven { .. } => {
+            Advice::of(Kind::World, "see that its UDP port of WireGuard can be reached from here")
+        }
+        host::Error::Stage { source, .. } => playbook(source),
+        host::Error::Tunnel(_) => Advice { kind: Kind::Request, hints: vec![] },
+        host::Error::Stopped(_) => Advice { kind: Kind::Interrupted, hints: vec![] },
+    };
+    advice.hints.push(AGAIN.to_owned());
+    advice
 }
 
 fn step(error: &apply::Error) -> Advice {

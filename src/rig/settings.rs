@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::flow::host::{Consul, Server};
 use crate::yaml;
 
 /// The whole file, `~/.config/ryo/settings.yml`.
@@ -46,6 +47,12 @@ pub struct Host {
     pub socket: Option<PathBuf>,
     /// Host and port of Consul, if it is not where the repositories say.
     pub consul: Option<String>,
+    /// What serves the containers of a host that is set up: `lxd` or `incus`.
+    pub server: Option<Server>,
+    /// Where the program of Consul comes from when a host is set up.
+    pub consul_program: Option<Consul>,
+    /// Network of the bridge that images are built on, e.g. `10.99.0.1/24`; the server chooses one if there is none.
+    pub build_network: Option<String>,
 }
 
 /// What carries the connection.

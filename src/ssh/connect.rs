@@ -25,6 +25,8 @@ pub(super) struct Line {
     pub(super) handle: Handle<Guard>,
     /// How it ended, once it has.
     pub(super) ended: Arc<OnceLock<Ended>>,
+    /// Kind and fingerprint of the key that the server has shown.
+    pub(super) shown: Arc<OnceLock<String>>,
 }
 
 /// Connects to `target`, verifies the host and logs in.
@@ -119,13 +121,13 @@ async fn shake_hands(
     let unreachable = |source| Stop::Identity(Error::Unreachable { host: host.clone(), port: *port, source });
     let stream = target.route.dial(host, *port, settings.timeout).await.map_err(unreachable)?;
     let guard = Guard::new(host, *port, known, settings.pinned.clone());
-    let ended = guard.ended();
+    let (ended, shown) = (guard.ended(), guard.shown());
     let greeting = client::connect_stream(Arc::new(config(kinds, settings.patience)), stream, guard);
     let handle = tokio::time::timeout(settings.timeout, greeting).await.map_err(|_| {
         let source = format!("no answer within {} s", settings.timeout.as_secs());
         Stop::Identity(Error::Handshake { host: host.clone(), port: *port, source: source.into() })
     })??;
-    Ok(Line { handle, ended })
+    Ok(Line { handle, ended, shown })
 }
 
 fn config(kinds: Vec<Algorithm>, patience: Duration) -> client::Config {

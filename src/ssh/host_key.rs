@@ -42,17 +42,31 @@ pub(super) struct Guard {
     known: Arc<Vec<Entry>>,
     pinned: Option<String>,
     accepted: Option<KeyData>,
+    shown: Arc<OnceLock<String>>,
     ended: Arc<OnceLock<Ended>>,
 }
 
 impl Guard {
     pub(super) fn new(host: &str, port: u16, known: Arc<Vec<Entry>>, pinned: Option<String>) -> Self {
-        Self { host: host.to_owned(), port, known, pinned, accepted: None, ended: Arc::default() }
+        Self {
+            host: host.to_owned(),
+            port,
+            known,
+            pinned,
+            accepted: None,
+            shown: Arc::default(),
+            ended: Arc::default(),
+        }
     }
 
     /// Returns where the end of the connection will be written down.
     pub(super) fn ended(&self) -> Arc<OnceLock<Ended>> {
         self.ended.clone()
+    }
+
+    /// Returns where the fingerprint of the accepted key will be written down, e.g. `ssh-ed25519 SHA256:…`.
+    pub(super) fn shown(&self) -> Arc<OnceLock<String>> {
+        self.shown.clone()
     }
 
     fn judge(&self, key: &PublicKey) -> Result<(), Stop> {
@@ -85,6 +99,7 @@ impl Handler for Guard {
             return Ok(true);
         }
         self.judge(key)?;
+        let _ = self.shown.set(fingerprint(key));
         Ok(self.accepted.get_or_insert_with(|| key.key_data().clone()) == key.key_data())
     }
 

@@ -30,13 +30,19 @@ pub struct Session {
     name: String,
     handle: Arc<Handle<Guard>>,
     ended: Arc<OnceLock<Ended>>,
+    shown: Arc<OnceLock<String>>,
     turns: Arc<Semaphore>,
 }
 
 impl Session {
     pub(super) fn new(name: String, line: Line) -> Self {
         let turns = Arc::new(Semaphore::new(MOST_COMMANDS));
-        Self { name, handle: Arc::new(line.handle), ended: line.ended, turns }
+        Self { name, handle: Arc::new(line.handle), ended: line.ended, shown: line.shown, turns }
+    }
+
+    /// Kind and fingerprint of the key that the server has shown, e.g. `ssh-ed25519 SHA256:…`.
+    pub fn host_key(&self) -> &str {
+        self.shown.get().map_or("", String::as_str)
     }
 
     /// Whether the connection is not known to have ended.

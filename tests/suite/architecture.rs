@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Clients: speak to one kind of server. The agent runs modules on its target, and this computer is one.
     ("consul", &["http", "secret"]),
     ("git", &["event"]),
+    ("playbooks", &[]),
     ("lxd", &["event", "http", "secret"]),
     ("sql", &["http", "secret"]),
     ("wireguard", &["place", "resolve", "secret"]),
@@ -60,6 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "secret",
             "sql",
             "terraform",
+            "wireguard",
             "yaml",
         ],
     ),
@@ -70,7 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 28] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 29] = [
     "agent",
     "consul",
     "container",
@@ -87,6 +89,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 28] = [
     "place",
     "plan",
     "playbook",
+    "playbooks",
     "project",
     "resolve",
     "secret",
@@ -101,7 +104,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 28] = [
     "rig",
 ];
 
-const CLI: [&str; 28] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 29] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

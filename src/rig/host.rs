@@ -1,0 +1,125 @@
+//! Ways in to a host that is being set up.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::event::Events;
+use crate::flow::host::{Ends, Open, Shut, Way};
+use crate::machine::Machine;
+use crate::project::host::Host;
+use crate::rig::settings;
+use crate::secret::Secret;
+use crate::ssh::{self, OnNew, Route};
+use crate::wireguard::{self, Configuration, Tunnel};
+
+/// How long the host may take until its end of the tunnel answers.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What the ways in have in common.
+#[derive(Clone)]
+struct Ways {
+    host: Host,
+    settings: settings::Host,
+    key: Option<PathBuf>,
+    password: Option<Secret>,
+    ends: Ends,
+    ssh: ssh::Settings,
+    events: Events,
+    /// Fingerprint of the host's key, once one way has been open: the others lead to the same machine.
+    seen: Arc<Mutex<Option<String>>>,
+}
+
+/// Returns what opens the ways in to `host`.
+///
+/// - `key`: the operator's private key.
+/// - `password`: that of the first login, where the configuration has none.
+pub fn ways(
+    host: Host,
+    settings: settings::Host,
+    key: Option<PathBuf>,
+    password: Option<Secret>,
+    ends: Ends,
+    ssh: ssh::Settings,
+    events: Events,
+) -> Open {
+    let ways = Ways { host, settings, key, password, ends, ssh, events, seen: Arc::default() };
+    Arc::new(move |way| {
+        let ways = ways.clone();
+        Box::pin(async move { ways.open(way).await })
+    })
+}
+
+impl Ways {
+    async fn open(&self, way: Way) -> Result<Arc<dyn Machine>, Shut> {
+        if way == Way::Tunnel && !self.ends.is_known() {
+            return Err(Shut::Closed("the host has not told its end of the tunnel yet".into()));
+        }
+        let route = match way {
+            Way::First | Way::Account => Route::Direct,
+            Way::Tunnel => {
+                tunnel(&self.host.name, &self.ends.configuration()).await.map_err(|error| Shut::Closed(error.into()))?
+            }
+        };
+        let session = ssh::connect(&self.target(way, route), &self.settings(way), &self.events).await;
+        let shut = |error: ssh::Error| {
+            if error.is_closed() { Shut::Closed(error.into()) } else { Shut::Refused(error.into()) }
+        };
+        let session = session.map_err(shut)?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.host_key().to_owned());
+        Ok(Arc::new(session))
+    }
+
+    fn target(&self, way: Way, route: Route) -> ssh::Target {
+        let host = &self.host;
+        let address = self.settings.address.clone().unwrap_or_else(|| host.control_ip.to_string());
+        let root = Some(host.root_password.clone()).filter(|password| !password.reveal().is_empty());
+        let user = Some(host.user_password.clone()).filter(|password| !password.reveal().is_empty());
+        let (address, port, account, password) = match way {
+            Way::First => (address, host.initial_ssh_port, &host.root_user, self.password.clone().or(root)),
+            Way::Account => (address, host.initial_ssh_port, &host.user, user),
+            Way::Tunnel => (host.tunnel_address(), host.ssh_port, &host.user, user),
+        };
+        ssh::Target {
+            name: host.name.clone(),
+            host: address,
+            port,
+            user: account.clone(),
+            key: self.key.clone(),
+            password,
+            route,
+        }
+    }
+
+    /// A host whose key has been seen on one way shows the same one on the others: nobody is asked twice.
+    fn settings(&self, way: Way) -> ssh::Settings {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut settings = self.ssh.clone();
+        if let Some(seen) = seen {
+            let ask = settings.on_new.clone();
+            if way == Way::Tunnel {
+                // The address in the tunnel is new, and is to be known from now on.
+                settings.pinned = None;
+            }
+            settings.on_new = OnNew::Ask(Arc::new(move |new| match &ask {
+                _ if format!("{} {}", new.algorithm, new.fingerprint) == seen => true,
+                OnNew::Refuse => false,
+                OnNew::Accept => true,
+                OnNew::Ask(question) => question(new),
+            }));
+        }
+        settings
+    }
+}
+
+/// Opens the tunnel in this process, unless an interface of that name leads there, as `wg-quick` makes it.
+///
+/// # Errors
+///
+/// The host's end does not answer.
+pub async fn tunnel(host: &str, end: &Configuration) -> Result<Route, wireguard::Error> {
+    if Path::new("/sys/class/net").join(host).exists() {
+        return Ok(Route::Direct);
+    }
+    Ok(Route::Tunnel(Arc::new(Tunnel::open(end, ANSWER).await?)))
+}

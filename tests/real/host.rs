@@ -1,0 +1,352 @@
+//! A freshly rented server becomes a host: a container of the bed that lets root in by a password, as providers hand them
+//! over. What it serves comes back through the tunnel of this process.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ryo::http::Body;
+use ryo::lxd::file::Owner;
+use ryo::lxd::instance::{ImageSource, NewInstance};
+use ryo::lxd::model::Devices;
+use ryo::lxd::wait;
+
+use crate::support::bed::{unique, var};
+use crate::support::mirror::{Mirror, Served, run};
+use crate::support::work::{Host, Work};
+
+/// The name of the host.
+const NAME: &str = "rented";
+/// The password that the provider gave.
+const PASSWORD: &str = "word-of-the-provider-4711";
+
+/// What a container has to be told so that containers run in it, on kernels like those of continuous integration: names of control groups, and a probe that such kernels answer wrongly.
+const NESTED: &str = r"
+cat >/usr/local/sbin/cgroup-names <<'END'
+#!/bin/sh
+[ -d /sys/fs/cgroup/unified ] || exit 0
+mount -o remount,rw /sys/fs/cgroup
+cd /sys/fs/cgroup
+rm -f cpu cpuacct net_cls net_prio
+rmdir cpu,cpuacct net_cls,net_prio hugetlb perf_event 2>/dev/null
+for name in cpu cpuacct; do
+    mountpoint -q $name || { mkdir -p $name && mount -t cgroup -o $name cgroup $name; }
+done
+exit 0
+END
+chmod 755 /usr/local/sbin/cgroup-names
+cat >/etc/systemd/system/cgroup-names.service <<'END'
+[Unit]
+DefaultDependencies=no
+Before=lxd.socket lxd.service incus.socket incus.service sysinit.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/sbin/cgroup-names
+[Install]
+WantedBy=sysinit.target
+END
+systemctl enable --quiet --now cgroup-names
+if [ -e /usr/local/lib/idmap-probe.so ]; then
+    mkdir -p /etc/systemd/system/lxd.service.d
+    printf '[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/idmap-probe.so\n' >/etc/systemd/system/lxd.service.d/probe.conf
+    systemctl daemon-reload
+fi
+";
+
+/// How a provider hands a server over.
+const RENTED: &str = r"
+printf 'PermitRootLogin yes\nPasswordAuthentication yes\n' >/etc/ssh/sshd_config.d/10-provider.conf
+rm -f /etc/ssh/sshd_config.d/50-cloud-init.conf
+systemctl restart ssh
+";
+
+/// A server, as it was rented.
+struct Server {
+    bed: Host,
+    name: String,
+    address: IpAddr,
+    work: Work,
+    mirror: Mirror,
+}
+
+impl Server {
+    async fn rented(kind: &str) -> Self {
+        let bed = Host::lxd();
+        let name = unique("rented");
+        bed.client().create(&container(&name)).await.unwrap();
+        bed.client().start(&name).await.unwrap();
+        let addresses = wait::address(&bed.client(), &name, Duration::from_mins(1)).await.unwrap();
+        wait::cloud_init(&bed.client(), &name, Duration::from_mins(2)).await.unwrap();
+        let address = addresses.into_iter().find(IpAddr::is_ipv4).unwrap();
+        let mirror = Mirror::new(gateway(address));
+        let work = Work::examples(Host {
+            name: NAME.to_owned(),
+            socket: String::new(),
+            network: "10.30.1".to_owned(),
+            consul: String::new(),
+            subnet: "3".to_owned(),
+        });
+        let server = Self { bed, name, address, work, mirror };
+        server.push("/usr/local/share/ca-certificates/mirror.crt", server.mirror.authority().as_bytes().to_vec()).await;
+        if let Some(probe) = probe() {
+            server.push("/usr/local/lib/idmap-probe.so", probe).await;
+        }
+        server.inside(&format!("update-ca-certificates >/dev/null 2>&1; {NESTED} {RENTED}")).await;
+        server.inside(&format!("echo 'root:{PASSWORD}' | chpasswd")).await;
+        server.configure(kind);
+        server
+    }
+
+    async fn push(&self, path: &str, content: Vec<u8>) {
+        self.bed
+            .client()
+            .push_file(&self.name, path, Owner { uid: 0, gid: 0, mode: 0o644 }, Body::Bytes(content.into()))
+            .await
+            .unwrap();
+    }
+
+    async fn inside(&self, line: &str) -> String {
+        self.bed.inside(&self.name, &["sh", "-c", line]).await
+    }
+
+    /// Writes what an operator writes: the configuration of host and control node, a key, the settings.
+    fn configure(&self, kind: &str) {
+        let file = format!("ryo-host/configuration/configuration_{NAME}.yml");
+        let address = self.address;
+        for (from, to) in [
+            ("host_control_ip: \"10.30.1.1\"", format!("host_control_ip: \"{address}\"")),
+            ("host_public_ip: \"10.30.1.1\"", format!("host_public_ip: \"{address}\"")),
+            ("host_root_password: \"\"", format!("host_root_password: \"{PASSWORD}\"")),
+            ("host_non_root_user: \"root\"", "host_non_root_user: \"anna\"".to_owned()),
+            ("host_new_ssh_port: 22", "host_new_ssh_port: 2222".to_owned()),
+            ("\"20GB\"", "\"6GB\"".to_owned()),
+        ] {
+            self.work.edit(&file, from, &to);
+        }
+        let key = self.work.path("key").display().to_string();
+        run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], Path::new("/"));
+        let control = "ryo-control-node/configuration/configuration.yml";
+        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ssh_rsa\"", &format!("\"{key}\""));
+        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ssh_rsa.pub\"", &format!("\"{key}.pub\""));
+        let zip = zipped(&fs::read(Path::new(&var("RYO_CACHE")).join("consul/usr/bin/consul")).unwrap());
+        fs::write(self.work.path("consul.zip"), &zip).unwrap();
+        let sum = run("sha256sum", &["consul.zip"], &self.work.path("."));
+        let sum = String::from_utf8(sum).unwrap().split(' ').next().unwrap().to_owned();
+        self.mirror.put("consul.zip", Served::Bytes(zip));
+        let url = self.mirror.url("consul.zip");
+        fs::write(
+            self.work.path("settings.yml"),
+            format!(
+                "hosts:\n  {NAME}:\n    server: {kind}\n    build_network: 10.30.99.1/24\n    consul_program:\n      \
+                 url: {url}\n      sha256: {sum}\n"
+            ),
+        )
+        .unwrap();
+    }
+
+    async fn fingerprint(&self) -> String {
+        let line = self.inside("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").await;
+        line.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// Whether somebody outside gets a connection.
+    fn answers(&self, port: u16) -> bool {
+        TcpStream::connect_timeout(&SocketAddr::new(self.address, port), Duration::from_millis(500)).is_ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let (client, name) = (self.bed.client(), self.name.clone());
+        let gone = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                let _ = client.kill(&name).await;
+                let _ = client.delete(&name).await;
+            });
+        });
+        let _ = gone.join();
+    }
+}
+
+/// A container that may have containers, loop devices and a tunnel.
+fn container(name: &str) -> NewInstance {
+    let device =
+        |kind: &str, path: &str| [("type".to_owned(), kind.to_owned()), ("path".to_owned(), path.to_owned())].into();
+    let mut devices: Devices = [
+        ("tun".to_owned(), device("unix-char", "/dev/net/tun")),
+        ("loop-control".to_owned(), device("unix-char", "/dev/loop-control")),
+    ]
+    .into();
+    for number in 0..16 {
+        let path = format!("/dev/loop{number}");
+        if !Path::new(&path).exists() {
+            run("mknod", &[&path, "b", "7", &number.to_string()], Path::new("/"));
+        }
+        devices.insert(format!("loop{number}"), device("unix-block", &path));
+    }
+    NewInstance {
+        name: name.to_owned(),
+        source: ImageSource::Alias("debian/12".to_owned()),
+        virtual_machine: false,
+        profiles: vec!["build".to_owned()],
+        config: ["security.nesting", "security.privileged"].map(|key| (key.to_owned(), "true".to_owned())).into(),
+        devices,
+        ephemeral: false,
+        description: "a test".to_owned(),
+    }
+}
+
+/// The bed's own address on the bridge of `address`.
+fn gateway(address: IpAddr) -> IpAddr {
+    let text = address.to_string();
+    format!("{}.1", text.rsplit_once('.').unwrap().0).parse().unwrap()
+}
+
+/// What LXD needs preloaded on this kernel, if anything (`idmap_help` of the bed).
+fn probe() -> Option<Vec<u8>> {
+    let made = fs::read_dir(var("RYO_CACHE")).unwrap().map(|entry| entry.unwrap().path());
+    let made: Vec<_> = made.filter(|path| path.to_string_lossy().contains("idmap-probe-")).collect();
+    let test = made.iter().find(|path| path.extension().is_some_and(|it| it == "test"))?;
+    let works = Command::new(test).arg(var("RYO_CACHE")).status().unwrap().success();
+    let library = made.iter().find(|path| path.extension().is_some_and(|it| it == "so"))?;
+    (!works).then(|| fs::read(library).unwrap())
+}
+
+fn zipped(program: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    zip.start_file("consul", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(program).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+fn fetch(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.contains(" 200 ").then(|| body.to_owned())
+}
+
+async fn page(address: SocketAddr) -> String {
+    let begun = Instant::now();
+    loop {
+        match fetch(address, "/hello") {
+            Some(body) => return body,
+            None if begun.elapsed() < Duration::from_secs(30) => tokio::time::sleep(Duration::from_millis(200)).await,
+            None => panic!("no page at {address}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rented_server_becomes_a_host_and_serves_the_example() {
+    let server = Server::rented("lxd").await;
+    let work = &server.work;
+    let file = format!("ryo-host/configuration/configuration_{NAME}.yml");
+    let pin = server.fingerprint().await;
+    let set_up = ["host", "setup", NAME, "--yes", "--host-key", &pin];
+
+    let unknown = work.ryo(&["host", "setup", NAME, "--yes"]);
+    assert_eq!(unknown.code, Some(12), "{unknown:?}");
+    let mut other = set_up;
+    other[5] = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let changed = work.ryo(&other);
+    assert_eq!(changed.code, Some(12), "{changed:?}");
+    work.edit(&file, PASSWORD, "wrong");
+    let wrong = work.ryo(&set_up);
+    assert_eq!(wrong.code, Some(12), "{wrong:?}");
+    assert_eq!(
+        wrong.stderr,
+        format!(
+            "looking at host {NAME}\nerror: there is no way in to host `{NAME}`\n  through the tunnel: the host has not told \
+             its end of the tunnel yet\n  by the operator's account: `{0}` does not let `anna` in: tried key `{1}` (the \
+             server accepts publickey, password)\n  by the first login: `{0}` does not let `root` in: tried key `{1}`, the \
+             password (the server accepts publickey, password)\nhint: check the account, the key and the password in the \
+             configuration\n",
+            server.address,
+            work.path("key").display(),
+        )
+    );
+    work.edit(&file, "wrong", PASSWORD);
+
+    let first = work.ryo(&set_up).well();
+    assert!(first.stdout.starts_with("host rented is set up: ") && first.stdout.ends_with(" changes\n"), "{first:?}");
+    assert!(!format!("{first:?}").contains(PASSWORD));
+    let again = work.ryo(&set_up).well();
+    assert_eq!(again.stdout, "host rented is set up: nothing to do\n");
+
+    let listening = "ss -Htln | sed 's/.*LISTEN *[0-9]* *[0-9]* *//; s/ .*//' | grep -E ':(22|2222)$' | sort";
+    assert_eq!(server.inside(listening).await, "0.0.0.0:2222\n[::]:2222\n");
+    let effective = "sshd -T -C user=anna,host=x,addr=192.0.2.1 | grep -E '^(port|permitrootlogin|passwordauthentication|allowusers) '";
+    let effective = server.inside(effective).await;
+    let mut effective: Vec<&str> = effective.lines().collect();
+    effective.sort_unstable();
+    assert_eq!(effective, ["allowusers anna", "passwordauthentication no", "permitrootlogin no", "port 2222"]);
+    assert_eq!(
+        server.inside("stat -c '%a %U' /etc/wireguard/wg0.key /etc/wireguard/wg0.conf /etc/sudoers.d/90-anna").await,
+        "600 root\n600 root\n440 root\n"
+    );
+    let own = fs::metadata(work.path(&format!("ryo-host/configuration/{NAME}_wg_local.conf"))).unwrap();
+    assert_eq!(own.permissions().mode() & 0o777, 0o600);
+    assert!(server.inside("nft list chain inet ryo input").await.contains("policy drop"));
+    assert_eq!(server.inside("sysctl -n net.ipv4.ip_forward; cat /etc/hostname").await, "1\nrented\n");
+    let open: Vec<u16> =
+        [22, 53, 80, 2222, 8300, 8443, 8500, 8600].into_iter().filter(|port| server.answers(*port)).collect();
+    assert_eq!(open, [] as [u16; 0], "what somebody outside reaches");
+
+    server.push("/root/debian.tar.zst", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
+    server
+        .inside("lxc image import /root/debian.tar.zst --alias debian/12 >/dev/null 2>&1 && rm /root/debian.tar.zst")
+        .await;
+    let deploy = ["deploy", "ryo-hello", "-n", NAME, "-v", "1", "--no-pull", "--yes"];
+    work.ryo(&deploy).well();
+    let body = page(SocketAddr::new(server.address, 8080)).await;
+    assert!(body.contains("<p>Visit 1. You are visitor 1, asking from") && body.contains("on rented"), "{body}");
+    assert_eq!(work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
+}
+
+/// Runs `ryo host setup` until it says `line`, and kills it there. Returns whether it came so far.
+fn killed_at(work: &Work, words: &[&str], line: &str) -> bool {
+    let mut child = work.command(words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let came = lines.any(|said| said.unwrap().starts_with(line));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    came
+}
+
+#[tokio::test]
+async fn a_set_up_that_is_killed_after_each_stage_goes_on_to_a_host_with_incus() {
+    let server = Server::rented("incus").await;
+    let pin = server.fingerprint().await;
+    let set_up = ["host", "setup", NAME, "--yes", "--host-key", &pin];
+    let places = [
+        "[1] done",
+        "[2] Packages of every host",
+        "[2] done",
+        "[3] Interface",
+        "[3] done",
+        "[4] Keep what was before",
+        "[4] Firewall anew",
+        "[4] done",
+        "[5] done",
+        "[6] Storage pool, bridges and profiles",
+        "[6] done",
+        "[7] Configuration",
+    ];
+    for place in places {
+        assert!(killed_at(&server.work, &set_up, place), "it never said {place}");
+    }
+    server.work.ryo(&set_up).well();
+    assert_eq!(server.work.ryo(&set_up).well().stdout, "host rented is set up: nothing to do\n");
+    assert_eq!(server.inside("systemctl is-active ryo-revert.timer || true").await, "inactive\n");
+    let networks = server.inside("incus network list -f csv -c n4 | grep -E '^(rented|build),' | sort").await;
+    assert_eq!(networks, "build,10.30.99.1/24\nrented,10.30.1.1/24\n");
+}
