@@ -8,5 +8,5 @@ fuzz_target!(|text: &str| {
     let directory = tempfile::tempdir_in("/dev/shm").expect("there is memory");
     let path = directory.path().join("play.yml");
     std::fs::write(&path, text).expect("there is memory");
-    drop(check(&path, &Known { inventory: vec![], extra_vars: serde_json::Map::new() }));
+    drop(check(&path, &Known::default()));
 });

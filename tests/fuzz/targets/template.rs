@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ryo::playbook::jinja::{Scope, Source, Value, evaluate, render_file, render_text};
+use ryo::playbook::jinja::{NoValue, Scope, Source, Value, evaluate, render_file, render_text};
 
 struct Names;
 
@@ -17,8 +17,8 @@ impl Scope for Names {
         Ok(Some(Value::from(&json)))
     }
 
-    fn lookup(&self, _: &str, _: &[Value], _: &[(String, Value)]) -> Result<Vec<Value>, String> {
-        Err("there is no lookup".to_owned())
+    fn lookup(&self, _: &str, _: &[Value], _: &[(String, Value)]) -> Result<Vec<Value>, NoValue> {
+        Err(NoValue::Refused("there is no lookup".to_owned()))
     }
 
     fn source(&self, _: &str) -> Result<Option<Source>, String> {
