@@ -30,6 +30,8 @@ mod git;
 mod git_module;
 #[path = "suite/hcl.rs"]
 mod hcl;
+#[path = "suite/host.rs"]
+mod host;
 #[path = "suite/inventory.rs"]
 mod inventory;
 #[path = "suite/jinja.rs"]

@@ -1,0 +1,148 @@
+//! Setting a host up, as far as it needs no server: the playbooks themselves, the ways in, the end of the tunnel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use ryo::event::Events;
+use ryo::failure::{Failure, Kind};
+use ryo::flow::host::{self, Consul, Open, Request, Server, Shut, Way};
+use ryo::playbook::{Known, check};
+use ryo::{playbooks, project, ssh};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// The example's working directory.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for file in ["ryo-host/configuration/configuration_local.yml", "ryo-control-node/configuration/configuration.yml"] {
+        let to = directory.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(examples.join(file), to).unwrap();
+    }
+    directory
+}
+
+fn request(directory: &Path) -> Request {
+    let host = project::host::read(directory, "local").unwrap();
+    Request {
+        ends: host::ends(directory, &host).unwrap(),
+        host,
+        control: project::control::read(directory).unwrap(),
+        public_key: "ssh-ed25519 AAAA anna@desk".to_owned(),
+        server: Server::Lxd,
+        consul: Consul::default(),
+        build_network: "auto".to_owned(),
+    }
+}
+
+#[test]
+fn our_own_playbooks_have_no_problem() {
+    let (directory, exported) = (directory(), tempfile::tempdir().unwrap());
+    playbooks::export(exported.path()).unwrap();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(exported.path().join("host")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|it| it == "yml"));
+    assert_eq!(files.len(), 7);
+    let file = Consul::File { url: "https://mirror.test/consul.zip".to_owned(), sha256: "0".repeat(64) };
+    for consul in [Consul::default(), file] {
+        let request = Request { consul, ..request(directory.path()) };
+        let known = Known { extra_vars: request.variables(directory.path()), ..Known::default() };
+        for file in &files {
+            let problems = check(file, &known);
+            assert!(problems.is_empty(), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn secrets_of_a_request_are_not_shown() {
+    let directory = directory();
+    let request = request(directory.path());
+    let shown = format!("{request:?}");
+    assert!(!shown.contains(request.ends.preshared_key()), "{shown}");
+    assert!(!shown.contains(request.ends.configuration().interface.private_key.reveal()), "{shown}");
+}
+
+/// Opens no way; what was tried is noted.
+fn shut(tried: &Arc<Mutex<Vec<Way>>>, answer: impl Fn(Way) -> Shut + Send + Sync + 'static) -> Open {
+    let (tried, answer) = (tried.clone(), Arc::new(answer));
+    Arc::new(move |way| {
+        tried.lock().unwrap().push(way);
+        let shut = answer(way);
+        Box::pin(async move { Err(shut) })
+    })
+}
+
+async fn set_up(open: &Open) -> Failure {
+    let directory = directory();
+    let (_keep, stop) = watch::channel(false);
+    let place = directory.path();
+    let ended = host::set_up(&request(place), open, place, place, &Events::new(drop), &stop).await;
+    Failure::from(ended.unwrap_err())
+}
+
+#[tokio::test]
+async fn a_server_without_a_way_in_is_told_with_every_reason() {
+    let tried = Arc::default();
+    let open = shut(&tried, |way| {
+        Shut::Closed(match way {
+            Way::Tunnel => "the host has not told its end of the tunnel yet".into(),
+            Way::Account | Way::First => {
+                let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                ssh::Error::Unreachable { host: "192.0.2.7".to_owned(), port: 22, source }.into()
+            }
+        })
+    });
+    let failure = set_up(&open).await;
+    assert_eq!(*tried.lock().unwrap(), [Way::Tunnel, Way::Account, Way::First]);
+    assert_eq!(failure.kind, Kind::World);
+    assert_eq!(
+        failure.text(),
+        "error: there is no way in to host `local`\n\
+         \x20 through the tunnel: the host has not told its end of the tunnel yet\n\
+         \x20 by the operator's account: cannot reach `192.0.2.7` on port 22: connection refused\n\
+         \x20 by the first login: cannot reach `192.0.2.7` on port 22: connection refused\n\
+         hint: check that the server is up, and the addresses and ports in its configuration\n"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_another_one_is_left_alone() {
+    let tried = Arc::default();
+    let open = shut(&tried, |_| {
+        let pinned = "SHA256:bbb".to_owned();
+        let (host, fingerprint) = ("192.0.2.7".to_owned(), "ssh-ed25519 SHA256:aaa".to_owned());
+        Shut::Refused(ssh::Error::HostKeyNotPinned { host, fingerprint, pinned }.into())
+    });
+    let failure = set_up(&open).await;
+    assert_eq!(*tried.lock().unwrap(), [Way::Tunnel]);
+    assert_eq!(failure.kind, Kind::Identity);
+    assert_eq!(
+        failure.text(),
+        "error: cannot log in to host `local` through the tunnel\n  \
+         because: the host key of `192.0.2.7` is ssh-ed25519 SHA256:aaa, not the pinned SHA256:bbb\n\
+         hint: somebody may be between you and the host: compare the fingerprint with the one on its console\n"
+    );
+}
+
+#[test]
+fn the_end_of_the_tunnel_here_is_kept_and_a_broken_one_is_refused() {
+    let directory = directory();
+    let host = project::host::read(directory.path(), "local").unwrap();
+    let file = directory.path().join("ryo-host/configuration/local_wg_local.conf");
+    let made = host::ends(directory.path(), &host).unwrap();
+    assert!(!made.is_known(), "it is written down once the host has told its own");
+    assert!(host::written(directory.path(), "local").unwrap().is_none());
+
+    fs::write(&file, made.configuration().render().reveal()).unwrap();
+    let read = host::ends(directory.path(), &host).unwrap();
+    assert_eq!(read.configuration(), made.configuration());
+    assert_eq!(host::written(directory.path(), "local").unwrap(), Some(made.configuration()));
+
+    fs::write(&file, "[Interface]\nPrivateKey = short\n").unwrap();
+    let error = host::ends(directory.path(), &host).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}:2:", file.display())), "{error}");
+    assert!(!error.contains("short"), "a key is not shown: {error}");
+}
