@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, Kind};
-use crate::place::Problem;
+use crate::place::{Place, Problem};
+use crate::playbook;
 use crate::project::{self, Repository};
 use crate::rig::settings::Settings;
+use crate::secret::Secret;
 use crate::ui::Format;
 
 pub mod agent;
@@ -62,9 +64,11 @@ pub enum Command {
     /// Run a playbook
     Play(Box<play::Arguments>),
     /// Set up a host
-    Host(Box<host::Arguments>),
+    #[command(subcommand)]
+    Host(host::Command),
     /// Build, list or prune images
-    Image(image::Arguments),
+    #[command(subcommand)]
+    Image(image::Command),
     /// Serve requests on standard input (started by `ryo` on targets)
     #[command(hide = true)]
     Agent(agent::Arguments),
@@ -146,6 +150,19 @@ pub fn problems(mut found: Vec<Problem>) -> Failure {
     Failure::new(Kind::Request, format!("{count} {noun}; nothing was touched\n{}", lines.join("\n")))
 }
 
+/// Reads a password: the first line of a file.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn password(file: &Path) -> Result<Secret, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let problem = Problem::new(Place::file(file), format!("cannot read the password: {error}"));
+        Failure::new(Kind::Request, playbook::Error::Problems(vec![problem]))
+    })?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+}
+
 /// Carries out what was typed.
 ///
 /// # Errors
@@ -158,8 +175,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,
-        Command::Host(arguments) => host::run(*arguments, &common).await,
-        Command::Image(arguments) => image::run(arguments, &common).await,
+        Command::Host(command) => host::run(command, &common).await,
+        Command::Image(command) => image::run(command, &common).await,
         Command::Agent(arguments) => agent::run(arguments, &common).await,
     }
 }

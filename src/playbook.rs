@@ -169,6 +169,12 @@ impl Request {
 /// What a carrier said when it could not be opened. The edge looks for causes that it knows.
 pub type Refused = Box<dyn std::error::Error + Send + Sync>;
 
+/// Returns what a carrier said, with all causes.
+pub fn in_full(refused: &Refused) -> String {
+    let causes = std::iter::successors(Some(refused.as_ref() as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Opens the machine that a connection means. Called once for each connection.
 pub type Connect = Arc<dyn Fn(Connection) -> BoxFuture<'static, Result<Arc<dyn Machine>, Refused>> + Send + Sync>;
 

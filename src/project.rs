@@ -8,6 +8,7 @@ pub mod deployed;
 pub mod host;
 pub mod identity;
 pub mod load;
+mod replace;
 pub mod script;
 pub mod settings;
 pub mod setup;
@@ -19,6 +20,7 @@ pub use self::control::Control;
 pub use self::host::Host;
 pub use self::identity::Identity;
 pub use self::load::load;
+pub use self::replace::replace;
 
 /// Which of the two shapes a repository has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

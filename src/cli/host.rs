@@ -8,23 +8,14 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::cli::shown::Shown;
-use crate::cli::{Common, problems};
+use crate::cli::{Common, password, problems};
 use crate::failure::{Failure, Kind};
 use crate::flow::host::{self, Request};
 use crate::project;
 use crate::project::control::Control;
 use crate::project::host::Host;
 use crate::rig::settings::Settings;
-use crate::secret::Secret;
 use crate::{playbooks, rig};
-
-/// What is done with hosts.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// What
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// What is done with hosts.
 #[derive(Debug, Subcommand)]
@@ -73,9 +64,9 @@ pub struct Playbooks {
 /// # Errors
 ///
 /// A [`Failure`] with what a person should read.
-pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
+pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = match &arguments.command {
+    let ended = match &command {
         Command::Setup(arguments) => setup(arguments, common, &shown).await,
         Command::Playbooks(arguments) => export(&arguments.export, &shown),
     };
@@ -96,7 +87,7 @@ async fn setup(arguments: &Setup, common: &Common, shown: &Shown) -> Result<Exit
     let (host, control) = configured(&working_directory, &arguments.host)?;
     let name = host.name.clone();
     let ends = host::ends(&working_directory, &host).map_err(|error| Failure::new(Kind::Request, error))?;
-    let request = request(host.clone(), control.clone(), ends.clone(), &settings)?;
+    let request = request(host.clone(), control.clone(), ends, &settings)?;
     if !arguments.yes {
         shown.ui.print(&format!("set up host {name} at {}:\n{}", host.control_ip, host::outline()));
         if !shown.agreed(false)? {
@@ -110,9 +101,16 @@ async fn setup(arguments: &Setup, common: &Common, shown: &Shown) -> Result<Exit
     let ssh = rig::ssh_settings(settings.host_key.clone().or_else(|| there.host_key.clone()));
     let key = there.key.clone().or_else(|| Some(PathBuf::from(&control.private_key))).filter(|path| path.exists());
     let password = arguments.password_file.as_deref().map(password).transpose()?;
-    let open = rig::host::ways(host, there, key, password, ends, ssh, shown.events.clone());
-    let done = host::set_up(&request, &open, place, own.path(), &shown.events, &shown.stop).await?;
-    let total = done.total();
+    let open = rig::host::opener(rig::host::Ways {
+        host,
+        settings: there,
+        working_directory,
+        key,
+        password,
+        ssh,
+        events: shown.events.clone(),
+    });
+    let total = host::set_up(&request, &open, place, own.path(), &shown.events, &shown.stop).await?;
     let text = match total {
         0 => format!("host {name} is set up: nothing to do"),
         1 => format!("host {name} is set up: 1 change"),
@@ -147,11 +145,4 @@ fn request(host: Host, control: Control, ends: host::Ends, settings: &Settings) 
         control,
         ends,
     })
-}
-
-fn password(file: &Path) -> Result<Secret, Failure> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(Kind::Request, format!("cannot read the password in `{}`: {error}", file.display()))
-    })?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }

@@ -18,14 +18,6 @@ use crate::project::Repository;
 use crate::rig;
 
 /// What is done with images.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// What
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What is done with images.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the images of a repository, or of one template, if what they are made from has changed
@@ -80,9 +72,9 @@ pub struct Prune {
 /// # Errors
 ///
 /// A [`Failure`] with what a person should read.
-pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
+pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = match arguments.command {
+    let ended = match command {
         Command::Build(arguments) => build(&arguments, common, &shown).await,
         Command::List(arguments) => list(&arguments, common, &shown).await,
         Command::Prune(arguments) => remove(&arguments, common, &shown).await,

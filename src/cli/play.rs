@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::cli::{Common, interrupt};
+use crate::cli::{Common, interrupt, password};
 use crate::failure::{Failure, Kind};
 use crate::module::Mode;
 use crate::place::{Place, Problem};
@@ -216,11 +216,4 @@ fn refused(problem: Problem) -> Failure {
 
 fn source(text: &str) -> Source {
     if text.contains(',') { Source::Names(text.to_owned()) } else { Source::File(PathBuf::from(text)) }
-}
-
-/// Reads the first line of a file, which must not be readable by others.
-fn password(path: &Path) -> Result<Secret, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| refused(Problem::new(Place::file(path), format!("cannot read the password: {error}"))))?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }

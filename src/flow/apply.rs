@@ -1,11 +1,9 @@
 //! Carries a plan out, step by step.
 
-use std::time::Instant;
-
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{database, file, host_setup, image, instance, keys, names, object};
@@ -90,18 +88,15 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
             return Err(Stopped::Interrupted { done: number - 1, total });
         }
         let title = step.to_string();
-        events.emit(Event::StepStarted { number, total, title: title.clone() });
-        let began = Instant::now();
         let progress = Progress { events: events.clone(), number };
-        let ended = run(world, step, &progress, stop).await;
-        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match ended {
-            Ok(()) => events.emit(Event::StepDone { number, title, took }),
+        let begun = progress.begin(total, &title);
+        match run(world, step, &progress, stop).await {
+            Ok(()) => begun.done(&title),
             Err(Error::Playbook(playbook::Error::Stopped { .. })) => {
                 return Err(Stopped::Interrupted { done: number - 1, total });
             }
             Err(source) => {
-                events.emit(Event::StepFailed { number, title: title.clone(), took });
+                begun.failed();
                 return Err(Stopped::Failed { number, total, title, source: Box::new(source) });
             }
         }

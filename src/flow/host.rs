@@ -144,27 +144,8 @@ pub enum Error {
 }
 
 fn listed(reasons: &[(Way, Refused)]) -> String {
-    let line = |(way, reason): &(Way, Refused)| format!("\n  {}: {}", way.title(), in_full(reason.as_ref()));
+    let line = |(way, reason): &(Way, Refused)| format!("\n  {}: {}", way.title(), playbook::in_full(reason));
     reasons.iter().map(line).collect::<Vec<_>>().concat()
-}
-
-fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// What was done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Tasks that changed something, for each stage that was carried out.
-    pub changed: Vec<(&'static str, usize)>,
-}
-
-impl Done {
-    /// Tasks that changed something.
-    pub fn total(&self) -> usize {
-        self.changed.iter().map(|(_, changed)| changed).sum()
-    }
 }
 
 /// What will be done, one line each.
@@ -173,6 +154,7 @@ pub fn outline() -> String {
 }
 
 /// Sets a host up with the playbooks in `playbooks`; `scratch` is for files that live as long as the set-up.
+/// Returns how many tasks changed something.
 ///
 /// # Errors
 ///
@@ -184,11 +166,11 @@ pub async fn set_up(
     scratch: &Path,
     events: &Events,
     stop: &watch::Receiver<bool>,
-) -> Result<Done, Error> {
+) -> Result<usize, Error> {
     let host = request.host.name.clone();
     events.emit(Event::Looking { what: format!("host {host}") });
     let (mut way, mut machine) = reached(&host, open).await?;
-    let mut done = Done::default();
+    let mut total = 0;
     for (number, stage) in STAGES.iter().enumerate() {
         if *stop.borrow() {
             return Err(Error::Stopped(stage.title));
@@ -204,9 +186,9 @@ pub async fn set_up(
             // A connection that is there proves nothing: the way through the tunnel is opened anew.
             way = Way::Account;
         }
-        done.changed.push((stage.title, changed));
+        total += changed;
     }
-    Ok(done)
+    Ok(total)
 }
 
 /// Finds the last way in that is open: it tells how far the server is.
@@ -250,15 +232,12 @@ struct Step<'a> {
 
 impl Step<'_> {
     async fn carry_out(&self, machine: &Arc<dyn Machine>, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
-        let Progress { events, number } = &self.progress;
-        let (number, title, began) = (*number, self.stage.title.to_owned(), Instant::now());
-        events.emit(Event::StepStarted { number, total: STAGES.len(), title: title.clone() });
+        let begun = self.progress.begin(STAGES.len(), self.stage.title);
         let ended = self.play(machine, stop).await;
-        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &ended {
-            Ok(0) => events.emit(Event::StepDone { number, title, took }),
-            Ok(changed) => events.emit(Event::StepDone { number, title: format!("{title}, {changed} changes"), took }),
-            Err(_) => events.emit(Event::StepFailed { number, title, took }),
+            Ok(0) => begun.done(self.stage.title),
+            Ok(changed) => begun.done(&format!("{}, {changed} changes", self.stage.title)),
+            Err(_) => begun.failed(),
         }
         ended
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::place::Problem;
 use crate::playbook::vault::Vault;
-use crate::playbook::{Error, Refused};
+use crate::playbook::{Error, Refused, in_full};
 
 /// What a carrier said, in which values that were decrypted are stars.
 pub struct Masked {
@@ -59,8 +59,7 @@ pub(super) fn problems(list: Vec<Problem>, vault: &Vault) -> Vec<Problem> {
 
 /// What tells nothing stays as it is.
 fn refused(cause: Refused, vault: &Vault) -> Refused {
-    let causes = std::iter::successors(Some(cause.as_ref() as &dyn StdError), |error| (*error).source());
-    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let text = in_full(&cause);
     let hidden = vault.hide(&text);
     if hidden == text { cause } else { Box::new(Masked { text: hidden, cause }) }
 }

@@ -2,12 +2,12 @@
 //! `deployed-modules_<h>.yml`, a list of names in the order of first deployment.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::project::Kind;
+use crate::project::{self, Kind};
 use crate::yaml::{self, Dialect};
 
 /// A list could not be read or written.
@@ -70,7 +70,7 @@ pub fn add(working_directory: &Path, kind: Kind, host: &str, id: &str) -> Result
         return Ok(());
     }
     ids.push(id.to_owned());
-    replace(&file, &text(&ids)).map_err(|source| Error::Unwritable { file, source })
+    project::replace(&file, &text(&ids), 0o666).map_err(|source| Error::Unwritable { file, source })
 }
 
 /// `- null` stands for an empty list.
@@ -95,23 +95,4 @@ fn names(text: &str) -> Result<Vec<String>, String> {
 fn text(ids: &[String]) -> String {
     let lines: Vec<String> = ids.iter().map(|id| format!("- {id}\n")).collect();
     lines.concat()
-}
-
-/// Writes beside the file, then renames: a reader sees the old or the new list, never half of one.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = write(&beside, text).and_then(|()| fs::rename(&beside, file));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let mut handle = fs::File::create(file)?;
-    handle.write_all(text.as_bytes())?;
-    handle.sync_all()
 }

@@ -64,8 +64,13 @@ impl Host {
 
     /// Returns host and port of Consul on the host.
     pub fn consul_address(&self) -> String {
+        format!("[{}:1]:8500", self.bridge_ipv6())
+    }
+
+    /// Returns the front of the addresses on the bridge; `:1` is the host.
+    pub fn bridge_ipv6(&self) -> String {
         let prefix = self.public_ipv6.as_ref().map_or(&self.bridge_prefix, |public| &public.prefix);
-        format!("[{prefix}::{}:1]:8500", self.bridge_subnet)
+        format!("{prefix}::{}", self.bridge_subnet)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::event::Events;
-use crate::flow::host::{Ends, Open, Shut, Way};
+use crate::flow::host::{self, Open, Shut, Way};
 use crate::machine::Machine;
 use crate::project::host::Host;
 use crate::rig::settings;
@@ -16,58 +16,59 @@ use crate::wireguard::{self, Configuration, Tunnel};
 /// How long the host may take until its end of the tunnel answers.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What the ways in have in common.
-#[derive(Clone)]
-struct Ways {
-    host: Host,
-    settings: settings::Host,
-    key: Option<PathBuf>,
-    password: Option<Secret>,
-    ends: Ends,
-    ssh: ssh::Settings,
-    events: Events,
-    /// Fingerprint of the host's key, once one way has been open: the others lead to the same machine.
-    seen: Arc<Mutex<Option<String>>>,
+/// What the ways in to a host have in common.
+pub struct Ways {
+    /// The host.
+    pub host: Host,
+    /// What the operator's settings say of it.
+    pub settings: settings::Host,
+    /// Where the repositories stand side by side.
+    pub working_directory: PathBuf,
+    /// The operator's private key.
+    pub key: Option<PathBuf>,
+    /// Password of the first login, in place of the configuration's.
+    pub password: Option<Secret>,
+    /// How SSH connections are made.
+    pub ssh: ssh::Settings,
+    /// Where warnings go.
+    pub events: Events,
 }
 
-/// Returns what opens the ways in to `host`.
-///
-/// - `key`: the operator's private key.
-/// - `password`: that of the first login, where the configuration has none.
-pub fn ways(
-    host: Host,
-    settings: settings::Host,
-    key: Option<PathBuf>,
-    password: Option<Secret>,
-    ends: Ends,
-    ssh: ssh::Settings,
-    events: Events,
-) -> Open {
-    let ways = Ways { host, settings, key, password, ends, ssh, events, seen: Arc::default() };
+/// Fingerprint of the host's key, once one way has been open: the others lead to the same machine.
+type Seen = Mutex<Option<String>>;
+
+/// Returns what opens them.
+pub fn opener(ways: Ways) -> Open {
+    let (ways, seen) = (Arc::new(ways), Arc::<Seen>::default());
     Arc::new(move |way| {
-        let ways = ways.clone();
-        Box::pin(async move { ways.open(way).await })
+        let (ways, seen) = (ways.clone(), seen.clone());
+        Box::pin(async move { ways.open(way, &seen).await })
     })
 }
 
 impl Ways {
-    async fn open(&self, way: Way) -> Result<Arc<dyn Machine>, Shut> {
-        if way == Way::Tunnel && !self.ends.is_known() {
-            return Err(Shut::Closed("the host has not told its end of the tunnel yet".into()));
-        }
+    async fn open(&self, way: Way, seen: &Seen) -> Result<Arc<dyn Machine>, Shut> {
         let route = match way {
             Way::First | Way::Account => Route::Direct,
-            Way::Tunnel => {
-                tunnel(&self.host.name, &self.ends.configuration()).await.map_err(|error| Shut::Closed(error.into()))?
-            }
+            Way::Tunnel => self.tunnel().await?,
         };
-        let session = ssh::connect(&self.target(way, route), &self.settings(way), &self.events).await;
+        let known = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let settings = self.settings(way, known);
+        let session = ssh::connect(&self.target(way, route), &settings, &self.events).await;
         let shut = |error: ssh::Error| {
             if error.is_closed() { Shut::Closed(error.into()) } else { Shut::Refused(error.into()) }
         };
         let session = session.map_err(shut)?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.host_key().to_owned());
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.host_key().to_owned());
         Ok(Arc::new(session))
+    }
+
+    /// The set-up writes the end of the tunnel down on its way, so it is read each time.
+    async fn tunnel(&self) -> Result<Route, Shut> {
+        let ends = host::ends(&self.working_directory, &self.host).map_err(|error| Shut::Refused(error.into()))?;
+        let told = || Shut::Closed("the host has not told its end of the tunnel yet".into());
+        let end = ends.configuration().ok_or_else(told)?;
+        tunnel(&self.host.name, &end).await.map_err(|error| Shut::Closed(error.into()))
     }
 
     fn target(&self, way: Way, route: Route) -> ssh::Target {
@@ -92,8 +93,7 @@ impl Ways {
     }
 
     /// A host whose key has been seen on one way shows the same one on the others: nobody is asked twice.
-    fn settings(&self, way: Way) -> ssh::Settings {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn settings(&self, way: Way, seen: Option<String>) -> ssh::Settings {
         let mut settings = self.ssh.clone();
         if let Some(seen) = seen {
             let ask = settings.on_new.clone();

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::wireguard::{Configuration, Endpoint, Interface, Network, Peer, PresharedKey, PrivateKey};
+use crate::wireguard::{Configuration, Endpoint, Interface, Network, Peer, PresharedKey, PrivateKey, PublicKey};
 
 /// Seconds; the ways through NAT are forgotten after 30 by the strictest.
 const KEEPALIVE: u16 = 25;
@@ -55,16 +55,16 @@ pub fn host(ends: &Ends, keys: &Keys) -> Configuration {
     Configuration { interface: interface(&keys.host, &ends.host, Some(ends.endpoint.port)), peers: vec![peer] }
 }
 
-/// Returns what the control node is told.
-pub fn control(ends: &Ends, keys: &Keys) -> Configuration {
+/// Returns what the control node is told. The private key of the host stays there.
+pub fn control(ends: &Ends, key: &PrivateKey, shared: &PresharedKey, host: PublicKey) -> Configuration {
     let peer = Peer {
-        public_key: keys.host.public(),
-        preshared_key: Some(keys.shared.clone()),
+        public_key: host,
+        preshared_key: Some(shared.clone()),
         allowed: singles(&ends.host).chain(ends.behind_host.iter().copied()).collect(),
         endpoint: Some(ends.endpoint.clone()),
         keepalive: Some(KEEPALIVE),
     };
-    Configuration { interface: interface(&keys.control, &ends.control, None), peers: vec![peer] }
+    Configuration { interface: interface(key, &ends.control, None), peers: vec![peer] }
 }
 
 fn interface(key: &PrivateKey, addresses: &[IpAddr], listen_port: Option<u16>) -> Interface {

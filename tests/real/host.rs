@@ -15,6 +15,7 @@ use ryo::lxd::instance::{ImageSource, NewInstance};
 use ryo::lxd::model::Devices;
 use ryo::lxd::wait;
 
+use crate::play::{Instance, Kind};
 use crate::support::bed::{unique, var};
 use crate::support::mirror::{Mirror, Served, run};
 use crate::support::work::{Host, Work};
@@ -67,8 +68,7 @@ systemctl restart ssh
 
 /// A server, as it was rented.
 struct Server {
-    bed: Host,
-    name: String,
+    instance: Instance,
     address: IpAddr,
     work: Work,
     mirror: Mirror,
@@ -76,13 +76,10 @@ struct Server {
 
 impl Server {
     async fn rented(kind: &str) -> Self {
-        let bed = Host::lxd();
-        let name = unique("rented");
-        bed.client().create(&container(&name)).await.unwrap();
-        bed.client().start(&name).await.unwrap();
-        let addresses = wait::address(&bed.client(), &name, Duration::from_mins(1)).await.unwrap();
+        let instance = Instance::of(Kind::Lxd, container(&unique("rented"))).await;
+        let addresses = wait::address(&Kind::Lxd.client(), &instance.name, Duration::from_mins(1)).await.unwrap();
         // It ends, and not well: it takes the disk of a container that may do much for one that can grow.
-        bed.inside(&name, &["sh", "-c", "cloud-init status --wait >/dev/null || true"]).await;
+        instance.shell("cloud-init status --wait >/dev/null || true").await;
         let address = addresses.into_iter().find(IpAddr::is_ipv4).unwrap();
         let mirror = Mirror::new(gateway(address));
         let work = Work::examples(Host {
@@ -92,7 +89,7 @@ impl Server {
             consul: String::new(),
             subnet: "3".to_owned(),
         });
-        let server = Self { bed, name, address, work, mirror };
+        let server = Self { instance, address, work, mirror };
         server.push("/usr/local/share/ca-certificates/mirror.crt", server.mirror.authority().as_bytes().to_vec()).await;
         if let Some(probe) = probe() {
             server.push("/usr/local/lib/idmap-probe.so", probe).await;
@@ -104,15 +101,15 @@ impl Server {
     }
 
     async fn push(&self, path: &str, content: Vec<u8>) {
-        self.bed
+        Kind::Lxd
             .client()
-            .push_file(&self.name, path, Owner { uid: 0, gid: 0, mode: 0o644 }, Body::Bytes(content.into()))
+            .push_file(&self.instance.name, path, Owner { uid: 0, gid: 0, mode: 0o644 }, Body::Bytes(content.into()))
             .await
             .unwrap();
     }
 
     async fn inside(&self, line: &str) -> String {
-        self.bed.inside(&self.name, &["sh", "-c", line]).await
+        self.instance.shell(line).await
     }
 
     /// Writes what an operator writes: the configuration of host and control node, a key, the settings.
@@ -158,19 +155,6 @@ impl Server {
     /// Whether somebody outside gets a connection.
     fn answers(&self, port: u16) -> bool {
         TcpStream::connect_timeout(&SocketAddr::new(self.address, port), Duration::from_millis(500)).is_ok()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let (client, name) = (self.bed.client(), self.name.clone());
-        let gone = std::thread::spawn(move || {
-            tokio::runtime::Runtime::new().unwrap().block_on(async {
-                let _ = client.kill(&name).await;
-                let _ = client.delete(&name).await;
-            });
-        });
-        let _ = gone.join();
     }
 }
 

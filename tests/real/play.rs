@@ -332,9 +332,8 @@ impl Kind {
 
 impl Instance {
     pub(crate) async fn start(kind: Kind, image: &str, profile: &str) -> Self {
-        let name = unique("play");
         let new = NewInstance {
-            name: name.clone(),
+            name: unique("play"),
             source: ImageSource::Alias(image.to_owned()),
             virtual_machine: false,
             profiles: vec![profile.to_owned()],
@@ -343,8 +342,13 @@ impl Instance {
             ephemeral: false,
             description: "a test".to_owned(),
         };
+        Self::of(kind, new).await
+    }
+
+    /// The same, made as `new` says.
+    pub(crate) async fn of(kind: Kind, new: NewInstance) -> Self {
         kind.client().create(&new).await.unwrap();
-        let instance = Self { kind, name, addresses: vec![] };
+        let instance = Self { kind, name: new.name, addresses: vec![] };
         kind.client().start(&instance.name).await.unwrap();
         instance
     }

@@ -80,7 +80,8 @@ impl Host {
         }
         run(&format!("ip -n {name} link set lo up"), "");
         let (ends, keys) = (ends(&outside(2)), Keys::generate());
-        let (configuration, ours) = (pair::host(&ends, &keys), pair::control(&ends, &keys));
+        let configuration = pair::host(&ends, &keys);
+        let ours = pair::control(&ends, &keys.control, &keys.shared, keys.host.public());
         let home = TempDir::new().unwrap();
         let file = home.path().join("wg.conf");
         let mut host = Self { name, number, configuration, ours, file, _home: home, process: None };

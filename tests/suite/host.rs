@@ -8,6 +8,8 @@ use ryo::event::Events;
 use ryo::failure::{Failure, Kind};
 use ryo::flow::host::{self, Consul, Open, Request, Server, Shut, Way};
 use ryo::playbook::{Known, check};
+use ryo::wireguard::Configuration;
+use ryo::wireguard::pair::{self, Ends, Keys};
 use ryo::{playbooks, project, ssh};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -37,6 +39,24 @@ fn request(directory: &Path) -> Request {
     }
 }
 
+/// The file with the control node's end of the tunnel.
+fn end(directory: &Path) -> PathBuf {
+    directory.join("ryo-host/configuration/local_wg_local.conf")
+}
+
+/// What the control node is told of the example's host.
+fn told(keys: &Keys) -> Configuration {
+    let addresses = |texts: [&str; 2]| texts.map(|text| text.parse().unwrap()).to_vec();
+    let ends = Ends {
+        control: addresses(["10.0.1.1", "fd10:10:0:1::1"]),
+        host: addresses(["10.0.1.2", "fd10:10:0:1::2"]),
+        behind_control: vec![],
+        behind_host: ["10.10.1.0/24", "fd10:10:10:1::1:0/112"].map(|text| text.parse().unwrap()).to_vec(),
+        endpoint: "10.10.1.1:52222".parse().unwrap(),
+    };
+    pair::control(&ends, &keys.control, &keys.shared, keys.host.public())
+}
+
 #[test]
 fn our_own_playbooks_have_no_problem() {
     let (directory, exported) = (directory(), tempfile::tempdir().unwrap());
@@ -58,11 +78,13 @@ fn our_own_playbooks_have_no_problem() {
 
 #[test]
 fn secrets_of_a_request_are_not_shown() {
-    let directory = directory();
+    let (directory, keys) = (directory(), Keys::generate());
+    fs::write(end(directory.path()), told(&keys).render().reveal()).unwrap();
     let request = request(directory.path());
+    assert_eq!(request.ends.preshared_key(), keys.shared.reveal());
     let shown = format!("{request:?}");
     assert!(!shown.contains(request.ends.preshared_key()), "{shown}");
-    assert!(!shown.contains(request.ends.configuration().interface.private_key.reveal()), "{shown}");
+    assert!(!shown.contains(keys.control.reveal()), "{shown}");
 }
 
 /// Opens no way; what was tried is noted.
@@ -131,15 +153,16 @@ async fn a_server_that_is_another_one_is_left_alone() {
 fn the_end_of_the_tunnel_here_is_kept_and_a_broken_one_is_refused() {
     let directory = directory();
     let host = project::host::read(directory.path(), "local").unwrap();
-    let file = directory.path().join("ryo-host/configuration/local_wg_local.conf");
+    let file = end(directory.path());
     let made = host::ends(directory.path(), &host).unwrap();
-    assert!(!made.is_known(), "it is written down once the host has told its own");
+    assert!(made.configuration().is_none(), "it is there once the host has told its own");
     assert!(host::written(directory.path(), "local").unwrap().is_none());
 
-    fs::write(&file, made.configuration().render().reveal()).unwrap();
+    let told = told(&Keys::generate());
+    fs::write(&file, told.render().reveal()).unwrap();
     let read = host::ends(directory.path(), &host).unwrap();
-    assert_eq!(read.configuration(), made.configuration());
-    assert_eq!(host::written(directory.path(), "local").unwrap(), Some(made.configuration()));
+    assert_eq!(read.configuration(), Some(told.clone()));
+    assert_eq!(host::written(directory.path(), "local").unwrap(), Some(told));
 
     fs::write(&file, "[Interface]\nPrivateKey = short\n").unwrap();
     let error = host::ends(directory.path(), &host).unwrap_err().to_string();

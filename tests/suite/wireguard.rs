@@ -100,7 +100,7 @@ fn ends() -> Ends {
 fn both_ends_of_a_tunnel_are_written_as_the_architecture_has_them() {
     let keys = Keys { control: key(8), host: key(16), shared: base64_of([3; 32]).parse().unwrap() };
     let host = pair::host(&ends(), &keys);
-    let control = pair::control(&ends(), &keys);
+    let control = pair::control(&ends(), &keys.control, &keys.shared, keys.host.public());
     assert_eq!(
         host.render().reveal(),
         format!(
@@ -279,7 +279,8 @@ impl Other {
         let keys = Keys::generate();
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let endpoint = udp.local_addr().unwrap().to_string().parse().unwrap();
-        let configuration = pair::control(&Ends { endpoint, ..ends() }, &keys);
+        let ends = Ends { endpoint, ..ends() };
+        let configuration = pair::control(&ends, &keys.control, &keys.shared, keys.host.public());
         let private = bytes_of(keys.host.reveal()).into();
         let public = bytes_of(&keys.control.public().to_string()).into();
         let protocol = Tunn::new(private, public, Some(bytes_of(keys.shared.reveal())), None, 7, None);

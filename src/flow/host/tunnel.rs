@@ -4,18 +4,14 @@
 //! reached without the tunnel, so a key that was lost on the way is made anew, and the host is told again.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::str::FromStr;
 
 use crate::place::Problem;
+use crate::project;
 use crate::project::host::Host;
-use crate::wireguard::{Configuration, Endpoint, Interface, Network, Peer, PresharedKey, PrivateKey, PublicKey};
-
-/// Seconds between packets that keep the ways through NAT open.
-const KEEPALIVE: u16 = 25;
+use crate::wireguard::{Configuration, PresharedKey, PrivateKey, PublicKey, pair, parse};
 
 /// The end of the tunnel here cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +38,15 @@ pub enum Error {
     NoKey,
 }
 
-/// The two ends as far as they are known. Clones share it.
+/// What the control node knows of the two ends.
 #[derive(Clone, Debug)]
 pub struct Ends {
     file: PathBuf,
+    places: pair::Ends,
     private_key: PrivateKey,
     preshared_key: PresharedKey,
-    template: Arc<Interface>,
-    peer: Arc<Mutex<Peer>>,
+    /// The host's, once it has told it.
+    host: Option<PublicKey>,
 }
 
 /// Returns where the control node's end is written down.
@@ -69,35 +66,14 @@ pub(super) fn told(directory: &Path, host: &str) -> PathBuf {
 /// The file is there and cannot be used.
 pub fn ends(working_directory: &Path, host: &Host) -> Result<Ends, Error> {
     let file = file(working_directory, &host.name);
-    let known = read(&file)?;
-    let interface = Interface {
-        private_key: known.as_ref().map_or_else(PrivateKey::generate, |known| known.interface.private_key.clone()),
-        addresses: vec![
-            single(&format!("{}.1", host.wireguard_part))?,
-            single(&format!("{}::1", host.wireguard_prefix))?,
-        ],
-        listen_port: None,
-        mtu: None,
+    let places = between(host)?;
+    let Some(Configuration { interface, peers }) = read(&file)? else {
+        let (private_key, preshared_key) = (PrivateKey::generate(), PresharedKey::generate());
+        return Ok(Ends { file, places, private_key, preshared_key, host: None });
     };
-    let there = known.as_ref().and_then(|known| known.peers.first());
-    let preshared_key = match there {
-        Some(peer) => peer.preshared_key.clone().ok_or_else(|| Error::Alone(file.clone()))?,
-        None => PresharedKey::generate(),
-    };
-    let peer = Peer {
-        public_key: there.map_or_else(|| interface.private_key.public(), |peer| peer.public_key),
-        preshared_key: Some(preshared_key.clone()),
-        allowed: allowed(host)?,
-        endpoint: Some(endpoint(host)?),
-        keepalive: Some(KEEPALIVE),
-    };
-    Ok(Ends {
-        file,
-        private_key: interface.private_key.clone(),
-        preshared_key,
-        template: Arc::new(interface),
-        peer: Arc::new(Mutex::new(peer)),
-    })
+    let peer = peers.into_iter().next().ok_or_else(|| Error::Alone(file.clone()))?;
+    let preshared_key = peer.preshared_key.ok_or_else(|| Error::Alone(file.clone()))?;
+    Ok(Ends { file, places, private_key: interface.private_key, preshared_key, host: Some(peer.public_key) })
 }
 
 /// Reads the control node's end as it is written down; there is none before the host is set up.
@@ -112,7 +88,7 @@ pub fn written(working_directory: &Path, host: &str) -> Result<Option<Configurat
 fn read(file: &Path) -> Result<Option<Configuration>, Error> {
     match fs::read_to_string(file) {
         Ok(text) => {
-            let known = crate::wireguard::parse(file, &text).map_err(|problem| Error::Problem(Box::new(problem)))?;
+            let known = parse(file, &text).map_err(|problem| Error::Problem(Box::new(problem)))?;
             if known.peers.is_empty() { Err(Error::Alone(file.to_owned())) } else { Ok(Some(known)) }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -120,26 +96,23 @@ fn read(file: &Path) -> Result<Option<Configuration>, Error> {
     }
 }
 
-/// What is sent into the tunnel: the host's end, and the bridge of its containers.
-fn allowed(host: &Host) -> Result<Vec<Network>, Error> {
-    let prefix = host.public_ipv6.as_ref().map_or(&host.bridge_prefix, |public| &public.prefix);
-    let bridge = format!("{}.0/24", host.bridge_part);
-    let bridge_v6 = format!("{prefix}::{}:0/112", host.bridge_subnet);
-    let mut allowed = vec![single(&format!("{}.2", host.wireguard_part))?, single(&host.tunnel_address())?];
-    for text in [bridge, bridge_v6] {
-        allowed.push(text.parse().map_err(|_| Error::Address(text))?);
-    }
-    Ok(allowed)
+/// Who is where, by the configuration of the host.
+fn between(host: &Host) -> Result<pair::Ends, Error> {
+    let bridge = host.bridge_ipv6();
+    Ok(pair::Ends {
+        control: vec![
+            address(&format!("{}.1", host.wireguard_part))?,
+            address(&format!("{}::1", host.wireguard_prefix))?,
+        ],
+        host: vec![address(&format!("{}.2", host.wireguard_part))?, address(&host.tunnel_address())?],
+        behind_control: vec![],
+        behind_host: vec![address(&format!("{}.0/24", host.bridge_part))?, address(&format!("{bridge}:0/112"))?],
+        endpoint: address(&format!("{}:{}", host.control_ip, host.wireguard_port))?,
+    })
 }
 
-fn single(text: &str) -> Result<Network, Error> {
-    let address: IpAddr = text.parse().map_err(|_| Error::Address(text.to_owned()))?;
-    Ok(Network::single(address))
-}
-
-fn endpoint(host: &Host) -> Result<Endpoint, Error> {
-    let text = format!("{}:{}", host.control_ip, host.wireguard_port);
-    text.parse().map_err(|_| Error::Address(text))
+fn address<T: FromStr>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::Address(text.to_owned()))
 }
 
 impl Ends {
@@ -153,34 +126,23 @@ impl Ends {
         self.preshared_key.reveal()
     }
 
-    /// Whether the host's end is known: it has been written down.
-    pub fn is_known(&self) -> bool {
-        self.file.exists()
+    /// The control node's end, once the host has told its own.
+    pub fn configuration(&self) -> Option<Configuration> {
+        self.host.map(|host| self.with(host))
     }
 
-    /// The control node's end.
-    pub fn configuration(&self) -> Configuration {
-        let peer = self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Configuration { interface: self.template.as_ref().clone(), peers: vec![peer] }
+    fn with(&self, host: PublicKey) -> Configuration {
+        pair::control(&self.places, &self.private_key, &self.preshared_key, host)
     }
 
     /// Writes the control node's end down, with the key that the host left in `told`.
     pub(super) fn introduce(&self, told: &Path) -> Result<(), Error> {
         let text = fs::read_to_string(told).map_err(|_| Error::NoKey)?;
-        let key: PublicKey = text.trim().parse().map_err(|_| Error::NoKey)?;
-        self.peer.lock().unwrap_or_else(PoisonError::into_inner).public_key = key;
-        let configuration = self.configuration();
-        if read(&self.file)?.is_some_and(|known| known == configuration) {
+        let end = self.with(text.trim().parse().map_err(|_| Error::NoKey)?);
+        if read(&self.file)?.is_some_and(|known| known == end) {
             return Ok(());
         }
-        self.write(configuration.render().reveal()).map_err(|source| Error::File { path: self.file.clone(), source })
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        let draft = self.file.with_extension("conf.new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.file)
+        let failed = |source| Error::File { path: self.file.clone(), source };
+        project::replace(&self.file, end.render().reveal(), 0o600).map_err(failed)
     }
 }

@@ -86,6 +86,7 @@ impl Request {
             "lxd_host_network_part": host.bridge_part,
             "lxd_host_network_ipv6_subnet": host.bridge_subnet,
             "lxd_host_private_ipv6_prefix": host.bridge_prefix,
+            "bridge_ipv6": host.bridge_ipv6(),
             "lxd_storage_pool_size": host.storage_pool_size,
             "veth0_network_part": control.veth0_part,
             "veth0_network_ipv6_prefix": control.veth0_prefix,

@@ -7,10 +7,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::machine::{Command, Finished};
 use crate::module::Mode;
-use crate::playbook::Refused;
 use crate::playbook::connection::Connection;
 use crate::playbook::run::connect::{Agents, Way};
 use crate::playbook::run::result::{self, Result as TaskResult};
+use crate::playbook::{Refused, in_full};
 
 /// How long a host that is going down may take over one answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -141,12 +141,7 @@ fn elapsed<const N: usize>(began: Instant, pairs: [(&str, Json); N]) -> TaskResu
 /// Runs a line at the end of `way` over a connection of its own.
 async fn asked(agents: &Agents, way: &Way, line: &str, connect: Duration, left: Duration) -> Result<Finished, String> {
     agents.lost(&way.connection).await;
-    let shown = |refused: Refused| {
-        std::iter::successors(Some(&*refused as &dyn std::error::Error), |it| it.source())
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": ")
-    };
+    let shown = |refused: Refused| in_full(&refused);
     if way.connection != Connection::Local {
         let opened = timeout(connect.min(left), agents.machine(&way.connection)).await;
         opened.map_err(|_| "the connection took too long".to_owned())?.map_err(shown)?;
