@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
@@ -112,11 +112,25 @@ fn reference(case: &Case, twin: &Twin) -> Result<Record, String> {
     Ok(record)
 }
 
-/// Plays a case by both and returns where they differ.
-fn differences(case: &Case, wanted: &Wanted) -> Vec<String> {
-    let twin = Twin::new(case);
+/// Plays a case by both in containers like `base` and returns where they differ.
+fn differences(case: &Case, base: &str, wanted: &Wanted) -> Vec<String> {
+    let twin = Twin::new(case, base);
     let both = reference(case, &twin).and_then(|theirs| Ok((theirs, record(case, &twin, &by_ryo(&twin))?)));
     both.map_or_else(|failed| vec![failed], |(theirs, ours)| compare::differences(case, &theirs, &ours, wanted))
+}
+
+/// Cases that need the same packages are played one after the other, in copies of one container. The longest rows last,
+/// because the queue is taken from its end.
+fn together(cases: Vec<Case>) -> Vec<Vec<Case>> {
+    let mut rows: Vec<Vec<Case>> = vec![];
+    for case in cases {
+        match rows.iter_mut().find(|row| !case.needs.is_empty() && row[0].needs == case.needs) {
+            Some(row) => row.push(case),
+            None => rows.push(vec![case]),
+        }
+    }
+    rows.sort_by_key(Vec::len);
+    rows
 }
 
 #[test]
@@ -128,16 +142,19 @@ fn what_modules_do_is_what_ansible_does() {
         let tasks: usize = cases.iter().map(|case| case.tasks.len()).sum();
         assert!(tasks >= ENOUGH, "only {tasks} tasks");
     }
-    twin::prepare(&cases);
+    twin::foundation();
     let wanted = Wanted::read(&folder().join("differences.yml"));
-    let (queue, found) = (Arc::new(Mutex::new(cases)), Mutex::new(vec![]));
+    let (queue, found) = (Mutex::new(together(cases)), Mutex::new(vec![]));
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
-                    let Some(case) = queue.lock().unwrap().pop() else { return };
-                    let these = differences(&case, &wanted);
-                    found.lock().unwrap().extend(these);
+                    let Some(cases) = queue.lock().unwrap().pop() else { return };
+                    let base = twin::base(&cases[0].needs);
+                    for case in cases {
+                        let these = differences(&case, &base, &wanted);
+                        found.lock().unwrap().extend(these);
+                    }
                 }
             });
         }

@@ -10,6 +10,9 @@ use crate::support::work::{Host, Work};
 
 const PAGE: &str = "ryo-hello/image-build/playbooks/roles/set-up-hello/templates/page.html.j2";
 
+/// What the page says as it is in the repository.
+pub const GREETING: &str = "This page comes out of your own server.";
+
 async fn wipe(host: &Host) {
     host.wipe(&["ryo-hello", "ryo-web-proxy"], &["hello", "web-proxy"], "service/web-proxy/").await;
 }
@@ -26,7 +29,7 @@ fn fetch(address: &str, path: &str) -> Option<(u16, String)> {
 }
 
 /// Fetches a page that the proxy serves from a moment after the deployment on: it learns of it from Consul.
-async fn page(address: &str) -> String {
+pub async fn page(address: &str) -> String {
     let begun = Instant::now();
     loop {
         let answer = fetch(address, "/hello");
@@ -38,16 +41,16 @@ async fn page(address: &str) -> String {
     }
 }
 
-fn expected_page(host: &Host, greeting: &str, visit: u32) -> String {
-    let Host { name, network, .. } = host;
+/// The page on `host` where somebody at `visitor` asks for the time that `visit` counts.
+pub fn expected_page(host: &str, visitor: &str, greeting: &str, visit: u32) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>ryo-hello</title>
 <h1>{greeting}</h1>
-<p>Visit {visit}. You are visitor {visit}, asking from {network}.1.</p>
-<p>ryo-hello 1.0.0 on {name}, mail to root@localhost.localdomain.</p>
+<p>Visit {visit}. You are visitor {visit}, asking from {visitor}.</p>
+<p>ryo-hello 1.0.0 on {host}, mail to root@localhost.localdomain.</p>
 <ul>
 <li><a href="https://rollyourown.xyz">How this works</a></li>
 </ul>
@@ -77,8 +80,8 @@ async fn deployed_from_cold_and_fetched(host: Host) {
     work.ryo(&deploy).well();
 
     let proxy = format!("{}.1:8080", host.network);
-    let greeting = "This page comes out of your own server.";
-    assert_eq!(page(&proxy).await, expected_page(&host, greeting, 1));
+    let own = format!("{}.1", host.network);
+    assert_eq!(page(&proxy).await, expected_page(&host.name, &own, GREETING, 1));
     let direct = format!("{}.1:8081", host.network);
     assert_eq!(fetch(&direct, "/health"), Some((200, "ok\n".to_owned())));
     assert_eq!(fetch(&direct, "/internal"), Some((200, "{\"version\": \"1.0.0\"}\n".to_owned())));
@@ -107,7 +110,7 @@ async fn deployed_from_cold_and_fetched(host: Host) {
         ]
     );
     work.ryo(&deploy).well();
-    assert_eq!(page(&proxy).await, expected_page(&host, &format!("Changed. {greeting}"), 2));
+    assert_eq!(page(&proxy).await, expected_page(&host.name, &own, &format!("Changed. {GREETING}"), 2));
     assert_eq!(host.client().instance("web-proxy").await.unwrap().unwrap().value, untouched);
     wipe(&host).await;
 }

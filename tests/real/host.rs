@@ -15,6 +15,7 @@ use ryo::lxd::instance::{ImageSource, NewInstance};
 use ryo::lxd::model::Devices;
 use ryo::lxd::wait;
 
+use crate::examples::{GREETING, expected_page, page};
 use crate::play::{Instance, Kind};
 use crate::support::bed::{unique, var};
 use crate::support::mirror::{Mirror, Served, run};
@@ -126,6 +127,10 @@ impl Server {
         ] {
             self.work.edit(&file, from, &to);
         }
+        let inventory = format!(
+            "[host_control_ip]\n{address}\n\n[host_wireguard_ip6]\nfd10:10:0:1::2\n\n[local]\n::1 ansible_connection=local\n"
+        );
+        fs::write(self.work.path(&format!("ryo-host/configuration/inventory_{NAME}")), inventory).unwrap();
         let key = self.work.path("key").display().to_string();
         run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], Path::new("/"));
         let control = "ryo-control-node/configuration/configuration.yml";
@@ -145,6 +150,12 @@ impl Server {
             ),
         )
         .unwrap();
+    }
+
+    /// Gives the host's server the image that others are built on, as it would fetch it itself.
+    async fn have_base_image(&self) {
+        self.push("/root/debian.tar.zst", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
+        self.inside("lxc image import --quiet /root/debian.tar.zst --alias debian/12 && rm /root/debian.tar.zst").await;
     }
 
     async fn fingerprint(&self) -> String {
@@ -261,9 +272,17 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     assert_eq!(own.permissions().mode() & 0o777, 0o600);
     assert!(server.inside("nft list chain inet ryo input").await.contains("policy drop"));
     assert_eq!(server.inside("sysctl -n net.ipv4.ip_forward; cat /etc/hostname").await, "1\nrented\n");
+    server.have_base_image().await;
+    let deploy = ["deploy", "ryo-hello", "-n", NAME, "-v", "1", "--no-pull", "--yes", "--host-key", &pin];
+    work.ryo(&deploy).well();
+    let address = server.address.to_string();
+    let visitor = gateway(server.address).to_string();
+    assert_eq!(page(&format!("{address}:8080")).await, expected_page(NAME, &visitor, GREETING, 1));
+    assert_eq!(work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
+
     let open: Vec<u16> =
-        [22, 53, 80, 2222, 8300, 8443, 8500, 8600].into_iter().filter(|port| server.answers(*port)).collect();
-    assert_eq!(open, [] as [u16; 0], "what somebody outside reaches");
+        [22, 53, 80, 2222, 8080, 8300, 8443, 8500, 8600].into_iter().filter(|port| server.answers(*port)).collect();
+    assert_eq!(open, [8080], "what somebody outside reaches");
 }
 
 /// Runs `ryo host setup` until it says `line`, and kills it there. Returns whether it came so far.

@@ -151,6 +151,12 @@ fn flatten(path: &str, value: &Value, out: &mut Map<String, Value>) {
         Value::String(text) if text.contains("/.ansible/tmp/") || text.contains("/ansible-tmp-") => {}
         Value::String(text) if text.is_empty() => {}
         Value::Null | Value::Bool(false) => {}
+        // systemd tells its sets in no order.
+        Value::String(text) if path.starts_with("status.") => {
+            let mut words: Vec<&str> = text.split_whitespace().collect();
+            words.sort_unstable();
+            out.insert(path.to_owned(), words.join(" ").into());
+        }
         other => drop(out.insert(path.to_owned(), other.clone())),
     }
 }

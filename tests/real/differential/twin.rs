@@ -36,41 +36,65 @@ fn done(words: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn base(case: &Case) -> String {
-    let key = format!("{} {}", case.needs.join(" "), var("RYO_DEBIAN_IMAGE"));
-    format!("differential-base-{}", &hex::encode(Sha256::digest(key))[..8])
-}
+/// The container that all others are copied from.
+const FOUNDATION: &str = "differential-base";
 
-/// Makes the containers that the cases' own are copied from.
-pub fn prepare(cases: &[Case]) {
-    for case in cases {
-        let name = base(case);
-        if lxc(&["info", &name]).status.success() {
-            continue;
-        }
-        let fresh = format!("{name}-new");
-        let _ = lxc(&["delete", "--force", &fresh]);
-        done(&["init", "debian/12", &fresh, "--profile", "build"]);
-        done(&["start", &fresh]);
+/// Makes it, if it is not there.
+pub fn foundation() {
+    let key = format!("{}.pub", var("RYO_SSH_KEY"));
+    made(FOUNDATION, &["init", "debian/12", "NEW", "--profile", "build"], |fresh| {
         wait("cloud-init", || {
-            let said = lxc(&["exec", &fresh, "--", "cloud-init", "status"]);
+            let said = lxc(&["exec", fresh, "--", "cloud-init", "status"]);
             String::from_utf8_lossy(&said.stdout).contains("done")
         });
-        let inside = |script: &str| done(&["exec", &fresh, "--", "sh", "-ec", script]);
         // Cloud-init would take the copy for a machine that has never been up.
-        inside("touch /etc/cloud/cloud-init.disabled; mkdir -p -m 700 /root/.ssh; useradd -m -s /bin/bash anna");
-        inside("export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; apt-get -qq install -y python3 python3-apt");
-        if !case.needs.is_empty() {
-            let packages = case.needs.join(" ");
-            inside(&format!(
-                "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages}"
-            ));
-        }
-        let key = format!("{}.pub", var("RYO_SSH_KEY"));
+        inside(fresh, "touch /etc/cloud/cloud-init.disabled; mkdir -p -m 700 /root/.ssh");
+        inside(fresh, "useradd -m -s /bin/bash anna; apt-get -qq update");
+        install(fresh, "python3 python3-apt");
         done(&["file", "push", "--quiet", "--mode", "600", &key, &format!("{fresh}/root/.ssh/authorized_keys")]);
-        done(&["stop", &fresh]);
-        done(&["rename", &fresh, &name]);
+    });
+}
+
+/// Makes the container that those with these packages are copied from, and returns its name.
+pub fn base(needs: &[String]) -> String {
+    if needs.is_empty() {
+        return FOUNDATION.to_owned();
     }
+    let packages = needs.join(" ");
+    let name = format!("{FOUNDATION}-{}", &hex::encode(Sha256::digest(&packages))[..8]);
+    made(&name, &["copy", FOUNDATION, "NEW"], |fresh| {
+        wait("an address", || found_address(fresh).is_some());
+        install(fresh, &packages);
+    });
+    name
+}
+
+/// Makes a container of this name once and for all, stopped: begun by `first`, then `fill`ed.
+fn made(name: &str, first: &[&str], fill: impl FnOnce(&str)) {
+    if lxc(&["info", name]).status.success() {
+        return;
+    }
+    let fresh = format!("{name}-new");
+    let _ = lxc(&["delete", "--force", &fresh]);
+    done(&first.iter().map(|word| if *word == "NEW" { &fresh } else { *word }).collect::<Vec<_>>());
+    done(&["start", &fresh]);
+    fill(&fresh);
+    done(&["stop", &fresh]);
+    done(&["rename", &fresh, name]);
+}
+
+fn inside(name: &str, script: &str) {
+    done(&["exec", name, "--", "sh", "-ec", script]);
+}
+
+fn install(name: &str, packages: &str) {
+    let install = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Options::=--force-unsafe-io install -y";
+    inside(name, &format!("{install} --no-install-recommends {packages}"));
+}
+
+fn found_address(name: &str) -> Option<String> {
+    let listed = done(&["list", &format!("^{name}$"), "-f", "csv", "-c", "4"]);
+    String::from_utf8(listed).unwrap().split_whitespace().next().map(str::to_owned)
 }
 
 #[track_caller]
@@ -83,11 +107,11 @@ fn wait(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 impl Twin {
-    /// A container for `case`, which is not running yet.
-    pub fn new(case: &Case) -> Self {
+    /// A container for `case` like `base`, which is not running yet.
+    pub fn new(case: &Case, base: &str) -> Self {
         let name = format!("differential-{}", case.name.replace('_', "-"));
         let _ = lxc(&["delete", "--force", &name]);
-        done(&["copy", &base(case), &name]);
+        done(&["copy", base, &name]);
         done(&["snapshot", &name, CLEAN]);
         Self { name, directory: tempfile::tempdir().unwrap() }
     }
@@ -98,7 +122,7 @@ impl Twin {
         done(&["restore", &self.name, CLEAN]);
         done(&["start", &self.name]);
         wait("an answer of sshd", || {
-            let Some(address) = self.found_address() else { return false };
+            let Some(address) = found_address(&self.name) else { return false };
             let scanned = Command::new("ssh-keyscan").args(["-t", "ed25519", &address]).output().unwrap();
             fs::write(self.known_hosts(), &scanned.stdout).unwrap();
             !scanned.stdout.is_empty()
@@ -112,14 +136,9 @@ impl Twin {
         self.directory.path().join("known_hosts")
     }
 
-    fn found_address(&self) -> Option<String> {
-        let listed = done(&["list", &format!("^{}$", self.name), "-f", "csv", "-c", "4"]);
-        String::from_utf8(listed).unwrap().split_whitespace().next().map(str::to_owned)
-    }
-
     /// The inventory line for it.
     pub fn inventory(&self) -> String {
-        let (address, key) = (self.found_address().unwrap(), var("RYO_SSH_KEY"));
+        let (address, key) = (found_address(&self.name).unwrap(), var("RYO_SSH_KEY"));
         let user = format!("ansible_user=root ansible_ssh_private_key_file={key}");
         format!("twin ansible_host={address} {user} ansible_python_interpreter=/usr/bin/python3\n")
     }
@@ -164,7 +183,7 @@ impl Twin {
 
     /// Replaces addresses: each container has its own.
     fn anonymous(&self, text: &str) -> String {
-        let own = self.found_address().map(|address| format!(r"\b{}\b", regex::escape(&address)));
+        let own = found_address(&self.name).map(|address| format!(r"\b{}\b", regex::escape(&address)));
         let kinds = [
             (own, "ADDRESS"),
             (Some(r"\b00:16:3e(:[0-9a-f]{2}){3}\b".to_owned()), "MAC"),
