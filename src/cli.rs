@@ -21,6 +21,7 @@ pub mod image;
 pub mod interrupt;
 pub mod play;
 pub mod shown;
+pub mod tunnel;
 
 /// Hosts your own services on a server you control.
 #[derive(Debug, Parser)]
@@ -72,6 +73,9 @@ pub enum Command {
     /// Serve requests on standard input (started by `ryo` on targets)
     #[command(hide = true)]
     Agent(agent::Arguments),
+    /// Hold the tunnel to a host (started by `ryo`)
+    #[command(hide = true)]
+    Tunnel(tunnel::Arguments),
 }
 
 /// What is planned.
@@ -178,5 +182,6 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Host(command) => host::run(command, &common).await,
         Command::Image(command) => image::run(command, &common).await,
         Command::Agent(arguments) => agent::run(arguments, &common).await,
+        Command::Tunnel(arguments) => tunnel::run(arguments, &common).await,
     }
 }

@@ -195,6 +195,12 @@ impl Client {
         self.http.name()
     }
 
+    /// Asks for the version of the server, e.g. `1.20.1`.
+    pub async fn version(&self) -> Result<String, Error> {
+        let own: Option<Value> = self.read("/v1/agent/self", &[]).await?;
+        Ok(own.and_then(|own| Some(own["Config"]["Version"].as_str()?.to_owned())).unwrap_or_default())
+    }
+
     /// Reads one key; `None` if it is not there.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
         let entries: Option<Vec<Entry>> = self.read(&format!("/v1/kv/{}", escaped(key)), &[]).await?;

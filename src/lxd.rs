@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::http::{Http, HttpError, Request, Response};
-use model::{Config, Devices, Network, Profile, Server, StoragePool};
+use model::{Config, Devices, Network, PoolResources, PoolSpace, Profile, Server, StoragePool};
 
 pub use operation::Progress;
 
@@ -219,6 +219,11 @@ impl Client {
     /// Lists the storage pools.
     pub async fn storage_pools(&self) -> Result<Vec<StoragePool>, Error> {
         self.call(request::storage_pools()).await
+    }
+
+    /// Asks how full a storage pool is.
+    pub async fn pool_space(&self, name: &str) -> Result<PoolSpace, Error> {
+        Ok(self.call::<PoolResources>(request::pool_resources(name)).await?.space)
     }
 
     /// Sends a request whose answer is a value.

@@ -31,6 +31,7 @@ pub mod address;
 pub mod database;
 pub mod host;
 pub mod settings;
+pub mod tunnel;
 
 pub use address::{Address, read as address};
 use settings::{Carrier, Settings};
@@ -147,6 +148,7 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     Ok(World {
         host: address.name.clone(),
         connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
+        own_consul: consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, &address.name),
         consul: connect_consul(&line, host.consul, address.name.clone()),
         database: reach_database(&line, lxd.clone(), address.name.clone()),
         lxd,
@@ -159,6 +161,27 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
             .map_err(|problem| Failure::new(Kind::Request, playbook::Error::Problems(vec![problem])))?,
         limits: Limits::default(),
     })
+}
+
+/// Opens an SSH connection to a host.
+///
+/// # Errors
+///
+/// The host cannot be reached, does not let us in, or is this computer.
+pub async fn session(address: &Address, settings: &Settings, events: &Events) -> Result<Arc<ssh::Session>, Failure> {
+    match line(address, settings, events).await? {
+        Line::Ssh(session) => Ok(session),
+        Line::Local => Err(Failure::new(Kind::Request, format!("host `{}` is this computer", address.name))),
+    }
+}
+
+/// Starts an agent on a host, as its root.
+///
+/// # Errors
+///
+/// The host cannot be reached or does not let us in.
+pub async fn agent(address: &Address, settings: &Settings, events: &Events) -> Result<agent::Client, Failure> {
+    start_agent(&line(address, settings, events).await?).await
 }
 
 async fn line(address: &Address, settings: &Settings, events: &Events) -> Result<Line, Failure> {
@@ -190,7 +213,7 @@ async fn route(address: &Address, host: &settings::Host) -> Result<ssh::Route, F
     let Some(end) = written.map_err(|error| Failure::new(Kind::Request, error))? else {
         return Ok(ssh::Route::Direct);
     };
-    host::tunnel(&address.name, &end).await.map_err(|error| {
+    tunnel::open(&address.name, &end, tunnel::Freshness::Any).await.map_err(|error| {
         Failure::new(Kind::World, error).hint("check that the host is up, and that its WireGuard port can be reached")
     })
 }
@@ -225,9 +248,13 @@ fn connect_consul(line: &Line, address: Option<String>, host: String) -> Connect
     let line = line.clone();
     Arc::new(move |provider: &ConsulProvider| {
         let address = address.clone().unwrap_or_else(|| provider.address.clone());
-        let wire = Wire::new(format!("Consul at {address} on {host}"), address.clone(), line.tcp(&address));
-        consul::Client::new(Arc::new(wire) as Arc<dyn Http>, provider.datacenter.clone(), None)
+        consul(&line, &address, provider.datacenter.clone(), &host)
     })
+}
+
+fn consul(line: &Line, address: &str, datacenter: Option<String>, host: &str) -> consul::Client {
+    let wire = Wire::new(format!("Consul at {address} on {host}"), address.to_owned(), line.tcp(address));
+    consul::Client::new(Arc::new(wire) as Arc<dyn Http>, datacenter, None)
 }
 
 /// Database servers are reached from the host, as Consul is. One that lets an account in only from where the control
@@ -308,7 +335,7 @@ pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
                         password: wanted.password,
                         route: ssh::Route::Direct,
                     };
-                    Ok(session(target, &settings, &events, &sessions).await?)
+                    Ok(shared(target, &settings, &events, &sessions).await?)
                 }
                 Connection::Lxd(guest) => Ok(neighbour("LXD", &SOCKETS[..2], guest)?),
                 Connection::Incus(guest) => Ok(neighbour("Incus", &SOCKETS[2..], guest)?),
@@ -317,7 +344,7 @@ pub fn connections(settings: ssh::Settings, events: Events) -> Connect {
     })
 }
 
-async fn session(
+async fn shared(
     target: ssh::Target,
     settings: &ssh::Settings,
     events: &Events,

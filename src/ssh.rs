@@ -32,6 +32,7 @@ mod quote;
 mod route;
 mod session;
 
+pub use channel::Size;
 pub use connect::connect;
 pub use route::Route;
 pub use session::Session;

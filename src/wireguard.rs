@@ -5,6 +5,7 @@
 //!   between a control node and a host.
 //! - A [`Tunnel`] is a whole WireGuard peer with a TCP stack of its own in this process. It needs no rights, no module of
 //!   the kernel and no interface; nothing but this program sees what is behind it.
+//! - [`share`] lets other programs of the same account through it.
 //!
 //! The peer is not trusted with more than its packets: from addresses that it may not use they are dropped, what is kept
 //! for it is bounded, and it is only followed to another address when it has proven who it is.
@@ -26,6 +27,7 @@ mod link;
 mod noise;
 pub mod pair;
 mod parse;
+pub mod share;
 mod stack;
 mod stream;
 mod tunnel;
@@ -132,7 +134,8 @@ impl Error {
         }
     }
 
-    fn kind(&self) -> io::ErrorKind {
+    /// What it is to those who only know of connections.
+    pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Refused { .. } => io::ErrorKind::ConnectionRefused,
             Self::NoAnswer { .. } | Self::Silent { .. } => io::ErrorKind::TimedOut,

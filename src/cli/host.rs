@@ -1,6 +1,5 @@
-//! `ryo host setup`, `ryo host playbooks`, `ryo host shell`.
+//! `ryo host …`: making hosts and caring for them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,46 +7,39 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::cli::shown::Shown;
-use crate::cli::{Common, password, problems};
+use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
-use crate::flow::host::{self, Request};
-use crate::project;
-use crate::project::control::Control;
-use crate::project::host::Host;
-use crate::rig::settings::Settings;
+use crate::flow::host::What;
+use crate::rig::Address;
 use crate::{playbooks, rig};
+
+mod care;
+mod setup;
+mod shell;
 
 /// What is done with hosts.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a host of a freshly rented server, or bring one up to date
-    Setup(Setup),
+    Setup(setup::Setup),
+    /// Upgrade the packages of a host, and start it again if that is needed
+    Upgrade(setup::Upgrade),
+    /// Say how a host is: versions, space, instances, what it waits for
+    Status(Named),
+    /// Open a shell on a host, or run a command there
+    Shell(shell::Shell),
+    /// Remove the copies of `ryo` that were put on a host
+    Clean(Named),
     /// Write the playbooks of host set-up to a directory
     Playbooks(Playbooks),
 }
 
-/// Which host is set up.
+/// Which host.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Example:
-  ryo host setup web --host-key SHA256:…
-
-Reads ryo-control-node/configuration/configuration.yml and ryo-host/configuration/configuration_<HOST>.yml. Everything can
-be run again: what is done is found done. SSH and firewall go back to what they were within two minutes unless the way
-in through the tunnel works.")]
-pub struct Setup {
+pub struct Named {
     /// The host
     #[arg(value_name = "HOST")]
     pub host: String,
-    /// File with the password of the first login, where the configuration has none
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// Playbooks to run instead of those inside the program (see `ryo host playbooks`)
-    #[arg(long, value_name = "DIR")]
-    pub playbooks: Option<PathBuf>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
 }
 
 /// Where playbooks are written to.
@@ -65,12 +57,23 @@ pub struct Playbooks {
 ///
 /// A [`Failure`] with what a person should read.
 pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure> {
+    if let Command::Shell(arguments) = &command {
+        return shell::run(arguments, common).await;
+    }
     let shown = Shown::new(common);
     let ended = match &command {
-        Command::Setup(arguments) => setup(arguments, common, &shown).await,
+        Command::Setup(arguments) => setup::run(What::SetUp, arguments, common, &shown).await,
+        Command::Upgrade(arguments) => setup::run(What::Upgrade, &arguments.as_set_up(), common, &shown).await,
+        Command::Status(Named { host }) => care::status(host, common, &shown).await,
+        Command::Clean(Named { host }) => care::clean(host, common, &shown).await,
         Command::Playbooks(arguments) => export(&arguments.export, &shown),
+        Command::Shell(_) => Ok(ExitCode::SUCCESS),
     };
     shown.end(ended)
+}
+
+fn address(host: &str, common: &Common) -> Result<Address, Failure> {
+    rig::address(&common.directory()?, host).map_err(problems)
 }
 
 fn export(directory: &Path, shown: &Shown) -> Result<ExitCode, Failure> {
@@ -79,70 +82,4 @@ fn export(directory: &Path, shown: &Shown) -> Result<ExitCode, Failure> {
     })?;
     shown.ui.result(&json!({ "directory": directory }), &format!("playbooks are in {}", directory.display()));
     Ok(ExitCode::SUCCESS)
-}
-
-async fn setup(arguments: &Setup, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let settings = common.settings()?;
-    let working_directory = common.directory()?;
-    let (host, control) = configured(&working_directory, &arguments.host)?;
-    let name = host.name.clone();
-    let ends = host::ends(&working_directory, &host).map_err(|error| Failure::new(Kind::Request, error))?;
-    let request = request(host.clone(), control.clone(), ends, &settings)?;
-    if !arguments.yes {
-        shown.ui.print(&format!("set up host {name} at {}:\n{}", host.control_ip, host::outline()));
-        if !shown.agreed(false)? {
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    let own = tempfile::tempdir().map_err(|error| Failure::new(Kind::World, error))?;
-    playbooks::export(own.path()).map_err(|error| Failure::new(Kind::World, error))?;
-    let place = arguments.playbooks.as_deref().unwrap_or(own.path());
-    let there = settings.host(&name);
-    let ssh = rig::ssh_settings(settings.host_key.clone().or_else(|| there.host_key.clone()));
-    let key = there.key.clone().or_else(|| Some(PathBuf::from(&control.private_key))).filter(|path| path.exists());
-    let password = arguments.password_file.as_deref().map(password).transpose()?;
-    let open = rig::host::opener(rig::host::Ways {
-        host,
-        settings: there,
-        working_directory,
-        key,
-        password,
-        ssh,
-        events: shown.events.clone(),
-    });
-    let total = host::set_up(&request, &open, place, own.path(), &shown.events, &shown.stop).await?;
-    let text = match total {
-        0 => format!("host {name} is set up: nothing to do"),
-        1 => format!("host {name} is set up: 1 change"),
-        _ => format!("host {name} is set up: {total} changes"),
-    };
-    shown.ui.result(&json!({ "host": name, "changed": total }), &text);
-    Ok(ExitCode::SUCCESS)
-}
-
-fn configured(working_directory: &Path, name: &str) -> Result<(Host, Control), Failure> {
-    let host = project::host::read(working_directory, name);
-    let control = project::control::read(working_directory);
-    match (host, control) {
-        (Ok(host), Ok(control)) => Ok((host, control)),
-        (host, control) => Err(problems(host.err().into_iter().chain(control.err()).flatten().collect())),
-    }
-}
-
-fn request(host: Host, control: Control, ends: host::Ends, settings: &Settings) -> Result<Request, Failure> {
-    let there = settings.host(&host.name);
-    let file = Path::new(&control.public_key);
-    let public_key = fs::read_to_string(file).map_err(|error| {
-        Failure::new(Kind::Request, format!("cannot read the public key `{}`: {error}", file.display()))
-            .hint(format!("make a key: ssh-keygen -t ed25519 -f {}", control.private_key))
-    })?;
-    Ok(Request {
-        public_key: public_key.trim().to_owned(),
-        server: there.server.unwrap_or_default(),
-        consul: there.consul_program.unwrap_or_default(),
-        build_network: there.build_network.unwrap_or_else(|| "auto".to_owned()),
-        host,
-        control,
-        ends,
-    })
 }

@@ -92,6 +92,15 @@ impl From<look::Error> for Failure {
     }
 }
 
+impl From<host::status::Error> for Failure {
+    fn from(error: host::status::Error) -> Self {
+        match error {
+            host::status::Error::Lxd(error) => error.into(),
+            host::status::Error::Agent(error) => error.into(),
+        }
+    }
+}
+
 impl From<session::Error> for Failure {
     fn from(error: session::Error) -> Self {
         match error {
@@ -169,6 +178,7 @@ fn host(error: &host::Error) -> Advice {
             Advice::of(Kind::World, "see that its UDP port of WireGuard can be reached from here")
         }
         host::Error::Stage { source, .. } => playbook(source),
+        host::Error::NotSetUp { host } => return Advice::of(Kind::World, &format!("set it up: ryo host setup {host}")),
         host::Error::Tunnel(_) => Advice { kind: Kind::Request, hints: vec![] },
         host::Error::Stopped(_) => Advice { kind: Kind::Interrupted, hints: vec![] },
     };

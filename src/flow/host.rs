@@ -8,7 +8,7 @@
 //! Source: the stages of ryo-host's `setup.yml`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -21,6 +21,7 @@ use crate::machine::Machine;
 use crate::playbook::connection::Connection;
 use crate::playbook::{self, Connect, Refused, Source};
 
+pub mod status;
 mod tunnel;
 mod variables;
 
@@ -36,6 +37,8 @@ pub enum Way {
     Account,
     /// The operator's account, through the tunnel.
     Tunnel,
+    /// The same, and the tunnel is opened anew: one that is there proves nothing of the firewall.
+    NewTunnel,
 }
 
 impl Way {
@@ -43,7 +46,7 @@ impl Way {
         match self {
             Self::First => "by the first login",
             Self::Account => "by the operator's account",
-            Self::Tunnel => "through the tunnel",
+            Self::Tunnel | Self::NewTunnel => "through the tunnel",
         }
     }
 }
@@ -57,10 +60,19 @@ pub enum Shut {
     Refused(Refused),
 }
 
+impl Shut {
+    fn reason(self) -> Refused {
+        match self {
+            Self::Closed(reason) | Self::Refused(reason) => reason,
+        }
+    }
+}
+
 /// Opens a way in.
 pub type Open = Arc<dyn Fn(Way) -> BoxFuture<'static, Result<Arc<dyn Machine>, Shut>> + Send + Sync>;
 
-/// A part of the set-up.
+/// A part of what is done.
+#[derive(Clone, Copy)]
 struct Stage {
     title: &'static str,
     playbook: &'static str,
@@ -71,8 +83,8 @@ const fn stage(title: &'static str, playbook: &'static str, way: Way) -> Stage {
     Stage { title, playbook, way }
 }
 
-/// All of it, in order.
-const STAGES: [Stage; 7] = [
+/// All of the set-up, in order.
+const SET_UP: [Stage; 7] = [
     stage("make the operator's account", "account.yml", Way::First),
     stage("set up the system", "system.yml", Way::Account),
     stage("set up the tunnel", TUNNEL, Way::Account),
@@ -80,6 +92,18 @@ const STAGES: [Stage; 7] = [
     stage("give up the ways in from outside", "proven.yml", Way::Tunnel),
     stage("set up the server of containers", "server.yml", Way::Tunnel),
     stage("set up Consul", "consul.yml", Way::Tunnel),
+];
+
+/// What an upgrade does: newer packages, then whatever the set-up of today does otherwise than that of then.
+const UPGRADE: [Stage; 8] = [
+    stage("upgrade the packages", "upgrade.yml", Way::Tunnel),
+    SET_UP[1],
+    SET_UP[2],
+    SET_UP[3],
+    SET_UP[4],
+    SET_UP[5],
+    SET_UP[6],
+    stage("start the host again if it asks for it", "restart.yml", Way::Tunnel),
 ];
 
 /// The stage that tells the two ends of the tunnel of each other.
@@ -125,6 +149,12 @@ pub enum Error {
         /// Why.
         source: Refused,
     },
+    /// An upgrade is for what is a host already.
+    #[error("host `{host}` is not set up, or its tunnel does not answer")]
+    NotSetUp {
+        /// The host.
+        host: String,
+    },
     /// A playbook did not end well.
     #[error("cannot {title} of host `{host}`", title = title)]
     Stage {
@@ -149,17 +179,36 @@ fn listed(reasons: &[(Way, Refused)]) -> String {
 }
 
 /// What will be done, one line each.
-pub fn outline() -> String {
-    STAGES.iter().map(|stage| format!("  {}", stage.title)).collect::<Vec<_>>().join("\n")
+pub fn outline(what: What) -> String {
+    what.stages().iter().map(|stage| format!("  {}", stage.title)).collect::<Vec<_>>().join("\n")
 }
 
-/// Sets a host up with the playbooks in `playbooks`; `scratch` is for files that live as long as the set-up.
-/// Returns how many tasks changed something.
+/// What is done with a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A server becomes a host.
+    SetUp,
+    /// A host gets newer packages.
+    Upgrade,
+}
+
+impl What {
+    fn stages(self) -> &'static [Stage] {
+        match self {
+            Self::SetUp => &SET_UP,
+            Self::Upgrade => &UPGRADE,
+        }
+    }
+}
+
+/// Sets a host up or upgrades it with the playbooks in `playbooks`; `scratch` is for files that live as long as that
+/// takes. Returns how many tasks changed something.
 ///
 /// # Errors
 ///
 /// See [`Error`]; the host can be reached after each of them.
-pub async fn set_up(
+pub async fn carry_out(
+    what: What,
     request: &Request,
     open: &Open,
     playbooks: &Path,
@@ -170,21 +219,26 @@ pub async fn set_up(
     let host = request.host.name.clone();
     events.emit(Event::Looking { what: format!("host {host}") });
     let (mut way, mut machine) = reached(&host, open).await?;
-    let mut total = 0;
-    for (number, stage) in STAGES.iter().enumerate() {
+    if what == What::Upgrade && way != Way::Tunnel {
+        return Err(Error::NotSetUp { host });
+    }
+    let (mut total, mut unproven) = (0, false);
+    for (number, stage) in what.stages().iter().enumerate() {
         if *stop.borrow() {
             return Err(Error::Stopped(stage.title));
         }
-        if way < stage.way {
-            machine = next(&host, open, stage.way).await?;
-            way = stage.way;
+        let wanted = if unproven && stage.way == Way::Tunnel { Way::NewTunnel } else { stage.way };
+        if way < wanted {
+            machine = next(&host, open, wanted).await?;
+            (way, unproven) = (wanted, false);
         }
         let progress = Progress { events: events.clone(), number: number + 1 };
-        let step = Step { request, stage, playbooks, scratch, progress };
-        let changed = step.carry_out(&machine, stop).await?;
+        let of = what.stages().len();
+        let step = Step { request, stage, of, playbooks, scratch, progress };
+        let changed = step.carry_out(over(open, way, &machine), stop).await?;
         if stage.playbook == ACCESS && changed > 0 {
-            // A connection that is there proves nothing: the way through the tunnel is opened anew.
-            way = Way::Account;
+            // A connection that is there proves nothing.
+            (way, unproven) = (Way::Account, true);
         }
         total += changed;
     }
@@ -211,7 +265,7 @@ async fn next(host: &str, open: &Open, way: Way) -> Result<Arc<dyn Machine>, Err
         match open(way).await {
             Ok(machine) => return Ok(machine),
             Err(Shut::Closed(_)) if Instant::now() + PAUSE < until => tokio::time::sleep(PAUSE).await,
-            Err(Shut::Closed(source)) if way == Way::Tunnel => {
+            Err(Shut::Closed(source)) if way == Way::NewTunnel => {
                 return Err(Error::Unproven { host: host.to_owned(), source });
             }
             Err(Shut::Closed(source) | Shut::Refused(source)) => {
@@ -225,15 +279,16 @@ async fn next(host: &str, open: &Open, way: Way) -> Result<Arc<dyn Machine>, Err
 struct Step<'a> {
     request: &'a Request,
     stage: &'static Stage,
+    of: usize,
     playbooks: &'a Path,
     scratch: &'a Path,
     progress: Progress,
 }
 
 impl Step<'_> {
-    async fn carry_out(&self, machine: &Arc<dyn Machine>, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
-        let begun = self.progress.begin(STAGES.len(), self.stage.title);
-        let ended = self.play(machine, stop).await;
+    async fn carry_out(&self, connect: Connect, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
+        let begun = self.progress.begin(self.of, self.stage.title);
+        let ended = self.play(connect, stop).await;
         match &ended {
             Ok(0) => begun.done(self.stage.title),
             Ok(changed) => begun.done(&format!("{}, {changed} changes", self.stage.title)),
@@ -242,14 +297,14 @@ impl Step<'_> {
         ended
     }
 
-    async fn play(&self, machine: &Arc<dyn Machine>, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
+    async fn play(&self, connect: Connect, stop: &watch::Receiver<bool>) -> Result<usize, Error> {
         let host = &self.request.host.name;
         let request = playbook::Request {
             extra_vars: self.request.variables(self.scratch),
             ..playbook::Request::new(self.file(), vec![Source::Names(format!("{host},"))], stop.clone())
         };
         let failed = |source| Error::Stage { host: host.clone(), title: self.stage.title, source };
-        let recap = playbook::run(request, over(machine), &self.progress.of_playbook()).await.map_err(failed)?;
+        let recap = playbook::run(request, connect, &self.progress.of_playbook()).await.map_err(failed)?;
         if self.stage.playbook == TUNNEL {
             self.request.ends.introduce(&tunnel::told(self.scratch, host))?;
         }
@@ -261,15 +316,20 @@ impl Step<'_> {
     }
 }
 
-/// Leads every connection to the host to the way in that is open.
-fn over(machine: &Arc<dyn Machine>) -> Connect {
-    let machine = machine.clone();
+/// Leads the first connection to the host to `machine`, which is open. A later one is made anew: the host may have been
+/// started again.
+fn over(open: &Open, way: Way, machine: &Arc<dyn Machine>) -> Connect {
+    let (open, first) = (open.clone(), Arc::new(Mutex::new(Some(machine.clone()))));
     Arc::new(move |connection| {
-        let machine = machine.clone();
+        let (open, first) = (open.clone(), first.clone());
         Box::pin(async move {
-            match connection {
-                Connection::Local => Ok(Arc::new(crate::local::Local::new()) as Arc<dyn Machine>),
-                _ => Ok(machine),
+            if connection == Connection::Local {
+                return Ok(Arc::new(crate::local::Local::new()) as Arc<dyn Machine>);
+            }
+            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match first {
+                Some(machine) => Ok(machine),
+                None => open(way).await.map_err(Shut::reason),
             }
         })
     })

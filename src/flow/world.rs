@@ -26,7 +26,9 @@ pub struct World {
     pub host: String,
     /// LXD or Incus on the host.
     pub lxd: lxd::Client,
-    /// Consul on the host.
+    /// Consul on the host, where its configuration says.
+    pub own_consul: consul::Client,
+    /// Consul on the host, where a repository says.
     pub consul: ConnectConsul,
     /// Database servers on the host.
     pub database: ReachDatabase,

@@ -64,6 +64,8 @@ pub struct Environment {
     pub kernel_architecture: String,
     /// Storage drivers in use, e.g. `btrfs | zfs`.
     pub storage: String,
+    /// The server's certificate, PEM.
+    pub certificate: String,
 }
 
 /// An instance, with its state where that was asked for.
@@ -343,6 +345,24 @@ pub struct StoragePool {
     /// Configuration.
     #[serde(deserialize_with = "nullable")]
     pub config: Config,
+}
+
+/// How full a storage pool is (`GET /1.0/storage-pools/NAME/resources`).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct PoolResources {
+    /// Its bytes.
+    pub space: PoolSpace,
+}
+
+/// Bytes of a storage pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PoolSpace {
+    /// In use.
+    pub used: u64,
+    /// All.
+    pub total: u64,
 }
 
 /// A network, profile, storage pool or volume, whichever it is.

@@ -307,6 +307,11 @@ pub fn storage_pools() -> Request {
     get("/1.0/storage-pools?recursion=1")
 }
 
+/// How full a storage pool is.
+pub fn pool_resources(name: &str) -> Request {
+    get(format!("/1.0/storage-pools/{}/resources", segment(name)))
+}
+
 /// All objects of a collection.
 pub fn objects(collection: &Collection) -> Request {
     get(format!("{}?recursion=1", collection.path()))

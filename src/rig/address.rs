@@ -22,6 +22,8 @@ pub struct Address {
     pub key: Option<PathBuf>,
     /// Password, if the configuration has one.
     pub password: Option<Secret>,
+    /// Host and port of its Consul, seen from it.
+    pub consul: String,
     /// Its inventory.
     pub inventory: PathBuf,
     /// Where the repositories stand side by side.
@@ -51,6 +53,7 @@ pub fn read(working_directory: &Path, host: &str) -> Result<Address, Vec<Problem
         name: host.to_owned(),
         host: configured.tunnel_address(),
         port: configured.ssh_port,
+        consul: configured.consul_address(),
         user: configured.user,
         key: key.filter(|path| path.exists()),
         password,

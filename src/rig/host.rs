@@ -1,20 +1,16 @@
 //! Ways in to a host that is being set up.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::event::Events;
 use crate::flow::host::{self, Open, Shut, Way};
 use crate::machine::Machine;
 use crate::project::host::Host;
-use crate::rig::settings;
+use crate::rig::tunnel::Freshness;
+use crate::rig::{settings, tunnel};
 use crate::secret::Secret;
 use crate::ssh::{self, OnNew, Route};
-use crate::wireguard::{self, Configuration, Tunnel};
-
-/// How long the host may take until its end of the tunnel answers.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the ways in to a host have in common.
 pub struct Ways {
@@ -50,7 +46,8 @@ impl Ways {
     async fn open(&self, way: Way, seen: &Seen) -> Result<Arc<dyn Machine>, Shut> {
         let route = match way {
             Way::First | Way::Account => Route::Direct,
-            Way::Tunnel => self.tunnel().await?,
+            Way::Tunnel => self.tunnel(Freshness::Any).await?,
+            Way::NewTunnel => self.tunnel(Freshness::New).await?,
         };
         let known = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let settings = self.settings(way, known);
@@ -64,11 +61,11 @@ impl Ways {
     }
 
     /// The set-up writes the end of the tunnel down on its way, so it is read each time.
-    async fn tunnel(&self) -> Result<Route, Shut> {
+    async fn tunnel(&self, freshness: Freshness) -> Result<Route, Shut> {
         let ends = host::ends(&self.working_directory, &self.host).map_err(|error| Shut::Refused(error.into()))?;
         let told = || Shut::Closed("the host has not told its end of the tunnel yet".into());
         let end = ends.configuration().ok_or_else(told)?;
-        tunnel(&self.host.name, &end).await.map_err(|error| Shut::Closed(error.into()))
+        tunnel::open(&self.host.name, &end, freshness).await.map_err(|error| Shut::Closed(error.into()))
     }
 
     fn target(&self, way: Way, route: Route) -> ssh::Target {
@@ -79,7 +76,7 @@ impl Ways {
         let (address, port, account, password) = match way {
             Way::First => (address, host.initial_ssh_port, &host.root_user, self.password.clone().or(root)),
             Way::Account => (address, host.initial_ssh_port, &host.user, user),
-            Way::Tunnel => (host.tunnel_address(), host.ssh_port, &host.user, user),
+            Way::Tunnel | Way::NewTunnel => (host.tunnel_address(), host.ssh_port, &host.user, user),
         };
         ssh::Target {
             name: host.name.clone(),
@@ -97,7 +94,7 @@ impl Ways {
         let mut settings = self.ssh.clone();
         if let Some(seen) = seen {
             let ask = settings.on_new.clone();
-            if way == Way::Tunnel {
+            if matches!(way, Way::Tunnel | Way::NewTunnel) {
                 // The address in the tunnel is new, and is to be known from now on.
                 settings.pinned = None;
             }
@@ -110,16 +107,4 @@ impl Ways {
         }
         settings
     }
-}
-
-/// Opens the tunnel in this process, unless an interface of that name leads there, as `wg-quick` makes it.
-///
-/// # Errors
-///
-/// The host's end does not answer.
-pub async fn tunnel(host: &str, end: &Configuration) -> Result<Route, wireguard::Error> {
-    if Path::new("/sys/class/net").join(host).exists() {
-        return Ok(Route::Direct);
-    }
-    Ok(Route::Tunnel(Arc::new(Tunnel::open(end, ANSWER).await?)))
 }

@@ -34,12 +34,22 @@ pub(super) struct Streams {
     pub(super) status: oneshot::Receiver<Result<i32, String>>,
 }
 
+/// The size of a person's terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Width.
+    pub columns: u32,
+    /// Height.
+    pub rows: u32,
+}
+
 /// Moves the bytes of `channel` until it is closed, or until nobody holds `output`, `errors` and `status` any more.
 ///
-/// `permit` is given back when the channel is closed; `ended` says how the connection ended, once it has.
+/// `sizes` tells how large the terminal has become; `permit` is given back when the channel is closed; `ended` says how the connection ended, once it has.
 pub(super) fn start(
     channel: Channel<Msg>,
     permit: Option<OwnedSemaphorePermit>,
+    sizes: Option<mpsc::UnboundedReceiver<Size>>,
     ended: Arc<OnceLock<Ended>>,
 ) -> Streams {
     let (reader, writer) = channel.split();
@@ -52,6 +62,7 @@ pub(super) fn start(
         tokio::select! {
             () = ends.fill(reader) => {}
             () = feed(fed, &writer) => {}
+            () = resize(sizes, &writer) => {}
         }
         let _ = writer.close().await;
         drop(permit);
@@ -71,6 +82,16 @@ async fn feed(mut fed: DuplexStream, writer: &ChannelWriteHalf<Msg>) {
         }
     }
     let _ = writer.eof().await;
+    std::future::pending::<()>().await;
+}
+
+/// Tells the other side how large the terminal has become. Does not return, like [`feed`].
+async fn resize(sizes: Option<mpsc::UnboundedReceiver<Size>>, writer: &ChannelWriteHalf<Msg>) {
+    if let Some(mut sizes) = sizes {
+        while let Some(Size { columns, rows }) = sizes.recv().await {
+            let _ = writer.window_change(columns, rows, 0, 0).await;
+        }
+    }
     std::future::pending::<()>().await;
 }
 

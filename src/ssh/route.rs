@@ -1,4 +1,4 @@
-//! The way to an SSH server: the network of this computer, or a tunnel of this process.
+//! The way to an SSH server: the network of this computer, or a tunnel.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,30 +7,17 @@ use std::time::Duration;
 
 use crate::http::Stream;
 use crate::resolve;
-use crate::wireguard::Tunnel;
+use crate::wireguard::share::Share;
 
 /// How a server is reached.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Route {
     /// By the network of this computer.
     #[default]
     Direct,
-    /// Through a tunnel of this process, which is held as long as the connection.
-    Tunnel(Arc<Tunnel>),
+    /// Through a tunnel.
+    Tunnel(Arc<Share>),
 }
-
-/// The same tunnel, not one that leads to the same place.
-impl PartialEq for Route {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Direct, Self::Direct) => true,
-            (Self::Tunnel(one), Self::Tunnel(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Route {}
 
 impl Route {
     /// Connects to a server on this way within `limit`.
@@ -43,7 +30,7 @@ impl Route {
 }
 
 /// Tries the addresses to which the tunnel leads, one after the other; all of them when it leads to none, for the reason.
-async fn through(tunnel: &Tunnel, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Stream>> {
+async fn through(tunnel: &Share, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Stream>> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut addresses = tokio::time::timeout(limit, resolve::addresses(host, port)).await.map_err(late)??;
     if addresses.iter().any(|address| tunnel.leads_to(address.ip())) {
@@ -59,6 +46,6 @@ async fn through(tunnel: &Tunnel, host: &str, port: u16, limit: Duration) -> io:
     outcome
 }
 
-async fn connected(tunnel: &Tunnel, address: SocketAddr, limit: Duration) -> io::Result<Box<dyn Stream>> {
+async fn connected(tunnel: &Share, address: SocketAddr, limit: Duration) -> io::Result<Box<dyn Stream>> {
     Ok(Box::new(tunnel.connect(address, limit).await?))
 }

@@ -8,11 +8,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::http::Stream;
 use crate::machine::{Command, Lost, Machine, Process};
-use crate::ssh::channel::{self, Tunnel};
+use crate::ssh::channel::{self, Size, Streams, Tunnel};
 use crate::ssh::connect::Line;
 use crate::ssh::host_key::{self, Ended, Guard};
 use crate::ssh::quote;
@@ -82,28 +82,67 @@ impl Session {
             }
             error => io::Error::new(io::ErrorKind::ConnectionReset, self.reason(&error)),
         })?;
-        Ok(Box::new(Tunnel(channel::start(channel, None, self.ended.clone()))))
+        Ok(Box::new(Tunnel(channel::start(channel, None, None, self.ended.clone()))))
     }
 
     async fn start(&self, command: &Command) -> Result<Process, Lost> {
-        let lost = |reason: String| Lost::new(&self.name, reason);
-        let line = quote::line(&command.words).ok_or_else(|| lost("no command, or a NUL byte in one".to_owned()))?;
-        let turn = self.turn().await.map_err(lost)?;
-        let broken = |error: russh::Error| lost(self.reason(&error));
-        let channel = self.channel().await.map_err(broken)?;
-        channel.exec(true, line).await.map_err(broken)?;
-        let streams = channel::start(channel, Some(turn), self.ended.clone());
+        let turn = self.turn().await.map_err(|reason| self.lost(reason))?;
+        let channel = self.channel().await.map_err(|error| self.broken(&error))?;
+        self.exec(&channel, command).await?;
+        Ok(self.process(channel::start(channel, Some(turn), None, self.ended.clone())))
+    }
+
+    /// Starts the account's shell, or `command`, at a terminal like that of a person here. `sizes` tells how large it
+    /// has become.
+    ///
+    /// - `kind`: the value of `TERM`, e.g. `xterm-256color`.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`] if the connection is lost, or the server gives no terminal.
+    pub async fn terminal(
+        &self,
+        command: Option<&Command>,
+        kind: &str,
+        Size { columns, rows }: Size,
+        sizes: mpsc::UnboundedReceiver<Size>,
+    ) -> Result<Process, Lost> {
+        let channel = self.channel().await.map_err(|error| self.broken(&error))?;
+        let asked = channel.request_pty(true, kind, columns, rows, 0, 0, &[]).await;
+        asked.map_err(|error| self.broken(&error))?;
+        match command {
+            Some(command) => self.exec(&channel, command).await?,
+            None => channel.request_shell(true).await.map_err(|error| self.broken(&error))?,
+        }
+        Ok(self.process(channel::start(channel, None, Some(sizes), self.ended.clone())))
+    }
+
+    async fn exec(&self, channel: &Channel<Msg>, command: &Command) -> Result<(), Lost> {
+        let line = quote::line(&command.words);
+        let line = line.ok_or_else(|| self.lost("no command, or a NUL byte in one".to_owned()))?;
+        channel.exec(true, line).await.map_err(|error| self.broken(&error))
+    }
+
+    fn lost(&self, reason: String) -> Lost {
+        Lost::new(&self.name, reason)
+    }
+
+    fn broken(&self, error: &russh::Error) -> Lost {
+        self.lost(self.reason(error))
+    }
+
+    fn process(&self, streams: Streams) -> Process {
         let name = self.name.clone();
         let end = async move {
             let gone = || "the connection ended".to_owned();
             streams.status.await.unwrap_or_else(|_| Err(gone())).map_err(|reason| Lost::new(&name, reason))
         };
-        Ok(Process {
+        Process {
             stdin: Box::new(streams.input),
             stdout: Box::new(streams.output),
             stderr: Box::new(streams.errors),
             end: end.boxed(),
-        })
+        }
     }
 
     /// A server may count a command that has just ended for a moment longer.

@@ -22,6 +22,8 @@ const KERNEL_BUFFER: usize = 4 << 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often a peer that does not answer is greeted again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long a peer is silent until it is greeted again before a connection is made.
+const SILENT: Duration = Duration::from_secs(5);
 /// How long streams may take to say their last words when nobody holds the tunnel any more.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -31,16 +33,27 @@ pub(super) struct Shared {
     /// Told when there is work for the task.
     pub(super) work: Notify,
     given_up: AtomicBool,
+    refresh: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn new(stack: Stack) -> Self {
-        Self { stack: Mutex::new(stack), work: Notify::new(), given_up: AtomicBool::new(false) }
+        Self {
+            stack: Mutex::new(stack),
+            work: Notify::new(),
+            given_up: AtomicBool::new(false),
+            refresh: AtomicBool::new(false),
+        }
     }
 
     /// Returns the stack, for a moment.
     pub(super) fn stack(&self) -> MutexGuard<'_, Stack> {
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection is wanted: a peer that has been silent may have been started again, and have forgotten us.
+    pub(super) fn refresh(&self) {
+        self.refresh.store(true, Ordering::Release);
     }
 
     /// Nobody holds the tunnel any more.
@@ -59,6 +72,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     buffer: Vec<u8>,
     ticked: Instant,
+    heard: Instant,
     /// Why nothing could be sent, the last time.
     unsent: Option<io::Error>,
     mismatch: bool,
@@ -82,7 +96,7 @@ impl Driver {
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&udp, KERNEL_BUFFER);
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&udp, KERNEL_BUFFER);
         let (buffer, ticked) = (vec![0; LARGEST], Instant::now());
-        Ok(Self { udp, noise, peer, shared, buffer, ticked, unsent: None, mismatch: false })
+        Ok(Self { udp, noise, peer, shared, buffer, ticked, heard: ticked, unsent: None, mismatch: false })
     }
 
     /// Greets the peer until there is a session, for at most `limit`.
@@ -134,6 +148,10 @@ impl Driver {
                 self.send_all(datagram).await;
             }
             self.tick().await;
+            if self.shared.refresh.swap(false, Ordering::AcqRel) && self.heard.elapsed() > SILENT {
+                let greeting = self.noise.greeting();
+                self.send_all(greeting).await;
+            }
             if busy {
                 tokio::task::yield_now().await;
             } else {
@@ -172,8 +190,9 @@ impl Driver {
             let heard = self.noise.hear(from.ip(), &self.buffer[..length]);
             self.mismatch |= heard.mismatch;
             // Whoever answers by the right keys is the peer, wherever it is now.
-            let to = if heard.authentic { from } else { self.peer };
-            self.peer = to;
+            if heard.authentic {
+                (self.peer, self.heard) = (from, Instant::now());
+            }
             if let Some(packet) = heard.packet {
                 self.shared.stack().deliver(packet);
             }

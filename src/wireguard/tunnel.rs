@@ -78,6 +78,7 @@ impl Tunnel {
             let own = stack.own(address.ip()).ok_or(Error::NoAddress { address })?;
             stack.begin(own, address)?
         };
+        self.lease.0.refresh();
         let stream = Stream::new(self.lease.clone(), socket);
         match tokio::time::timeout(limit, stream.begun()).await {
             Ok(Beginning::Open) => Ok(stream),

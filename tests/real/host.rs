@@ -158,6 +158,45 @@ impl Server {
         self.inside("lxc image import --quiet /root/debian.tar.zst --alias debian/12 && rm /root/debian.tar.zst").await;
     }
 
+    /// Looks at the host, which has the example on it, works in it, and upgrades it, with a start that packages ask for.
+    async fn is_cared_for(&self, pin: &str) {
+        let work = &self.work;
+        let on = |words: &[&str]| {
+            let words: Vec<&str> = [&["host"], words].concat();
+            let (own, command) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
+            work.ryo(&[own, &["--host-key", pin], command].concat())
+        };
+        let status = on(&["status", NAME, "--json"]).well();
+        let status: serde_json::Value = serde_json::from_str(status.stdout.lines().last().unwrap()).unwrap();
+        let status = &status["result"];
+        assert_eq!(status["system"].as_str().map(|system| system.starts_with("Debian 12")), Some(true), "{status}");
+        assert_eq!(status["consul"].as_str().map(|version| version.starts_with("1.8.7")), Some(true), "{status}");
+        assert_eq!(status["reboot"], serde_json::json!([]), "{status}");
+        let instances = status["instances"].as_array().unwrap().iter();
+        let instances: Vec<String> =
+            instances.map(|it| format!("{} {} {}", it["name"], it["status"], it["owner"])).collect();
+        assert_eq!(instances, [r#""hello" "Running" "ryo-hello""#, r#""web-proxy" "Running" "ryo-web-proxy""#]);
+
+        let shell = on(&["shell", NAME, "--", "sh", "-c", "id -un; echo \"$0\" >&2; exit 7", "a 'word'"]);
+        assert_eq!((shell.code, &*shell.stdout, &*shell.stderr), (Some(7), "anna\n", "a 'word'\n"));
+
+        self.inside("touch /run/reboot-required; cat /proc/sys/kernel/random/boot_id >/root/before").await;
+        let upgraded = on(&["upgrade", NAME, "--yes"]).well();
+        assert!(upgraded.stdout.starts_with("host rented is up to date: "), "{upgraded:?}");
+        assert!(upgraded.stderr.contains("] The host\n"), "{upgraded:?}");
+        assert_eq!(
+            self.inside("ls /run/reboot-required 2>&1 || true").await,
+            "ls: cannot access '/run/reboot-required': No such file or directory\n"
+        );
+        let address = self.address.to_string();
+        let page = page(&format!("{address}:8080")).await;
+        assert!(page.contains("You are visitor 2"), "{page}");
+
+        let cleaned = on(&["clean", NAME]).well();
+        assert!(cleaned.stdout.starts_with("host rented is clean: "), "{cleaned:?}");
+        assert_eq!(self.inside("ls -d /var/lib/ryo/agent /var/tmp/ryo-* 2>/dev/null | wc -l").await, "0\n");
+    }
+
     async fn fingerprint(&self) -> String {
         let line = self.inside("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").await;
         line.split(' ').nth(1).unwrap().to_owned()
@@ -279,6 +318,8 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     let visitor = gateway(server.address).to_string();
     assert_eq!(page(&format!("{address}:8080")).await, expected_page(NAME, &visitor, GREETING, 1));
     assert_eq!(work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
+
+    server.is_cared_for(&pin).await;
 
     let open: Vec<u16> =
         [22, 53, 80, 2222, 8080, 8300, 8443, 8500, 8600].into_iter().filter(|port| server.answers(*port)).collect();

@@ -13,10 +13,12 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use ryo::machine::{self, Command};
 use ryo::ssh::Route;
 use ryo::wireguard::pair::{self, Ends, Keys};
+use ryo::wireguard::share::{self, Share};
 use ryo::wireguard::{Configuration, PresharedKey, PrivateKey, Stream, Tunnel};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
 
 use crate::ssh::Sshd;
 
@@ -370,13 +372,22 @@ async fn an_ssh_server_is_reached_only_through_the_tunnel() {
     let host = Host::start(4);
     let mut sshd = Sshd::start_at(&["ip", "netns", "exec", &host.name], INSIDE[0], "");
     sshd.settings.timeout = Duration::from_secs(5);
-    sshd.target.route = Route::Tunnel(Arc::new(host.open().await));
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("tunnel");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let sharing = tokio::spawn(share::serve(listener, host.open().await, Duration::from_secs(1)));
+    sshd.target.route = Route::Tunnel(Arc::new(Share::at(&socket, &host.ours)));
     let session = sshd.connect().await.unwrap();
+    let other = sshd.connect().await.unwrap();
     let finished = machine::run(&session, &Command::new(["cat"]), &vec![b'x'; 4 << 20]).await.unwrap();
     assert_eq!((finished.status, finished.stdout.len()), (0, 4 << 20));
-    // The session holds the tunnel.
+    // Each session holds the tunnel, however long it is silent.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(session);
+    assert_eq!(machine::run(&other, &Command::new(["true"]), b"").await.unwrap().status, 0);
+    drop(other);
+    sharing.await.unwrap();
     sshd.target.route = Route::Direct;
-    assert_eq!(machine::run(&session, &Command::new(["true"]), b"").await.unwrap().status, 0);
     let error = sshd.error().await;
     assert_eq!(error, format!("cannot reach `10.0.1.2` on port {}", sshd.target.port));
 }

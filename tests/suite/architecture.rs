@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "place",
             "plan",
             "playbook",
+            "playbooks",
             "project",
             "secret",
             "sql",

@@ -64,7 +64,7 @@ fn our_own_playbooks_have_no_problem() {
     let mut files: Vec<PathBuf> =
         fs::read_dir(exported.path().join("host")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|it| it == "yml"));
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 9);
     let file = Consul::File { url: "https://mirror.test/consul.zip".to_owned(), sha256: "0".repeat(64) };
     for consul in [Consul::default(), file] {
         let request = Request { consul, ..request(directory.path()) };
@@ -101,7 +101,8 @@ async fn set_up(open: &Open) -> Failure {
     let directory = directory();
     let (_keep, stop) = watch::channel(false);
     let place = directory.path();
-    let ended = host::set_up(&request(place), open, place, place, &Events::new(drop), &stop).await;
+    let ended =
+        host::carry_out(host::What::SetUp, &request(place), open, place, place, &Events::new(drop), &stop).await;
     Failure::from(ended.unwrap_err())
 }
 
@@ -110,7 +111,7 @@ async fn a_server_without_a_way_in_is_told_with_every_reason() {
     let tried = Arc::default();
     let open = shut(&tried, |way| {
         Shut::Closed(match way {
-            Way::Tunnel => "the host has not told its end of the tunnel yet".into(),
+            Way::Tunnel | Way::NewTunnel => "the host has not told its end of the tunnel yet".into(),
             Way::Account | Way::First => {
                 let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
                 ssh::Error::Unreachable { host: "192.0.2.7".to_owned(), port: 22, source }.into()

@@ -1,5 +1,6 @@
 //! WireGuard: keys, files, both ends of a tunnel, and a peer that sends what it likes.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -8,11 +9,13 @@ use defguard_boringtun::noise::{Tunn, TunnResult};
 use defguard_boringtun::x25519;
 use proptest::prelude::*;
 use ryo::wireguard::pair::{self, Ends, Keys};
+use ryo::wireguard::share::{self, Share};
 use ryo::wireguard::{
     Configuration, Endpoint, Error, Interface, Network, Peer, PresharedKey, PrivateKey, PublicKey, Tunnel, parse,
 };
 use serde::Deserialize;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UdpSocket, UnixListener, UnixStream};
 
 /// Made by `wg genkey`, and what `wg pubkey` makes of it.
 const PRIVATE: &str = "4ATpGz27snJIIJAQPEa805VZPGs1Aux5t6eJYYnwLn0=";
@@ -389,6 +392,45 @@ async fn nothing_is_sent_where_the_tunnel_does_not_lead() {
     let (tunnel, _) = tokio::join!(Tunnel::open(&configuration, Duration::from_secs(20)), other.turn());
     let error = tunnel.unwrap().connect("[fd10:10:0:1::2]:22".parse().unwrap(), LIMIT).await.unwrap_err();
     assert_eq!(error.to_string(), "this end of the tunnel has no IPv6 address to reach fd10:10:0:1::2 from");
+}
+
+#[tokio::test]
+async fn programs_share_a_tunnel_until_none_uses_it_or_one_ends_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let serve = async |name: &str, idle: u64| {
+        let (other, tunnel) = opened().await;
+        let socket = directory.path().join(name);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let serving = tokio::spawn(share::serve(listener, tunnel, Duration::from_millis(idle)));
+        let ends = Ends { endpoint: "192.0.2.1:1".parse().unwrap(), ..ends() };
+        let keys = Keys::generate();
+        let configuration = pair::control(&ends, &keys.control, &keys.shared, keys.host.public());
+        (other, Share::at(&socket, &configuration), socket, serving)
+    };
+    let (_other, shared, socket, serving) = serve("one", 200).await;
+    assert!(shared.leads_to("10.0.1.2".parse().unwrap()) && !shared.leads_to("192.0.2.1".parse().unwrap()));
+    let error = async |to: &str, limit| shared.connect(to.parse().unwrap(), limit).await.unwrap_err();
+    let silent = error("10.0.1.2:22", LIMIT).await;
+    assert_eq!(silent.kind(), ErrorKind::TimedOut);
+    assert_eq!(silent.to_string(), "no answer of 10.0.1.2:22 behind the tunnel within 1 s");
+    let elsewhere = error("192.0.2.1:22", LIMIT).await;
+    assert_eq!(elsewhere.kind(), ErrorKind::HostUnreachable);
+    let line = "the tunnel does not lead to 192.0.2.1: it is not among the `AllowedIPs` of the peer";
+    assert_eq!(elsewhere.to_string(), line);
+    for nonsense in [&b"connect nowhere 1\n"[..], b"\n", b"\xff\n", &[b'x'; 5000]] {
+        let mut stream = UnixStream::connect(&socket).await.unwrap();
+        let _ = stream.write_all(nonsense).await;
+        let mut answer = vec![];
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"", "{nonsense:?}");
+    }
+    assert!(shared.is_alive().await);
+    serving.await.unwrap();
+    assert!(!shared.is_alive().await);
+
+    let (_other, shared, _, serving) = serve("two", 3_600_000).await;
+    shared.end().await;
+    serving.await.unwrap();
 }
 
 /// A packet from `10.0.1.2` to `10.0.1.1` with any content, its head in order up to a point.

@@ -50,7 +50,7 @@ pub fn foundation() {
         // Cloud-init would take the copy for a machine that has never been up.
         inside(fresh, "touch /etc/cloud/cloud-init.disabled; mkdir -p -m 700 /root/.ssh");
         inside(fresh, "useradd -m -s /bin/bash anna; apt-get -qq update");
-        install(fresh, "python3 python3-apt");
+        install(fresh, &["python3", "python3-apt"]);
         done(&["file", "push", "--quiet", "--mode", "600", &key, &format!("{fresh}/root/.ssh/authorized_keys")]);
     });
 }
@@ -64,7 +64,8 @@ pub fn base(needs: &[String]) -> String {
     let name = format!("{FOUNDATION}-{}", &hex::encode(Sha256::digest(&packages))[..8]);
     made(&name, &["copy", FOUNDATION, "NEW"], |fresh| {
         wait("an address", || found_address(fresh).is_some());
-        install(fresh, &packages);
+        let needs = needs.iter().map(String::as_str);
+        install(fresh, &["--no-install-recommends"].into_iter().chain(needs).collect::<Vec<_>>());
     });
     name
 }
@@ -87,9 +88,9 @@ fn inside(name: &str, script: &str) {
     done(&["exec", name, "--", "sh", "-ec", script]);
 }
 
-fn install(name: &str, packages: &str) {
+fn install(name: &str, words: &[&str]) {
     let install = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Options::=--force-unsafe-io install -y";
-    inside(name, &format!("{install} --no-install-recommends {packages}"));
+    inside(name, &format!("{install} {}", words.join(" ")));
 }
 
 fn found_address(name: &str) -> Option<String> {
