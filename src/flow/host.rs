@@ -84,7 +84,8 @@ const fn stage(title: &'static str, playbook: &'static str, way: Way) -> Stage {
 }
 
 /// All of the set-up, in order.
-const SET_UP: [Stage; 7] = [
+const SET_UP: [Stage; 8] = [
+    stage("look at the server", "checks.yml", Way::First),
     stage("make the operator's account", "account.yml", Way::First),
     stage("set up the system", "system.yml", Way::Account),
     stage("set up the tunnel", TUNNEL, Way::Account),
@@ -97,13 +98,13 @@ const SET_UP: [Stage; 7] = [
 /// What an upgrade does: newer packages, then whatever the set-up of today does otherwise than that of then.
 const UPGRADE: [Stage; 8] = [
     stage("upgrade the packages", "upgrade.yml", Way::Tunnel),
-    SET_UP[1],
     SET_UP[2],
     SET_UP[3],
     SET_UP[4],
     SET_UP[5],
     SET_UP[6],
-    stage("start the host again if it asks for it", "restart.yml", Way::Tunnel),
+    SET_UP[7],
+    stage("start the system again if needed", "restart.yml", Way::Tunnel),
 ];
 
 /// The stage that tells the two ends of the tunnel of each other.
@@ -156,7 +157,7 @@ pub enum Error {
         host: String,
     },
     /// A playbook did not end well.
-    #[error("cannot {title} of host `{host}`", title = title)]
+    #[error("cannot {title} on host `{host}`", title = title)]
     Stage {
         /// The host.
         host: String,

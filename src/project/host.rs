@@ -67,6 +67,17 @@ impl Host {
         format!("[{}:1]:8500", self.bridge_ipv6())
     }
 
+    /// Returns the size of the storage pool in bytes. Source: LXD's documentation, "Units for storage and network limits".
+    pub fn storage_pool_bytes(&self) -> u64 {
+        let digits = self.storage_pool_size.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = self.storage_pool_size.split_at(digits);
+        let base: u64 = if unit.contains('i') { 1024 } else { 1000 };
+        let powers = (0..).zip("BKMGTPE".chars());
+        let power =
+            powers.into_iter().find(|(_, letter)| unit.to_uppercase().starts_with(*letter)).map_or(0, |it| it.0);
+        number.parse::<u64>().unwrap_or(0).saturating_mul(base.saturating_pow(power))
+    }
+
     /// Returns the front of the addresses on the bridge; `:1` is the host.
     pub fn bridge_ipv6(&self) -> String {
         let prefix = self.public_ipv6.as_ref().map_or(&self.bridge_prefix, |public| &public.prefix);

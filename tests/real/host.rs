@@ -342,18 +342,18 @@ async fn a_set_up_that_is_killed_after_each_stage_goes_on_to_a_host_with_incus()
     let pin = server.fingerprint().await;
     let set_up = ["host", "setup", NAME, "--yes", "--host-key", &pin];
     let places = [
-        "[1] done",
-        "[2] Packages of every host",
         "[2] done",
-        "[3] Interface",
+        "[3] Packages of every host",
         "[3] done",
-        "[4] Keep what was before",
-        "[4] Firewall anew",
+        "[4] Interface",
         "[4] done",
+        "[5] Keep what was before",
+        "[5] Firewall anew",
         "[5] done",
-        "[6] Storage pool, bridges and profiles",
         "[6] done",
-        "[7] Configuration",
+        "[7] Storage pool, bridges and profiles",
+        "[7] done",
+        "[8] Configuration",
     ];
     for place in places {
         assert!(killed_at(&server.work, &set_up, place), "it never said {place}");

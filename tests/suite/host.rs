@@ -64,7 +64,7 @@ fn our_own_playbooks_have_no_problem() {
     let mut files: Vec<PathBuf> =
         fs::read_dir(exported.path().join("host")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|it| it == "yml"));
-    assert_eq!(files.len(), 9);
+    assert_eq!(files.len(), 10);
     let file = Consul::File { url: "https://mirror.test/consul.zip".to_owned(), sha256: "0".repeat(64) };
     for consul in [Consul::default(), file] {
         let request = Request { consul, ..request(directory.path()) };
@@ -73,6 +73,86 @@ fn our_own_playbooks_have_no_problem() {
             let problems = check(file, &known);
             assert!(problems.is_empty(), "{problems:?}");
         }
+    }
+}
+
+/// What the checks of a server say where `changed` is as it should not be; this computer is the server.
+fn refused(changed: &serde_json::Value) -> String {
+    let (directory, exported) = (directory(), tempfile::tempdir().unwrap());
+    playbooks::export(exported.path()).unwrap();
+    let mut variables = request(directory.path()).variables(directory.path());
+    let gibibytes = 1_u64 << 30;
+    let own = serde_json::json!({
+        "ansible_distribution": "Debian",
+        "ansible_distribution_major_version": "12",
+        "ansible_mounts": [{ "mount": "/", "size_total": 60 * gibibytes, "size_available": 3 * gibibytes }],
+        "lxd_host_network_part": "198.18.51",
+        "wireguard_network_part": "198.19.51",
+    });
+    for values in [&own, changed] {
+        variables.extend(values.as_object().unwrap().clone());
+    }
+    let file = exported.path().join("variables.json");
+    fs::write(&file, serde_json::to_vec(&variables).unwrap()).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ryo"))
+        .args(["play", "host/checks.yml", "-i", "server,", "-e", "ansible_connection=local", "-e"])
+        .arg(format!("@{}", file.display()))
+        .current_dir(exported.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed = text.lines().find(|line| line.starts_with("fatal: ") || line.starts_with("failed: "));
+    match failed.and_then(|line| line.split_once(" => ")) {
+        Some((_, message)) => message.to_owned(),
+        None if output.status.success() => String::new(),
+        None => text,
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_a_host_is_told_why() {
+    let cases = serde_json::json!([
+        [{}, ""],
+        [
+            { "ansible_distribution_major_version": "11" },
+            "Debian 11 is not supported: use Debian 12 or 13, Ubuntu 22.04 or 24.04"
+        ],
+        [
+            { "namespaces": { "stdout_lines": ["net", "user", "user"] } },
+            "the kernel has no namespaces of these kinds: net, user; containers cannot run on it: take a server with a \
+             kernel of its own (KVM, not OpenVZ)"
+        ],
+        [
+            { "control_clock": 3600, "ansible_date_time": { "epoch": "0" } },
+            "the clock of the server is 3600 seconds behind that of this computer: packages and certificates would be \
+             refused; set it with `timedatectl set-ntp true`"
+        ],
+        [
+            { "control_clock": 0, "ansible_date_time": { "epoch": "301" } },
+            "the clock of the server is 301 seconds ahead of that of this computer: packages and certificates would be \
+             refused; set it with `timedatectl set-ntp true`"
+        ],
+        [
+            { "lxd_host_network_part": "127.0.0" },
+            "the server has the network of our bridge already, on lo: choose another `lxd_host_network_part` in its \
+             configuration"
+        ],
+        [
+            { "wireguard_network_part": "127.0.0" },
+            "the server has the network of our tunnel already, on lo: choose another `wireguard_network_part` in its \
+             configuration"
+        ],
+        [
+            { "ansible_mounts": [{ "mount": "/", "size_total": 60_000_000_000_u64, "size_available": 1_073_741_824 }] },
+            "1024 MiB are free on /: at least 2048 MiB are needed"
+        ],
+        [
+            { "lxd_storage_pool_size": "70GiB", "lxd_storage_pool_bytes": 75_161_927_680_u64 },
+            "the pool is to have 70GiB, and / has 60 GiB in all: choose a smaller `lxd_storage_pool_size`"
+        ],
+    ]);
+    for case in cases.as_array().unwrap() {
+        assert_eq!(refused(&case[0]), case[1].as_str().unwrap(), "{case}");
     }
 }
 

@@ -157,6 +157,16 @@ fn everything_wrong_with_a_host_is_told_at_once() {
 }
 
 #[test]
+fn the_size_of_a_pool_is_in_bytes_as_its_server_reads_it() {
+    let sizes = [("40GB", 40_000_000_000), ("2GiB", 2 << 30), ("7", 7), ("7B", 7), ("3kB", 3000), ("1TiB", 1 << 40)];
+    for (text, bytes) in sizes {
+        let text = HOST.replace("40GB", text);
+        let directory = lay_out(&[("ryo-host/configuration/configuration_web.yml", &text)]);
+        assert_eq!(host::read(directory.path(), "web").unwrap().storage_pool_bytes(), bytes, "{text}");
+    }
+}
+
+#[test]
 fn names_of_hosts_follow_the_rule() {
     for name in ["web", "local", "h1", "ABCDEFGHIJKLMNO"] {
         assert_eq!(host::name_problem(name), None);
