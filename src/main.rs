@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         farewell().await;
         ended
     });
+    // Who reads standard input waits for a key that nobody will press.
+    runtime.shutdown_background();
     match ended {
         Ok(code) => code,
         Err(failure) => {
