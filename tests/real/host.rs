@@ -152,10 +152,17 @@ impl Server {
         .unwrap();
     }
 
-    /// Gives the host's server the image that others are built on, as it would fetch it itself.
-    async fn have_base_image(&self) {
-        self.push("/root/debian.tar.zst", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
-        self.inside("lxc image import --quiet /root/debian.tar.zst --alias debian/12 && rm /root/debian.tar.zst").await;
+    /// Deploys the example onto the host, and fetches it from outside. The image that others are built on is given to its
+    /// server by `client`, as the server would fetch it itself.
+    async fn shows_the_example(&self, client: &str, pin: &str) {
+        self.push("/root/base", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
+        self.inside(&format!("{client} image import --quiet /root/base --alias debian/12 && rm /root/base")).await;
+        let deploy = ["deploy", "ryo-hello", "-n", NAME, "-v", "1", "--no-pull", "--yes", "--host-key", pin];
+        self.work.ryo(&deploy).well();
+        let proxy = format!("{}:8080", self.address);
+        let visitor = gateway(self.address).to_string();
+        assert_eq!(page(&proxy).await, expected_page(NAME, &visitor, GREETING, 1));
+        assert_eq!(self.work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
     }
 
     /// Looks at the host, which has the example on it, works in it, and upgrades it, with a start that packages ask for.
@@ -311,14 +318,7 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     assert_eq!(own.permissions().mode() & 0o777, 0o600);
     assert!(server.inside("nft list chain inet ryo input").await.contains("policy drop"));
     assert_eq!(server.inside("sysctl -n net.ipv4.ip_forward; cat /etc/hostname").await, "1\nrented\n");
-    server.have_base_image().await;
-    let deploy = ["deploy", "ryo-hello", "-n", NAME, "-v", "1", "--no-pull", "--yes", "--host-key", &pin];
-    work.ryo(&deploy).well();
-    let address = server.address.to_string();
-    let visitor = gateway(server.address).to_string();
-    assert_eq!(page(&format!("{address}:8080")).await, expected_page(NAME, &visitor, GREETING, 1));
-    assert_eq!(work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
-
+    server.shows_the_example("lxc", &pin).await;
     server.is_cared_for(&pin).await;
 
     let open: Vec<u16> =
@@ -326,18 +326,39 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     assert_eq!(open, [8080], "what somebody outside reaches");
 }
 
-/// Runs `ryo host setup` until it says `line`, and kills it there. Returns whether it came so far.
-fn killed_at(work: &Work, words: &[&str], line: &str) -> bool {
-    let mut child = work.command(words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+/// What breaks.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    /// `ryo` is killed.
+    Client,
+    /// Every SSH connection to the server is cut.
+    Connection,
+    /// The server loses its power, and gets it back.
+    Power,
+}
+
+/// Runs `ryo host setup` until it says `line`, and breaks something there. Returns whether it came so far.
+async fn broken_at(server: &Server, words: &[&str], line: &str, broken: Broken) -> bool {
+    let mut child = server.work.command(words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let came = lines.any(|said| said.unwrap().starts_with(line));
-    child.kill().unwrap();
+    match broken {
+        Broken::Client => child.kill().unwrap(),
+        Broken::Connection => drop(server.inside("pkill -KILL -f '^sshd: [a-z]+[ @]' || true").await),
+        Broken::Power => {
+            let client = Kind::Lxd.client();
+            client.kill(&server.instance.name).await.unwrap();
+            client.start(&server.instance.name).await.unwrap();
+        }
+    }
+    // It may also go on over a connection of its own that comes after this.
+    lines.for_each(drop);
     child.wait().unwrap();
     came
 }
 
 #[tokio::test]
-async fn a_set_up_that_is_killed_after_each_stage_goes_on_to_a_host_with_incus() {
+async fn a_set_up_that_breaks_after_each_stage_goes_on_to_a_host_with_incus() {
     let server = Server::rented("incus").await;
     let pin = server.fingerprint().await;
     let set_up = ["host", "setup", NAME, "--yes", "--host-key", &pin];
@@ -355,12 +376,22 @@ async fn a_set_up_that_is_killed_after_each_stage_goes_on_to_a_host_with_incus()
         "[7] done",
         "[8] Configuration",
     ];
-    for place in places {
-        assert!(killed_at(&server.work, &set_up, place), "it never said {place}");
+    let kinds = [Broken::Client, Broken::Connection, Broken::Power].into_iter().cycle();
+    for (place, broken) in places.into_iter().zip(kinds) {
+        assert!(broken_at(&server, &set_up, place, broken).await, "it never said {place}");
     }
     server.work.ryo(&set_up).well();
     assert_eq!(server.work.ryo(&set_up).well().stdout, "host rented is set up: nothing to do\n");
     assert_eq!(server.inside("systemctl is-active ryo-revert.timer || true").await, "inactive\n");
     let networks = server.inside("incus network list -f csv -c n4 | grep -E '^(rented|build),' | sort").await;
     assert_eq!(networks, "build,10.30.99.1/24\nrented,10.30.1.1/24\n");
+    server.shows_the_example("incus", &pin).await;
+
+    // It comes back with another key: perhaps it is another one.
+    server
+        .inside("echo y | ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key >/dev/null && systemctl restart ssh")
+        .await;
+    let changed = server.work.ryo(&["host", "setup", NAME, "--yes"]);
+    assert_eq!(changed.code, Some(12), "{changed:?}");
+    assert!(changed.stderr.contains("the host key of `[fd10:10:0:1::2]:2222` has changed"), "{changed:?}");
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ryo::event::Events;
 use ryo::failure::{Failure, Kind};
+use ryo::flow::host::status::{self, Space, Status};
 use ryo::flow::host::{self, Consul, Open, Request, Server, Shut, Way};
 use ryo::playbook::{Known, check};
 use ryo::wireguard::Configuration;
@@ -154,6 +155,56 @@ fn a_server_that_cannot_be_a_host_is_told_why() {
     for case in cases.as_array().unwrap() {
         assert_eq!(refused(&case[0]), case[1].as_str().unwrap(), "{case}");
     }
+}
+
+#[test]
+fn how_a_host_is_is_told_in_rows() {
+    let space =
+        |name: &str, used: u64, total: u64| Space { name: name.to_owned(), used: used << 20, total: total << 20 };
+    let instance = |name: &str, status: &str, owner: Option<&str>| status::Instance {
+        name: name.to_owned(),
+        status: status.to_owned(),
+        owner: owner.map(str::to_owned),
+        version: owner.map(|_| "20261123".to_owned()),
+    };
+    let now = 1_795_000_000;
+    let status = Status {
+        host: "web".to_owned(),
+        system: "Debian 12.8".to_owned(),
+        kernel: "6.1.0-27-amd64".to_owned(),
+        up: 2 * 86_400 + 5,
+        reboot: vec![
+            "Linux 6.1.0-28-amd64 is installed, 6.1.0-27-amd64 runs".to_owned(),
+            "packages ask for it".to_owned(),
+        ],
+        server: "lxd 5.0.2".to_owned(),
+        certificate_until: Some(now + 3600),
+        consul: None,
+        consul_error: Some("cannot reach Consul".to_owned()),
+        spaces: vec![space("disk /", 12_595, 40_960), space("pool lxd", 0, 0)],
+        instances: vec![
+            instance("a-very-long-name-for-an-instance", "Stopped", None),
+            instance("hello", "Running", Some("ryo-hello")),
+        ],
+        backup: Some(now - 61),
+    };
+    assert_eq!(
+        status.text(now),
+        "host web: Debian 12.8, Linux 6.1.0-27-amd64, up 2 days\n\
+         \x20 server            lxd 5.0.2, certificate until 2026-11-18 (in 1 hour)\n\
+         \x20 consul            cannot reach Consul\n\
+         \x20 reboot            Linux 6.1.0-28-amd64 is installed, 6.1.0-27-amd64 runs; packages ask for it\n\
+         \x20 disk /            12.2 of 40.0 GiB used (30 %)\n\
+         \x20 pool lxd          0.0 of 0.0 GiB used (0 %)\n\
+         \x20 last backup       1 minute ago, on 2026-11-18\n\
+         \x20 instances         2\n\
+         \x20   a-very-long-name-for-an-instance stopped\n\
+         \x20   hello           running   ryo-hello 20261123\n"
+    );
+    let status = Status { certificate_until: Some(now), consul: Some("1.20.1".to_owned()), backup: None, ..status };
+    let text = status.text(now);
+    assert!(text.contains("  server            lxd 5.0.2, certificate until 2026-11-18 (it has ended)\n"), "{text}");
+    assert!(text.contains("  consul            1.20.1\n") && text.contains("  last backup       never\n"), "{text}");
 }
 
 #[test]

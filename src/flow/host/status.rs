@@ -196,7 +196,7 @@ impl Status {
         row("instances", &self.instances.len().to_string());
         for Instance { name, status, owner, version } in &self.instances {
             let of = [owner.as_deref(), version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let _ = writeln!(text, "{}", format!("    {name:<16}{:<10}{of}", status.to_lowercase()).trim_end());
+            let _ = writeln!(text, "{}", format!("    {name:<15} {:<10}{of}", status.to_lowercase()).trim_end());
         }
         text
     }
