@@ -12,6 +12,7 @@ mod replace;
 pub mod script;
 pub mod settings;
 pub mod setup;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
