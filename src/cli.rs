@@ -15,9 +15,11 @@ use crate::ui::Format;
 
 pub mod agent;
 pub mod check;
+pub mod control;
 pub mod deploy;
 pub mod host;
 pub mod image;
+pub mod init;
 pub mod interrupt;
 pub mod play;
 pub mod shown;
@@ -55,6 +57,11 @@ pub struct Common {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write the first configuration of a host
+    Init(Box<init::Arguments>),
+    /// Prepare this control node
+    #[command(subcommand)]
+    Control(control::Command),
     /// Deploy a project with its modules, or a module
     Deploy(deploy::Arguments),
     /// Say what a command would do; touches nothing
@@ -116,21 +123,31 @@ impl Common {
     }
 
     /// The directory in which the repositories stand side by side, where no repository says so: the named one, else the
-    /// present one or its parent, whichever has `ryo-host` in it.
+    /// present one or the next above it that has `ryo-host` in it.
     ///
     /// # Errors
     ///
     /// None of them has.
     pub fn directory(&self) -> Result<PathBuf, Failure> {
+        self.known_directory()?.ok_or_else(|| {
+            Failure::new(Kind::Request, "no directory with `ryo-host` in it here or above")
+                .hint("change to the working directory, or name it with `--working-directory`")
+                .hint("`ryo init` makes a new one")
+        })
+    }
+
+    /// The same, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The present directory is not known.
+    pub fn known_directory(&self) -> Result<Option<PathBuf>, Failure> {
         let here = std::env::current_dir().map_err(|error| Failure::new(Kind::World, error))?;
         let candidates = match &self.working_directory {
             Some(directory) => vec![here.join(directory)],
             None => here.ancestors().map(Path::to_owned).collect(),
         };
-        candidates.into_iter().find(|directory| directory.join("ryo-host").is_dir()).ok_or_else(|| {
-            Failure::new(Kind::Request, "no directory with `ryo-host` in it here or above")
-                .hint("change to the working directory, or name it with `--working-directory`")
-        })
+        Ok(candidates.into_iter().find(|directory| directory.join("ryo-host").is_dir()))
     }
 
     /// Refuses a repository that cannot be carried out on `host`, with its modules and the configuration around it.
@@ -154,6 +171,15 @@ pub fn problems(mut found: Vec<Problem>) -> Failure {
     Failure::new(Kind::Request, format!("{count} {noun}; nothing was touched\n{}", lines.join("\n")))
 }
 
+/// Problems of the configuration of `host` and of the control node. What is not there can be had.
+pub fn misconfigured(working_directory: &Path, host: Option<&str>, found: Vec<Problem>) -> Failure {
+    let host = host.map(|host| project::host_configuration(working_directory, host));
+    let files = host.into_iter().chain([project::control_configuration(working_directory)]);
+    let missing = files.into_iter().any(|file| !file.exists());
+    let failure = problems(found);
+    if missing { failure.hint("`ryo init` writes the files that are missing") } else { failure }
+}
+
 /// Reads a password: the first line of a file.
 ///
 /// # Errors
@@ -175,6 +201,8 @@ pub fn password(file: &Path) -> Result<Secret, Failure> {
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { common, command } = arguments;
     match command {
+        Command::Init(arguments) => init::run(*arguments, &common).await,
+        Command::Control(command) => control::run(command, &common).await,
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,

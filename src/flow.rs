@@ -4,13 +4,16 @@ pub mod deploy;
 
 pub mod apply;
 pub mod compare;
+pub mod control;
 pub mod database;
 pub mod digest;
 pub mod file;
 pub mod found;
+pub mod fresh;
 pub mod host;
 pub mod host_setup;
 pub mod image;
+pub mod init;
 pub mod inputs;
 pub mod instance;
 pub mod journal;

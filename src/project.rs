@@ -8,10 +8,13 @@ pub mod deployed;
 pub mod host;
 pub mod identity;
 pub mod load;
+pub mod networks;
 mod replace;
 pub mod script;
 pub mod settings;
 pub mod setup;
+pub mod value;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -94,4 +97,18 @@ pub fn host_inventory(working_directory: &Path, host: &str) -> PathBuf {
 /// Returns the configuration of the control node.
 pub fn control_configuration(working_directory: &Path) -> PathBuf {
     working_directory.join("ryo-control-node/configuration/configuration.yml")
+}
+
+/// Returns the names of the hosts that have a configuration, sorted.
+pub fn hosts(working_directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(working_directory.join("ryo-host/configuration")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| host_of(entry.file_name().to_str()?)).collect();
+    names.sort();
+    names
+}
+
+/// The host that a configuration file is for. The original's template is for none.
+fn host_of(file: &str) -> Option<String> {
+    let name = file.strip_prefix("configuration_")?.strip_suffix(".yml")?;
+    (name != "TEMPLATE").then(|| name.to_owned())
 }

@@ -18,6 +18,8 @@ mod examples;
 mod host;
 #[path = "real/incus.rs"]
 mod incus;
+#[path = "real/init.rs"]
+mod init;
 #[path = "real/lxd.rs"]
 mod lxd;
 #[path = "real/lxd_scenarios.rs"]

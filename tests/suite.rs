@@ -16,6 +16,8 @@ mod check;
 mod cli;
 #[path = "suite/consul.rs"]
 mod consul;
+#[path = "suite/control.rs"]
+mod control;
 #[path = "suite/databases.rs"]
 mod databases;
 #[path = "suite/deploy.rs"]
@@ -32,6 +34,8 @@ mod git_module;
 mod hcl;
 #[path = "suite/host.rs"]
 mod host;
+#[path = "suite/init.rs"]
+mod init;
 #[path = "suite/inventory.rs"]
 mod inventory;
 #[path = "suite/jinja.rs"]

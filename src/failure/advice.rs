@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, file, host, image, instance, look, session, unit};
+use crate::flow::{apply, control, file, fresh, host, image, instance, look, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -153,6 +153,19 @@ impl From<host::Error> for Failure {
     }
 }
 
+impl From<control::Error> for Failure {
+    fn from(error: control::Error) -> Self {
+        let advice = control(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<fresh::Error> for Failure {
+    fn from(error: fresh::Error) -> Self {
+        Self::advised(error, Advice::world())
+    }
+}
+
 impl From<apply::Stopped> for Failure {
     fn from(stopped: apply::Stopped) -> Self {
         let mut advice = match &stopped {
@@ -184,6 +197,31 @@ fn host(error: &host::Error) -> Advice {
     };
     advice.hints.push(AGAIN.to_owned());
     advice
+}
+
+fn control(error: &control::Error) -> Advice {
+    use control::Error as E;
+    let hint = match error {
+        E::NoAccount(_) => "make the account, or name another one in ryo-control-node/configuration/configuration.yml",
+        E::OtherAccount { owner, .. } => {
+            return Advice::of(Kind::Request, &format!("run it as `{owner}` or as root"));
+        }
+        E::Relative(_) => "write the whole path into ryo-control-node/configuration/configuration.yml",
+        E::NoDirectory { .. } => {
+            "make the directory, or name another place in ryo-control-node/configuration/configuration.yml"
+        }
+        E::Foreign { path, user, .. } => {
+            return Advice::of(Kind::Request, &format!("give it to the account: chown {user} {}", path.display()));
+        }
+        E::Alone { .. } => "put the private key back, or move the public one away: a new pair is made then",
+        E::InTheWay { .. } | E::NoKey { .. } | E::Strangers { .. } => "move what is wrong away",
+        E::Locked(path) => {
+            let path = path.display();
+            return Advice::of(Kind::Request, &format!("write it yourself: ssh-keygen -y -f {path} > {path}.pub"));
+        }
+        E::Act { .. } | E::File { .. } | E::Make(_) | E::Fresh(_) => return Advice::world(),
+    };
+    Advice::of(Kind::Request, hint)
 }
 
 fn step(error: &apply::Error) -> Advice {

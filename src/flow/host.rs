@@ -25,7 +25,7 @@ pub mod status;
 mod tunnel;
 mod variables;
 
-pub use tunnel::{Ends, ends, written};
+pub use tunnel::{Ends, ends, file, written};
 pub use variables::{Consul, Request, Server};
 
 /// A way in, from the first to the last. The later ones are there once a stage has made them.

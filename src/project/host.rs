@@ -97,7 +97,7 @@ pub fn name_problem(name: &str) -> Option<String> {
         let length = name.len();
         return Some(format!("the host name `{name}` is too long: {length} characters, at most {LONGEST_NAME}"));
     }
-    let taken = ["build", "lxdbr0", "images"].contains(&name);
+    let taken = ["build", "lxdbr0", "images", "lo", "wg0", "TEMPLATE"].contains(&name);
     taken.then(|| format!("`{name}` cannot be the name of a host: it is taken"))
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::place::{Place, Problem, nearest};
+use crate::project::value;
 use crate::yaml::{self, Dialect, Kind, Node};
 
 /// A configuration file while it is read.
@@ -123,61 +124,48 @@ impl Settings {
 
     /// Reads a port.
     pub fn port(&mut self, key: &str) -> u16 {
-        self.checked(key, "a port from 1 to 65535", |text| text.parse::<u16>().ok().filter(|port| *port > 0))
-            .unwrap_or_default()
+        self.checked(key, value::port).unwrap_or_default()
     }
 
     /// Reads an IPv4 address.
     pub fn ipv4(&mut self, key: &str) -> Option<Ipv4Addr> {
-        self.checked(key, "an IPv4 address", |text| text.parse().ok())
+        self.checked(key, value::ipv4)
     }
 
     /// Reads an IPv6 address.
     pub fn ipv6(&mut self, key: &str) -> Option<Ipv6Addr> {
-        self.checked(key, "an IPv6 address", |text| text.parse().ok())
+        self.checked(key, value::ipv6)
     }
 
     /// Reads the first three parts of an IPv4 network, e.g. `10.0.1`.
     pub fn ipv4_part(&mut self, key: &str) -> String {
-        let part = |text: &str| format!("{text}.1").parse::<Ipv4Addr>().ok().map(|_| text.to_owned());
-        self.checked(key, "the first three parts of an IPv4 network such as `10.0.1`", part).unwrap_or_default()
+        self.checked(key, value::ipv4_part).unwrap_or_default()
     }
 
     /// Reads the front of an IPv6 network, without the colons at its end, e.g. `fd10:10:0:1`.
     pub fn ipv6_prefix(&mut self, key: &str) -> String {
-        let prefix = |text: &str| {
-            let fine = !text.is_empty() && !text.ends_with(':') && format!("{text}::1").parse::<Ipv6Addr>().is_ok();
-            fine.then(|| text.to_owned())
-        };
-        self.checked(key, "an IPv6 prefix without colons at its end such as `fd10:10:0:1`", prefix).unwrap_or_default()
+        self.checked(key, value::ipv6_prefix).unwrap_or_default()
     }
 
     /// Reads one group of an IPv6 address.
     pub fn ipv6_group(&mut self, key: &str) -> String {
-        let group =
-            |text: &str| u16::from_str_radix(text, 16).ok().filter(|_| text.len() <= 4).map(|_| text.to_owned());
-        self.checked(key, "one group of an IPv6 address such as `1`", group).unwrap_or_default()
+        self.checked(key, value::ipv6_group).unwrap_or_default()
     }
 
     /// Reads a size, e.g. `40GB`.
     pub fn size(&mut self, key: &str) -> String {
-        let size = |text: &str| {
-            let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-            let known = ["", "B", "kB", "MB", "GB", "TB", "PB", "EB", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-            (unit.len() < text.len() && known.contains(&unit)).then(|| text.to_owned())
-        };
-        self.checked(key, "a size such as `40GB`", size).unwrap_or_default()
+        self.checked(key, value::size).unwrap_or_default()
     }
 
-    fn checked<T>(&mut self, key: &str, wanted: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn checked<T>(&mut self, key: &str, read: fn(&str) -> Result<T, String>) -> Option<T> {
         let node = self.required(key)?.clone();
-        let written = node.written().unwrap_or_default();
-        let value = read(written);
-        if value.is_none() {
-            let shown = node.written().map_or_else(|| node.describe().to_owned(), |text| format!("`{text}`"));
-            self.problem(key, format!("`{key}` must be {wanted}, not {shown}"));
-        }
-        value
+        let problem = match read(node.written().unwrap_or_default()) {
+            Ok(value) => return Some(value),
+            Err(problem) => problem,
+        };
+        let shown = node.written().map_or_else(|| node.describe().to_owned(), |text| format!("`{text}`"));
+        self.problem(key, format!("`{key}` {problem}, not {shown}"));
+        None
     }
 
     /// Tells of every placeholder that was not filled in. `matters` says whether the value of a key is looked at: what

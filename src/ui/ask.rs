@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use inquire::validator::{StringValidator, Validation};
 use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Text};
 use thiserror::Error;
 
@@ -63,9 +64,51 @@ pub fn confirm(question: &str, default: Default, flag: &str) -> Result<bool, Err
 ///
 /// See [`Error`].
 pub fn password(question: &str, flag: &str) -> Result<Secret, Error> {
+    checked_password(question, flag, |_| Ok(()))
+}
+
+/// Asks a person for a secret until `check` has nothing against it; `flag` is what answers it without a person.
+///
+/// Blocks. What is typed is not shown.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn checked_password(question: &str, flag: &str, check: Read<()>) -> Result<Secret, Error> {
     needs_terminal(question, flag)?;
     let prompt = Password::new(question).without_confirmation().with_display_mode(PasswordDisplayMode::Hidden);
-    prompt.prompt().map(Secret::new).map_err(|error| told(question, error))
+    prompt.with_validator(validator(check)).prompt().map(Secret::new).map_err(|error| told(question, error))
+}
+
+/// Reads an answer, or says what it must be.
+pub type Read<T> = fn(&str) -> Result<T, String>;
+
+fn validator<T: 'static>(read: Read<T>) -> impl StringValidator {
+    move |text: &str| {
+        Ok(match read(text) {
+            Ok(_) => Validation::Valid,
+            Err(problem) => Validation::Invalid(problem.into()),
+        })
+    }
+}
+
+/// Asks a person until the answer can be read; `default` is what an empty answer means, `flag` what answers it on the
+/// command line.
+///
+/// Blocks.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn checked<T: 'static>(question: &str, default: Option<&str>, flag: &str, read: Read<T>) -> Result<T, Error> {
+    needs_terminal(question, flag)?;
+    let prompt = Text::new(question).with_validator(validator(read));
+    let prompt = match default {
+        Some(default) => prompt.with_default(default),
+        None => prompt,
+    };
+    let answer = prompt.prompt().map_err(|error| told(question, error))?;
+    read(&answer).map_err(|problem| told(question, InquireError::InvalidConfiguration(problem)))
 }
 
 /// Asks a person for text; `default` is what an empty answer means.

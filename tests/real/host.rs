@@ -113,29 +113,26 @@ impl Server {
         self.instance.shell(line).await
     }
 
-    /// Writes what an operator writes: the configuration of host and control node, a key, the settings.
+    /// Does what an operator does before: `ryo init`, `ryo control setup`, the settings.
     fn configure(&self, kind: &str) {
         let file = format!("ryo-host/configuration/configuration_{NAME}.yml");
-        let address = self.address;
-        for (from, to) in [
-            ("host_control_ip: \"10.30.1.1\"", format!("host_control_ip: \"{address}\"")),
-            ("host_public_ip: \"10.30.1.1\"", format!("host_public_ip: \"{address}\"")),
-            ("host_root_password: \"\"", format!("host_root_password: \"{PASSWORD}\"")),
-            ("host_non_root_user: \"root\"", "host_non_root_user: \"anna\"".to_owned()),
-            ("host_new_ssh_port: 22", "host_new_ssh_port: 2222".to_owned()),
-            ("\"20GB\"", "\"6GB\"".to_owned()),
-        ] {
-            self.work.edit(&file, from, &to);
-        }
-        let inventory = format!(
-            "[host_control_ip]\n{address}\n\n[host_wireguard_ip6]\nfd10:10:0:1::2\n\n[local]\n::1 ansible_connection=local\n"
-        );
-        fs::write(self.work.path(&format!("ryo-host/configuration/inventory_{NAME}")), inventory).unwrap();
-        let key = self.work.path("key").display().to_string();
-        run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], Path::new("/"));
         let control = "ryo-control-node/configuration/configuration.yml";
-        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ssh_rsa\"", &format!("\"{key}\""));
-        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ssh_rsa.pub\"", &format!("\"{key}.pub\""));
+        let inventory = format!("ryo-host/configuration/inventory_{NAME}");
+        for file in [&file, &inventory, control] {
+            fs::remove_file(self.work.path(file)).unwrap();
+        }
+        fs::write(self.work.path("password"), PASSWORD).unwrap();
+        let address = self.address.to_string();
+        let words = ["init", ".", "--host", NAME, "--address", &address, "--password-file", "password", "--yes"];
+        let own = ["--user", "anna", "--pool-size", "6GB", "--local-user", "root"];
+        self.work.ryo(&[words.as_slice(), &own].concat()).well();
+        // The machine that runs the tests has the networks of this row itself.
+        let chosen = ryo::project::host::read(&self.work.path("."), NAME).unwrap();
+        self.work.edit(&file, &format!("\"{}\"", chosen.bridge_part), "\"10.30.1\"");
+        let key = self.work.path("key").display().to_string();
+        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ed25519\"", &format!("\"{key}\""));
+        self.work.edit(control, "\"/{{ local_non_root_user }}/.ssh/ryo_id_ed25519.pub\"", &format!("\"{key}.pub\""));
+        self.work.ryo(&["control", "setup"]).well();
         let zip = zipped(&fs::read(Path::new(&var("RYO_CACHE")).join("consul/usr/bin/consul")).unwrap());
         fs::write(self.work.path("consul.zip"), &zip).unwrap();
         let sum = run("sha256sum", &["consul.zip"], &self.work.path("."));
@@ -287,7 +284,7 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
         wrong.stderr,
         format!(
             "looking at host {NAME}\nerror: there is no way in to host `{NAME}`\n  through the tunnel: the host has not told \
-             its end of the tunnel yet\n  by the operator's account: `{0}` does not let `anna` in: tried key `{1}`; it \
+             its end of the tunnel yet\n  by the operator's account: `{0}` does not let `anna` in: tried key `{1}`, password; it \
              allows publickey, password\n  by the first login: `{0}` does not let `root` in: tried key `{1}`, password; it \
              allows publickey, password\nhint: check the account, the key and the password in the \
              configuration\n",

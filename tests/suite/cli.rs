@@ -146,7 +146,8 @@ fn the_directory_with_the_repositories_is_found_or_asked_for() {
     assert_eq!(
         ended.stderr,
         "error: no directory with `ryo-host` in it here or above\n\
-         hint: change to the working directory, or name it with `--working-directory`\n"
+         hint: change to the working directory, or name it with `--working-directory`\n\
+         hint: `ryo init` makes a new one\n"
     );
 }
 

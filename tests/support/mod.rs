@@ -11,4 +11,5 @@ pub mod faulty;
 pub mod mirror;
 pub mod recorder;
 pub mod stage;
+pub mod terminal;
 pub mod work;

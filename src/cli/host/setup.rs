@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::cli::shown::Shown;
-use crate::cli::{Common, password, problems};
+use crate::cli::{Common, misconfigured, password};
 use crate::failure::{Failure, Kind};
 use crate::flow::host::{self, Request, What};
 use crate::project;
@@ -120,7 +120,10 @@ fn configured(working_directory: &Path, name: &str) -> Result<(Host, Control), F
     let control = project::control::read(working_directory);
     match (host, control) {
         (Ok(host), Ok(control)) => Ok((host, control)),
-        (host, control) => Err(problems(host.err().into_iter().chain(control.err()).flatten().collect())),
+        (host, control) => {
+            let problems = host.err().into_iter().chain(control.err()).flatten().collect();
+            Err(misconfigured(working_directory, Some(name), problems))
+        }
     }
 }
 
@@ -129,7 +132,7 @@ fn request(host: Host, control: Control, ends: host::Ends, settings: &Settings) 
     let file = Path::new(&control.public_key);
     let public_key = fs::read_to_string(file).map_err(|error| {
         Failure::new(Kind::Request, format!("cannot read the public key `{}`: {error}", file.display()))
-            .hint(format!("make a key: ssh-keygen -t ed25519 -f {}", control.private_key))
+            .hint("make it: `ryo control setup`")
     })?;
     Ok(Request {
         public_key: public_key.trim().to_owned(),

@@ -50,7 +50,7 @@ pub struct Ends {
 }
 
 /// Returns where the control node's end is written down.
-fn file(working_directory: &Path, host: &str) -> PathBuf {
+pub fn file(working_directory: &Path, host: &str) -> PathBuf {
     working_directory.join("ryo-host/configuration").join(format!("{host}_wg_local.conf"))
 }
 
