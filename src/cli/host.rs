@@ -25,10 +25,12 @@ pub enum Command {
     /// Upgrade the packages of a host, and start it again if that is needed
     Upgrade(setup::Upgrade),
     /// Say how a host is: versions, space, instances, what it waits for
+    #[command(after_help = "Example:\n  ryo host status web --json")]
     Status(Named),
     /// Open a shell on a host, or run a command there
     Shell(shell::Shell),
     /// Remove the copies of `ryo` that were put on a host
+    #[command(after_help = "Example:\n  ryo host clean web")]
     Clean(Named),
     /// Write the playbooks of host set-up to a directory
     Playbooks(Playbooks),

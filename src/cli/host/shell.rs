@@ -43,13 +43,13 @@ pub async fn run(arguments: &Shell, common: &Common) -> Result<ExitCode, Failure
 async fn opened(arguments: &Shell, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let address = address(&arguments.host, common)?;
     let session = rig::session(&address, &common.settings()?, &shown.events).await?;
-    match terminal(arguments) {
-        Some(size) => at_terminal(&session, arguments, size).await,
-        // At a terminal, Ctrl-C is a key for what runs there. Here it ends this side, and with it the other.
-        None => tokio::select! {
-            ended = piped(&session, arguments) => ended,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(Kind::Interrupted.code())),
-        },
+    if let Some(size) = terminal(arguments) {
+        return at_terminal(&session, arguments, size).await;
+    }
+    // At a terminal, Ctrl-C is a key for what runs there. Here it ends this side, and with it the other.
+    tokio::select! {
+        ended = piped(&session, arguments) => ended,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(Kind::Interrupted.code())),
     }
 }
 
