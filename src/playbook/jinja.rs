@@ -15,6 +15,7 @@ pub mod tree;
 pub mod value;
 mod versions;
 
+mod address;
 mod arguments;
 mod blocks;
 mod braces;
