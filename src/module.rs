@@ -69,6 +69,7 @@ pub mod pip;
 pub mod postgresql_db;
 pub mod postgresql_ext;
 pub mod postgresql_pg_hba;
+pub mod postgresql_privs;
 pub mod postgresql_query;
 pub mod postgresql_schema;
 pub mod postgresql_set;
@@ -315,6 +316,7 @@ modules! {
     PostgresqlDb in postgresql_db { "community.postgresql"."postgresql_db" PARAMETERS, }
     PostgresqlExt in postgresql_ext { "community.postgresql"."postgresql_ext" PARAMETERS, }
     PostgresqlPgHba in postgresql_pg_hba { "community.postgresql"."postgresql_pg_hba" PARAMETERS, }
+    PostgresqlPrivs in postgresql_privs { "community.postgresql"."postgresql_privs" PARAMETERS, }
     PostgresqlQuery in postgresql_query { "community.postgresql"."postgresql_query" PARAMETERS, }
     PostgresqlSchema in postgresql_schema { "community.postgresql"."postgresql_schema" PARAMETERS, }
     PostgresqlSet in postgresql_set { "community.postgresql"."postgresql_set" PARAMETERS, }

@@ -1,4 +1,4 @@
-//! `*.tf` files → resources, in the order in which they are made.
+//! `*.tf` and `*.tf.json` files → resources, in the order in which they are made.
 //!
 //! [`evaluate`] reads a root module and every module that it calls ([`load`]), lays out what they declare ([`tree`]),
 //! sorts it ([`order`]), and works out values when they are asked for ([`evaluate`](mod@evaluate)). What a resource takes
@@ -15,9 +15,11 @@ pub mod expand;
 pub mod file;
 pub mod image;
 pub mod instance;
+pub mod json;
 pub mod lifecycle;
 pub mod lint;
 pub mod load;
+pub mod merge;
 pub mod object;
 pub mod order;
 pub mod read;

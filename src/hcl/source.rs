@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hcl_edit::parser::parse_body;
 use hcl_edit::structure::Body;
@@ -10,34 +11,76 @@ use hcl_edit::{Span, template::Template};
 use crate::place::{Place, Problem};
 
 /// A text and where its lines start.
+#[derive(Debug)]
+struct Text {
+    file: PathBuf,
+    written: String,
+    starts: Vec<usize>,
+    rewritten: Option<Rewritten>,
+}
+
+/// A file that is no HCL, written again as HCL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The HCL.
+    pub text: String,
+    /// Where pieces of the HCL start, and where in the file they come from; sorted.
+    pub origins: Vec<(usize, usize)>,
+}
+
+impl Text {
+    fn new(file: &Path, written: String, rewritten: Option<Rewritten>) -> Self {
+        let starts = std::iter::once(0).chain(written.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file: file.to_owned(), written, starts, rewritten }
+    }
+
+    /// What was parsed.
+    fn hcl(&self) -> &str {
+        self.rewritten.as_ref().map_or(&self.written, |rewritten| &rewritten.text)
+    }
+
+    /// The place of an offset of what was parsed.
+    fn at(&self, offset: usize) -> Place {
+        let Some(rewritten) = &self.rewritten else { return self.place(offset) };
+        let next = rewritten.origins.partition_point(|(start, _)| *start <= offset);
+        self.place(next.checked_sub(1).map_or(0, |last| rewritten.origins[last].1))
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts[line - 1];
+        let column = self.written.get(start..offset).map_or(0, |text| text.chars().count()) + 1;
+        Place::new(&self.file, line, column)
+    }
+}
+
+/// Where the lines of a file start, and of the files that were joined with it.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    file: PathBuf,
-    text: String,
-    starts: Vec<usize>,
+    own: Arc<Text>,
+    joined: Arc<Vec<(usize, Arc<Text>)>>,
 }
 
 impl Lines {
-    fn new(file: &Path, text: String) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file: file.to_owned(), text, starts }
+    fn new(text: Text) -> Self {
+        let own = Arc::new(text);
+        Self { joined: Arc::new(vec![(0, Arc::clone(&own))]), own }
     }
 
     /// Returns the file.
     pub fn file(&self) -> &Path {
-        &self.file
+        &self.own.file
     }
 
     /// Returns where `node` starts; the whole file for what has no position.
     pub fn place(&self, node: &impl Span) -> Place {
-        node.span().map_or_else(|| Place::file(&self.file), |span| self.at(&span))
+        node.span().map_or_else(|| Place::file(&self.own.file), |span| self.at(&span))
     }
 
     fn at(&self, span: &Range<usize>) -> Place {
-        let line = self.starts.partition_point(|start| *start <= span.start).max(1);
-        let start = self.starts[line - 1];
-        let column = self.text.get(start..span.start).map_or(0, |text| text.chars().count()) + 1;
-        Place::new(&self.file, line, column)
+        let next = self.joined.partition_point(|(start, _)| *start <= span.start).max(1);
+        let (start, text) = &self.joined[next - 1];
+        text.at(span.start - start)
     }
 }
 
@@ -69,7 +112,43 @@ impl Source {
     /// A [`Problem`] where the text is not HCL.
     pub fn parse(file: &Path, text: String) -> Result<Self, Problem> {
         let body = parse_body(&text).map_err(|error| syntax(file, &error))?;
-        Ok(Self { lines: Lines::new(file, text), body })
+        Ok(Self { lines: Lines::new(Text::new(file, text, None)), body })
+    }
+
+    /// Parses what `text`, which stands in `file`, was written again as.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] at the piece that is not HCL.
+    pub fn rewritten(file: &Path, text: String, rewritten: Rewritten) -> Result<Self, Problem> {
+        let text = Text::new(file, text, Some(rewritten));
+        let body = parse_body(text.hcl()).map_err(|error| {
+            let line = text.hcl().split_inclusive('\n').take(error.location().line() - 1).map(str::len).sum::<usize>();
+            let place = text.at(line + error.location().column().saturating_sub(1));
+            Problem::new(place, format!("not HCL: {}", error.message()))
+        })?;
+        Ok(Self { lines: Lines::new(text), body })
+    }
+
+    /// Gives the nodes of several files positions that are apart, so that a node of one can be put into another.
+    ///
+    /// # Errors
+    ///
+    /// None that was not told when the files were parsed.
+    pub fn joined(sources: &[Self]) -> Result<Vec<Self>, Problem> {
+        let mut start = 0;
+        let mut texts = vec![];
+        for source in sources {
+            texts.push((start, Arc::clone(&source.lines.own)));
+            start += source.lines.own.hcl().len() + 1;
+        }
+        let joined = Arc::new(texts);
+        let parsed = joined.iter().map(|(start, text)| {
+            let padded = format!("{}{}", " ".repeat(*start), text.hcl());
+            let body = parse_body(&padded).map_err(|error| syntax(&text.file, &error))?;
+            Ok(Self { lines: Lines { own: Arc::clone(text), joined: Arc::clone(&joined) }, body })
+        });
+        parsed.collect()
     }
 }
 
@@ -80,7 +159,7 @@ impl Source {
 /// A [`Problem`] where the text is no template.
 pub fn parse_template(file: &Path, text: String) -> Result<(Lines, Template), Problem> {
     let template = hcl_edit::parser::parse_template(&text).map_err(|error| syntax(file, &error))?;
-    Ok((Lines::new(file, text), template))
+    Ok((Lines::new(Text::new(file, text, None)), template))
 }
 
 fn syntax(file: &Path, error: &hcl_edit::parser::Error) -> Problem {

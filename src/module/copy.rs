@@ -169,7 +169,14 @@ pub(crate) fn run(arguments: &Arguments, host: &Context, mode: Mode) -> Result<O
             preserve(&mut wanted, file.mode);
             to.file(Some(&name), &file, wanted)
         }
-        Ok(Gathered::Tree(name, mode, entries)) => to.tree(name.as_deref(), mode, &entries, &wanted),
+        Ok(Gathered::Tree(name, mode, entries)) => match to.only(name.as_deref(), &entries)? {
+            Some((dest, below, file)) => {
+                preserve(&mut wanted, file.mode);
+                let arguments = &Arguments { dest, ..arguments.clone() };
+                Destination { arguments, ..to }.file(Some(&below), file, wanted)
+            }
+            None => to.tree(name.as_deref(), mode, &entries, &wanted),
+        },
     }
 }
 
@@ -349,6 +356,22 @@ impl Destination<'_> {
             Bytes::Content(content) => format!("({} bytes, SHA-256 {})\n", content.size, file.sha256).into_bytes(),
         };
         Ok(text::diff(&scene.path, &before, &after))
+    }
+
+    /// The one file of a directory of the control node that has nothing else in it, with the directory that it goes into
+    /// and its path in there: Ansible tells of it as of a file. Nothing where one that is there stays as it is.
+    fn only<'f>(
+        &self,
+        name: Option<&str>,
+        entries: &'f [(String, Part)],
+    ) -> Result<Option<(String, String, &'f File)>, Failed> {
+        let ([(below, Part::File(file))], false) = (entries, self.arguments.remote_src) else { return Ok(None) };
+        let dest = format!("{}/", self.arguments.dest.trim_end_matches('/'));
+        let below = name.map_or_else(|| below.clone(), |name| format!("{name}/{below}"));
+        let path = self.host.system.path(&format!("{dest}{below}"));
+        let there = self.host.system.followed(&path);
+        let there = there.map_err(|error| Failed::new(format!("cannot look at {path}: {error}")))?.is_some();
+        Ok((self.arguments.force || !there).then_some((dest, below, file)))
     }
 
     fn tree(

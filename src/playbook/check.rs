@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::module::{Mode, program};
 use crate::place::{Place, Problem};
-use crate::playbook::inventory::{self, Inventory};
+use crate::playbook::inventory;
 use crate::playbook::jinja::{self, Fault, names_in, names_in_expression, tree};
 use crate::playbook::model::{Play, Playbook, Task, Vars, Written};
 use crate::playbook::parse::{self, each_task};
@@ -91,7 +91,8 @@ impl Walk {
                         self.made.extend(task.args.iter().map(|(name, _)| name.clone()));
                         self.open |= task.args_template.is_some();
                     }
-                    "include_vars" => self.open = true,
+                    // Hosts and groups that are made bring variables that cannot be seen here.
+                    "include_vars" | "add_host" | "group_by" => self.open = true,
                     // What is included when it is reached may see and make anything.
                     "include_tasks" | "include_role" => self.open |= task.repeat.is_some() || is_late(task),
                     _ => {}
@@ -132,9 +133,8 @@ impl Walk {
     }
 
     fn hosts(&self, play: &Play) -> Vec<String> {
-        let inventory: &Inventory = &self.world.inventory;
         let pattern = play.hosts.text().unwrap_or("all");
-        match inventory.select(pattern) {
+        match self.world.inventory().select(pattern) {
             Ok(hosts) if !hosts.is_empty() => hosts,
             _ => vec!["localhost".to_owned()],
         }
@@ -303,7 +303,7 @@ impl Walk {
         });
         let handled = name.starts_with("ansible_") || self.open || looped || self.made.contains(name);
         // Without hosts it cannot be known what the inventory gives.
-        let hosts_known = !self.world.inventory.hosts.is_empty();
+        let hosts_known = !self.world.inventory().hosts.is_empty();
         !handled && hosts_known && matches!(jinja::Scope::variable(&scope, name), Ok(None))
     }
 

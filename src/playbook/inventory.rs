@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::place::{Place, Problem};
+use crate::playbook::Source;
 use crate::playbook::model::Vars;
 use crate::playbook::reading::Reading;
-use crate::playbook::{Source, files};
 
+mod beside;
+mod dynamic;
 mod ini;
 mod pattern;
 mod yml;
+
+pub use beside::Beside;
+pub use dynamic::{Grouping, Made, NewHost};
 
 /// A group.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,19 +27,27 @@ pub struct Group {
     pub hosts: Vec<String>,
     /// Groups in it.
     pub children: Vec<String>,
-    /// Its variables.
+    /// Its variables, without those of `group_vars`.
     pub vars: Vars,
+    /// How many groups were there before it.
+    pub number: usize,
 }
 
 /// What inventories say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
-    /// Hosts in the order they were first named, with their own variables.
+    /// Hosts in the order they were first named, with their own variables, without those of `host_vars`.
     pub hosts: Vec<(String, Vars)>,
     /// Groups by name; `all` and `ungrouped` are not kept here.
     pub groups: BTreeMap<String, Group>,
-    /// Variables of `all`.
-    pub all_vars: Vars,
+    /// `all`, with what is directly in it.
+    pub all: Group,
+    /// `ungrouped`: its variables. Its hosts are those that are in no other group.
+    pub ungrouped: Group,
+    /// `group_vars` and `host_vars` beside inventories and the playbook, the weakest first.
+    pub beside: Vec<Beside>,
+    /// Hosts and groups that were added while a playbook ran.
+    pub made: Vec<Made>,
     /// The files that were read.
     pub files: BTreeSet<PathBuf>,
     /// The first source that is a file.
@@ -57,6 +70,7 @@ pub fn load(sources: &[Source], reading: &Reading) -> (Inventory, Vec<Problem>) 
                 inventory.read(path, reading, &mut problems);
             }
         }
+        inventory.reconcile();
     }
     let directories: BTreeSet<PathBuf> =
         inventory.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
@@ -75,11 +89,6 @@ impl Inventory {
         self.hosts.iter().find(|(name, _)| name == host).map(|(_, vars)| vars)
     }
 
-    /// The place of a host among all; behind them if it is not there.
-    pub fn place_of(&self, host: &str) -> usize {
-        self.hosts.iter().position(|(name, _)| name == host).unwrap_or(usize::MAX)
-    }
-
     /// Adds a host if it is not there.
     pub fn add_host(&mut self, name: &str) -> &mut Vars {
         let at = self.hosts.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
@@ -91,7 +100,25 @@ impl Inventory {
 
     /// Adds a group if it is not there.
     pub fn add_group(&mut self, name: &str) -> &mut Group {
-        self.groups.entry(name.to_owned()).or_default()
+        let number = self.groups.len();
+        match name {
+            "all" => &mut self.all,
+            "ungrouped" => &mut self.ungrouped,
+            _ => self.groups.entry(name.to_owned()).or_insert_with(|| Group { number, ..Group::default() }),
+        }
+    }
+
+    /// Puts groups that are in no other into `all`.
+    fn reconcile(&mut self) {
+        let inside: BTreeSet<&String> = self.groups.values().chain([&self.all]).flat_map(|it| &it.children).collect();
+        let mut outside: Vec<(usize, String)> = self
+            .groups
+            .iter()
+            .filter(|(name, _)| !inside.contains(name))
+            .map(|(name, group)| (group.number, name.clone()))
+            .collect();
+        outside.sort();
+        self.all.children.extend(outside.into_iter().map(|(_, name)| name));
     }
 
     fn read(&mut self, path: &Path, reading: &Reading, problems: &mut Vec<Problem>) {
@@ -129,48 +156,6 @@ impl Inventory {
         }
     }
 
-    /// Reads `group_vars` and `host_vars` of a directory: beside an inventory or a playbook. Those of a playbook win.
-    pub fn beside(&mut self, directory: &Path, reading: &Reading, problems: &mut Vec<Problem>) {
-        let groups: Vec<String> = self.groups.keys().cloned().collect();
-        let all = self.vars_of(&directory.join("group_vars"), "all", reading, problems);
-        self.all_vars.extend(all);
-        for name in groups {
-            let vars = self.vars_of(&directory.join("group_vars"), &name, reading, problems);
-            self.add_group(&name).vars.extend(vars);
-        }
-        let hosts: Vec<String> = self.hosts.iter().map(|(name, _)| name.clone()).collect();
-        for name in hosts {
-            let vars = self.vars_of(&directory.join("host_vars"), &name, reading, problems);
-            self.add_host(&name).extend(vars);
-        }
-    }
-
-    /// Reads `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json` and every file of the directory `NAME`.
-    fn vars_of(&mut self, directory: &Path, name: &str, reading: &Reading, problems: &mut Vec<Problem>) -> Vars {
-        let mut vars = Vars::new();
-        let mut found = vec![];
-        for end in ["", ".yml", ".yaml", ".json"] {
-            let path = directory.join(format!("{name}{end}"));
-            if path.is_dir() {
-                let read = |path: &PathBuf| {
-                    let end = path.extension().map(|end| end.to_string_lossy().into_owned());
-                    matches!(end.as_deref(), None | Some("yml" | "yaml" | "json"))
-                };
-                found.extend(files::below(&path).into_iter().filter(read));
-            } else if path.is_file() {
-                found.push(path);
-            }
-        }
-        for path in found {
-            self.files.insert(path.clone());
-            match reading.vars(&path) {
-                Ok(read) => vars.extend(read),
-                Err(problem) => problems.push(*problem),
-            }
-        }
-        vars
-    }
-
     /// Returns all groups that a host is in, with their ancestors, sorted by name.
     pub fn groups_of(&self, host: &str) -> Vec<String> {
         let mut found: BTreeSet<&str> = self
@@ -205,47 +190,88 @@ impl Inventory {
         1 + parents.map(|(name, _)| self.depth(name, guard - 1)).max().unwrap_or(0)
     }
 
-    /// Returns the variables of a host: those of `all`, then of its groups from the outermost in, then its own.
+    /// Returns the variables of a host: those of `all`, then of its groups from the outermost in, then its own; of each
+    /// the inventory's first, then those of files beside it.
     pub fn vars(&self, host: &str) -> Vars {
-        let mut vars = self.all_vars.clone();
-        let mut groups: Vec<(usize, i64, String)> = self
-            .groups_of(host)
-            .into_iter()
-            .map(|name| {
-                let priority = self
-                    .groups
-                    .get(&name)
-                    .and_then(|group| group.vars.get("ansible_group_priority"))
-                    .and_then(Value::as_i64);
-                (self.depth(&name, 50), priority.unwrap_or(1), name)
-            })
-            .collect();
-        groups.sort();
-        for (_, _, name) in groups {
-            if let Some(group) = self.groups.get(&name) {
-                vars.extend(group.vars.clone());
-            }
-        }
-        if let Some(own) = self.own_vars(host) {
-            vars.extend(own.clone());
-        }
+        let groups = self.outermost_first(host);
+        let mut vars = self.all.vars.clone();
+        let known = groups.iter().filter_map(|name| self.group(name));
+        vars.extend(known.flat_map(|group| group.vars.clone()));
+        vars.extend(self.beside.iter().flat_map(|beside| beside.group("all")));
+        vars.extend(self.beside.iter().flat_map(|beside| groups.iter().flat_map(|name| beside.group(name))));
+        vars.extend(self.own_vars(host).cloned().unwrap_or_default());
+        vars.extend(self.beside.iter().flat_map(|beside| beside.host(host)));
         vars
     }
 
-    /// Returns the hosts of a group with those of the groups in it, in the order of the inventory.
-    pub fn members(&self, group: &str) -> Vec<String> {
-        let hosts = self.hosts.iter().map(|(name, _)| name.clone());
-        match group {
-            "all" => hosts.collect(),
-            "ungrouped" => hosts.filter(|host| self.groups_of(host).is_empty()).collect(),
-            _ => hosts.filter(|host| self.groups_of(host).iter().any(|name| name == group)).collect(),
+    fn group(&self, name: &str) -> Option<&Group> {
+        if name == "ungrouped" { Some(&self.ungrouped) } else { self.groups.get(name) }
+    }
+
+    fn outermost_first(&self, host: &str) -> Vec<String> {
+        let priority = |name: &str| {
+            let given = self.groups.get(name).and_then(|group| group.vars.get("ansible_group_priority"));
+            given.and_then(Value::as_i64).unwrap_or(1)
+        };
+        let names = self.groups_of(host).into_iter();
+        let mut groups: Vec<(usize, i64, String)> =
+            names.map(|name| (self.depth(&name, 50), priority(&name), name)).collect();
+        groups.sort();
+        if groups.is_empty() && self.own_vars(host).is_some() {
+            return vec!["ungrouped".to_owned()];
         }
+        groups.into_iter().map(|(_, _, name)| name).collect()
+    }
+
+    /// Returns the hosts of a group with those of the groups in it, the outermost first.
+    pub fn members(&self, group: &str) -> Vec<String> {
+        match group {
+            "all" => {
+                let mut found = self.all.hosts.clone();
+                add(&mut found, self.members("ungrouped"));
+                add(&mut found, self.below(&self.all.children));
+                found.retain(|host| self.own_vars(host).is_some());
+                found
+            }
+            "ungrouped" => {
+                let hosts = self.hosts.iter().map(|(name, _)| name.clone());
+                hosts.filter(|host| self.groups_of(host).is_empty()).collect()
+            }
+            _ => self.below(&[group.to_owned()]),
+        }
+    }
+
+    /// The hosts of groups and of all groups in them, level by level.
+    fn below(&self, groups: &[String]) -> Vec<String> {
+        let (mut found, mut seen) = (vec![], vec![]);
+        let mut level = groups.to_vec();
+        while !level.is_empty() {
+            add(&mut seen, level.clone());
+            let known: Vec<&Group> = level.iter().filter_map(|name| self.groups.get(name)).collect();
+            for group in &known {
+                add(&mut found, group.hosts.clone());
+            }
+            let mut next = vec![];
+            let children = known.iter().flat_map(|group| &group.children);
+            add(&mut next, children.filter(|name| !seen.contains(name)).cloned().collect());
+            level = next;
+        }
+        found
     }
 
     /// Returns the hosts that a pattern means, in the order of the inventory. A name of this computer that is not in
     /// the inventory is meant all the same.
     pub fn select(&self, pattern: &str) -> Result<Vec<String>, String> {
         pattern::select(self, pattern)
+    }
+}
+
+/// Adds what is not there yet.
+fn add(list: &mut Vec<String>, more: Vec<String>) {
+    for name in more {
+        if !list.contains(&name) {
+            list.push(name);
+        }
     }
 }
 

@@ -8,12 +8,14 @@
 use std::path::PathBuf;
 
 use minijinja::syntax::SyntaxConfig;
+use serde_json::Value as Json;
 use thiserror::Error;
 
 pub mod tree;
 pub mod value;
 mod versions;
 
+mod address;
 mod arguments;
 mod blocks;
 mod braces;
@@ -379,4 +381,16 @@ fn literal_backslashes(text: &str) -> String {
         previous = if previous == '\\' && c == '\\' { '\0' } else { c };
     }
     out
+}
+
+/// Writes a value so that rendering it gives it back: what looks like a template in it is kept from being rendered.
+pub fn unrendered(value: &Json) -> Json {
+    match value {
+        Json::String(text) if is_template(text) => Json::from(format!("{{% raw %}}{text}{{% endraw %}}")),
+        Json::Array(items) => items.iter().map(unrendered).collect(),
+        Json::Object(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (key.clone(), unrendered(value))).collect())
+        }
+        other => other.clone(),
+    }
 }

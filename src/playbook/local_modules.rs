@@ -11,12 +11,14 @@ pub enum Takes {
 
 /// Their names.
 pub const NAMES: &[&str] = &[
+    "add_host",
     "assert",
     "async_status",
     "debug",
     "fail",
     "fetch",
     "gather_facts",
+    "group_by",
     "import_role",
     "import_tasks",
     "include_role",
@@ -41,19 +43,21 @@ pub const META: &[&str] = &[
     "end_play",
     "flush_handlers",
     "noop",
+    "refresh_inventory",
     "reset_connection",
 ];
 
 /// What a module takes; nothing if it is none of these.
 pub fn parameters(name: &str) -> Option<Takes> {
     Some(Takes::These(match name {
-        "set_fact" => return Some(Takes::Anything),
+        "add_host" | "set_fact" => return Some(Takes::Anything),
         "async_status" => &["jid", "mode"],
         "assert" => &["that", "fail_msg", "msg", "success_msg", "quiet"],
         "debug" => &["msg", "var", "verbosity"],
         "fail" => &["msg"],
         "fetch" => &["src", "dest", "flat", "fail_on_missing", "validate_checksum"],
         "gather_facts" | "setup" => &["gather_subset", "gather_timeout", "filter"],
+        "group_by" => &["key", "parents"],
         "import_role" | "include_role" => &[
             "name",
             "role",

@@ -137,7 +137,7 @@ fn varnames(scope: &TaskScope<'_>, patterns: impl Iterator<Item = String>) -> Re
 
 fn inventory_hostnames(scope: &TaskScope<'_>, patterns: impl Iterator<Item = String>) -> Result<Vec<Value>, String> {
     let patterns: Vec<String> = patterns.collect();
-    Ok(scope.world.inventory.select(&patterns.join(","))?.into_iter().map(Value::text).collect())
+    Ok(scope.world.inventory().select(&patterns.join(","))?.into_iter().map(Value::text).collect())
 }
 
 /// The few settings that playbooks ask for.

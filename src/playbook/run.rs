@@ -19,6 +19,7 @@ mod handlers;
 mod include;
 mod include_vars;
 mod jobs;
+mod make;
 mod play;
 mod prepare;
 mod repeat;

@@ -40,8 +40,6 @@ pub struct HostState {
 /// What stays the same over a run, and what the hosts have gathered.
 #[derive(Debug)]
 pub struct World {
-    /// Hosts and groups.
-    pub inventory: Inventory,
     /// Extra variables.
     pub extra: Vars,
     /// Whether tasks act.
@@ -52,6 +50,7 @@ pub struct World {
     pub reading: Reading,
     /// What the command line says.
     pub named: Named,
+    inventory: Mutex<Arc<Inventory>>,
     hosts: Mutex<BTreeMap<String, HostState>>,
     base: Mutex<BTreeMap<String, Arc<Vars>>>,
 }
@@ -87,7 +86,7 @@ impl World {
     /// Starts with nothing gathered.
     pub fn new(inventory: Inventory, extra: Vars, mode: Mode, directory: PathBuf) -> Self {
         Self {
-            inventory,
+            inventory: Mutex::new(Arc::new(inventory)),
             extra,
             mode,
             directory,
@@ -117,10 +116,24 @@ impl World {
         self.change(host, |state| (state.facts, state.told) = (None, Arc::default()));
     }
 
+    /// Returns the hosts and groups that there are now.
+    pub fn inventory(&self) -> Arc<Inventory> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes hosts and groups.
+    pub fn change_inventory<T>(&self, work: impl FnOnce(&mut Inventory) -> T) -> T {
+        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(Arc::make_mut(&mut inventory));
+        self.base.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        done
+    }
+
     /// Returns the inventory's variables of a host.
     pub fn base(&self, host: &str) -> Arc<Vars> {
+        let inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        base.entry(host.to_owned()).or_insert_with(|| Arc::new(self.inventory.vars(host))).clone()
+        base.entry(host.to_owned()).or_insert_with(|| Arc::new(inventory.vars(host))).clone()
     }
 }
 
@@ -370,11 +383,11 @@ impl<'w> TaskScope<'w> {
             "role_path" => path(&role?.path),
             "role_name" | "ansible_role_name" => Value::text(&role?.name),
             "ansible_play_name" => Value::text(self.play?.name.clone().unwrap_or_default()),
-            "group_names" => self.names(world.inventory.groups_of(&self.host)),
+            "group_names" => self.names(world.inventory().groups_of(&self.host)),
             "groups" => {
-                let mut groups = vec![("all".to_owned(), world.inventory.members("all"))];
-                groups.push(("ungrouped".to_owned(), world.inventory.members("ungrouped")));
-                groups.extend(world.inventory.groups.keys().map(|name| (name.clone(), world.inventory.members(name))));
+                let inventory = world.inventory();
+                let names = ["all", "ungrouped"].into_iter().chain(inventory.groups.keys().map(String::as_str));
+                let groups: Vec<(&str, Vec<String>)> = names.map(|name| (name, inventory.members(name))).collect();
                 Value::dict(groups.into_iter().map(|(name, hosts)| (Value::text(name), self.names(hosts))).collect())
             }
             "hostvars" => Value::Object(Arc::new(HostVars { world: world.clone(), cast: self.cast.clone() })),
@@ -414,8 +427,8 @@ impl<'w> TaskScope<'w> {
                 (Value::text("revision"), Value::Int(13)),
                 (Value::text("string"), Value::text("2.15.13")),
             ]),
-            "inventory_dir" => path(world.inventory.file.as_ref()?.parent()?),
-            "inventory_file" => path(world.inventory.file.as_ref()?),
+            "inventory_dir" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?.parent()?),
+            "inventory_file" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?),
             "ansible_facts" => {
                 let facts = self.state.facts.as_ref();
                 self.wants_facts.set(self.wants_facts.get() || (self.gathers && facts.is_none()));
@@ -518,13 +531,13 @@ impl std::fmt::Debug for HostVars {
 
 impl Object for HostVars {
     fn get(&self, key: &str) -> Result<Option<Value>, String> {
-        let known = self.world.inventory.own_vars(key).is_some() || is_this_computer(key);
+        let known = self.world.inventory().own_vars(key).is_some() || is_this_computer(key);
         let (world, cast) = (self.world.clone(), self.cast.clone());
         Ok(known.then(|| Value::Object(Arc::new(OneHostVars { world, cast, host: key.to_owned() }))))
     }
 
     fn keys(&self) -> Vec<String> {
-        self.world.inventory.members("all")
+        self.world.inventory().members("all")
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -10,6 +10,7 @@ use crate::hcl::function::path;
 use crate::hcl::{Source, Value, source::Lines};
 use crate::place::{Place, Problem};
 use crate::terraform::evaluate::constant;
+use crate::terraform::{json, merge};
 
 /// The files of each module directory, by directory.
 pub type Sources = BTreeMap<PathBuf, Vec<Source>>;
@@ -42,24 +43,32 @@ fn directory_files(directory: &Path, problems: &mut Vec<Problem>) -> Vec<Source>
         }
     };
     names.sort();
-    let mut sources = vec![];
+    let (mut sources, mut over) = (vec![], vec![]);
     for file in names {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".tf.json") {
-            problems.push(Problem::new(Place::file(&file), "Terraform files in JSON are not supported"));
-        } else if name == "override.tf" || name.ends_with("_override.tf") {
-            problems.push(Problem::new(Place::file(&file), "files that override others are not supported"));
-        } else if file.extension().is_some_and(|extension| extension == "tf") && !name.starts_with('.') {
-            match Source::read(&file) {
-                Ok(source) => sources.push(source),
-                Err(problem) => problems.push(problem),
-            }
+        let read = match () {
+            () if is_of_an_editor(&name) => continue,
+            () if name.ends_with(".tf.json") => json::read(&file),
+            () if name.ends_with(".tf") => Source::read(&file).map_err(|problem| vec![problem]),
+            () => continue,
+        };
+        match read {
+            Ok(source) if merge::is_one(&file) => over.push(source),
+            Ok(source) => sources.push(source),
+            Err(told) => problems.extend(told),
         }
     }
+    let mut sources = merge::merged(sources, over, problems);
+    sources.retain(|source| !source.body.is_empty() || !merge::is_one(source.lines.file()));
     if sources.is_empty() && problems.is_empty() {
         problems.push(Problem::new(Place::file(directory), "there are no Terraform files here"));
     }
     sources
+}
+
+/// Whether a file is one that an editor keeps beside that of a person.
+fn is_of_an_editor(name: &str) -> bool {
+    name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'))
 }
 
 /// Returns the values of `terraform.tfvars` and of `*.auto.tfvars`, which Terraform reads by itself; later files win.

@@ -260,6 +260,11 @@ fn postgresql_tasks(server: &Started) {
             ("postgresql_db", json!({ "name": "synapse", "state": "rename", "target": "other" }), vec![]),
             ("postgresql_db", json!({ "name": "other", "state": "rename", "target": "synapse" }), vec![]),
             ("postgresql_schema", json!({ "name": "s", "db": "synapse", "owner": "syn\"apse" }), vec![]),
+            (
+                "postgresql_privs",
+                json!({ "db": "synapse", "type": "schema", "objs": "s", "privs": "USAGE", "role": "pg_monitor" }),
+                vec![("queries", json!(["GRANT USAGE ON schema \"s\" TO \"pg_monitor\";"]))],
+            ),
             ("postgresql_schema", json!({ "name": "s", "db": "synapse", "state": "absent" }), vec![]),
             ("postgresql_ext", json!({ "name": "plpgsql", "db": "synapse", "state": "absent" }), vec![]),
             ("postgresql_ext", json!({ "name": "plpgsql", "db": "synapse" }), vec![]),

@@ -7,7 +7,10 @@ use std::path::Path;
 use ryo::flow::database::statements::{About, statements};
 use ryo::flow::database::{State, fixed};
 use ryo::module::action::{Action, Bytes};
-use ryo::module::{Mode, Task, edit, mysql_user, parse, postgresql_pg_hba, postgresql_set, postgresql_user};
+use ryo::module::postgresql_privs::statement::{self, Wanted};
+use ryo::module::{
+    Mode, Task, edit, mysql_user, parse, postgresql_pg_hba, postgresql_privs, postgresql_set, postgresql_user,
+};
 use ryo::secret::Secret;
 use ryo::sql::mysql::grants::{self, ColumnCase, Quotes};
 use ryo::sql::mysql::{self, Version};
@@ -274,6 +277,75 @@ fn what_the_modules_cannot_do_is_refused() {
     ];
     for (module, arguments, expected) in table {
         assert_eq!(parse(module, None, arguments.as_object().unwrap()).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn privileges_become_statements() {
+    let table = [
+        (
+            json!({ "privs": "select,insert,select", "objs": "one,t\"wo", "grant_option": true }),
+            "GRANT SELECT,INSERT ON table \"public\".\"one\",\"public\".\"t\"\"wo\" TO \"r\" WITH GRANT OPTION;",
+        ),
+        (
+            json!({ "type": "group", "objs": "g", "grant_option": false }),
+            "GRANT \"g\" TO \"r\";\nREVOKE ADMIN OPTION FOR \"g\" FROM \"r\";",
+        ),
+        (
+            json!({ "type": "schema", "privs": "USAGE", "objs": "s", "state": "absent" }),
+            "REVOKE USAGE ON schema \"s\" FROM \"r\";",
+        ),
+        (
+            json!({ "type": "function", "privs": "ALL", "objs": "f(int:text)", "schema": "s" }),
+            "GRANT ALL ON function \"s\".\"f\"(int,text) TO \"r\";",
+        ),
+        (
+            json!({ "type": "sequence", "privs": "ALL", "objs": "ALL_IN_SCHEMA" }),
+            "GRANT ALL ON ALL SEQUENCES IN SCHEMA \"public\" TO \"r\";",
+        ),
+        (
+            json!({ "type": "foreign_server", "privs": "USAGE", "objs": "away" }),
+            "GRANT USAGE ON foreign server \"away\" TO \"r\";",
+        ),
+        (
+            json!({ "type": "default_privs", "privs": "SELECT", "objs": "tables,sequences", "target_roles": "a,b",
+                    "usage_on_types": false }),
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"a\",\"b\" IN SCHEMA \"public\" REVOKE ALL ON TABLES FROM \"r\";\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE \"a\",\"b\" IN SCHEMA \"public\" REVOKE ALL ON SEQUENCES FROM \"r\";\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE \"a\",\"b\" IN SCHEMA \"public\" GRANT SELECT ON TABLES TO \"r\";\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE \"a\",\"b\" IN SCHEMA \"public\" GRANT SELECT ON SEQUENCES TO \"r\";",
+        ),
+        (
+            json!({ "type": "default_privs", "privs": "USAGE", "objs": "schemas", "schema": "not-specified",
+                    "grant_option": true }),
+            "ALTER DEFAULT PRIVILEGES REVOKE ALL ON SCHEMAS FROM \"r\";\n\
+             ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO \"r\" WITH GRANT OPTION;\n\
+             ALTER DEFAULT PRIVILEGES GRANT USAGE ON TYPES TO \"r\" WITH GRANT OPTION;",
+        ),
+        (
+            json!({ "type": "default_privs", "privs": "ALL", "objs": "TABLES", "schema": "s", "state": "absent" }),
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA \"s\" REVOKE ALL ON TABLES FROM \"r\";\n\
+             ALTER DEFAULT PRIVILEGES IN SCHEMA \"s\" REVOKE ALL ON SEQUENCES FROM \"r\";\n\
+             ALTER DEFAULT PRIVILEGES IN SCHEMA \"s\" REVOKE ALL ON TYPES FROM \"r\";",
+        ),
+    ];
+    for (mut given, expected) in table {
+        given.as_object_mut().unwrap().extend(json!({ "db": "d", "role": "r" }).as_object().unwrap().clone());
+        let Task::PostgresqlPrivs(arguments) = parse("postgresql_privs", None, given.as_object().unwrap()).unwrap()
+        else {
+            panic!("another module")
+        };
+        let privs = statement::privileges(&arguments).unwrap();
+        let objects = statement::objects(&arguments, &privs, arguments.objs.as_deref().unwrap()).unwrap();
+        let schema = postgresql_privs::schema(&arguments).unwrap();
+        let wanted = Wanted {
+            arguments: &arguments,
+            schema: schema.as_deref(),
+            privs: &privs,
+            objects: &objects,
+            roles: "\"r\"",
+        };
+        assert_eq!(statement::statements(&wanted).unwrap(), expected);
     }
 }
 

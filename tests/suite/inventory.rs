@@ -58,7 +58,7 @@ fn yaml_inventories_may_name_a_host_as_plain_text() {
     let (inventory, problems) = read("inventory.yml", text);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(Value::Object(inventory.vars("packer-lxd-build")), json!({ "ansible_connection": "lxd" }));
-    assert_eq!(inventory.members("all"), ["packer-lxd-build", "a", "b"]);
+    assert_eq!(inventory.members("all"), ["a", "b", "packer-lxd-build"]);
     assert_eq!(Value::Object(inventory.vars("a")), json!({ "x": 1 }));
 }
 

@@ -54,12 +54,13 @@ fn recap(text: &str) -> Value {
 /// What comes of a case with some flags more.
 fn outcome(case: &str, flags: &str) -> (Value, String) {
     let out = tempfile::tempdir().unwrap();
+    fs::create_dir(out.path().join("inventory")).unwrap();
     let place = fixtures().join(case);
     let ran = Command::new(env!("CARGO_BIN_EXE_ryo"))
         .args(["play", "-i"])
         .arg(fixtures().join("hosts.ini"))
         .args(["-e", &format!("out={}", out.path().display()), "-e", "extra=extra"])
-        .args(flags.split_whitespace())
+        .args(flags.replace("OUT", &out.path().display().to_string()).split_whitespace())
         .arg("site.yml")
         .current_dir(&place)
         .output()
@@ -201,6 +202,11 @@ fn keywords_mean_what_they_mean_in_ansible() {
 #[test]
 fn lookups_make_loops_as_in_ansible() {
     plays_as_ansible("with");
+}
+
+#[test]
+fn hosts_and_groups_are_added_as_in_ansible() {
+    plays_as_ansible("dynamic");
 }
 
 #[test]

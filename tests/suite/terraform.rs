@@ -1,5 +1,7 @@
 //! Terraform files → resources.
 
+#[path = "terraform/files.rs"]
+mod files;
 #[path = "terraform/language.rs"]
 mod language;
 #[path = "terraform/objects.rs"]
@@ -549,22 +551,6 @@ fn values_come_from_files_too() {
     let deployment = deployment(directory.path()).unwrap();
     let Kind::ConsulKeys(keys) = &deployment.resources[0].kind else { panic!("no keys") };
     assert_eq!((keys.keys[0].path.as_str(), keys.keys[0].value.as_str()), ("one", "THREE"));
-}
-
-#[test]
-fn files_that_terraform_would_read_otherwise_are_told() {
-    let directory = lay_out(&[
-        VARIABLES,
-        ("ryo-a/project-deployment/x_override.tf", ""),
-        ("ryo-a/project-deployment/y.tf.json", "{}"),
-    ]);
-    assert_eq!(
-        deployment(directory.path()).unwrap_err(),
-        [
-            "ryo-a/project-deployment/x_override.tf: files that override others are not supported",
-            "ryo-a/project-deployment/y.tf.json: Terraform files in JSON are not supported",
-        ]
-    );
 }
 
 #[test]

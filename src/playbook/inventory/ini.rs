@@ -33,7 +33,7 @@ pub fn read(inventory: &mut Inventory, path: &Path, text: &str, problems: &mut V
                     let child = without_comment(line).to_owned();
                     inventory.add_group(&child);
                     let parent = inventory.add_group(group);
-                    if group != "all" && !parent.children.contains(&child) {
+                    if !parent.children.contains(&child) {
                         parent.children.push(child);
                     }
                     Ok(())
@@ -45,8 +45,6 @@ pub fn read(inventory: &mut Inventory, path: &Path, text: &str, problems: &mut V
             problems.push(Problem::new(place, message));
         }
     }
-    inventory.groups.remove("all");
-    inventory.groups.remove("ungrouped");
 }
 
 /// `[::1]:22` and `[fd00::1]` are hosts.
@@ -94,7 +92,7 @@ fn hosts(inventory: &mut Inventory, group: &str, line: &str) -> Result<(), Strin
     for host in expand(name) {
         inventory.add_host(&host).extend(vars.clone());
         let members = &mut inventory.add_group(group).hosts;
-        if !matches!(group, "all" | "ungrouped") && !members.contains(&host) {
+        if !members.contains(&host) {
             members.push(host);
         }
     }
@@ -133,11 +131,7 @@ fn variable(inventory: &mut Inventory, group: &str, line: &str) -> Result<(), St
         return Err(format!("expected `key=value`, got `{line}`"));
     };
     let (key, value) = (key.trim().to_owned(), literal(without_comment(value.trim())));
-    if group == "all" {
-        inventory.all_vars.insert(key, value);
-    } else {
-        inventory.add_group(group).vars.insert(key, value);
-    }
+    inventory.add_group(group).vars.insert(key, value);
     Ok(())
 }
 

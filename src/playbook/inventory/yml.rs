@@ -36,8 +36,6 @@ pub fn read(inventory: &mut Inventory, path: &Path, text: &str, reading: &Readin
             group(inventory, path, name.written().unwrap_or_default(), node, problems, 0);
         }
     }
-    inventory.groups.remove("all");
-    inventory.groups.remove("ungrouped");
 }
 
 fn problem(path: &Path, node: &Node, message: impl Into<String>) -> Problem {
@@ -58,17 +56,13 @@ fn group(inventory: &mut Inventory, path: &Path, name: &str, node: &Node, proble
             "hosts" => hosts(inventory, path, name, value, problems),
             "vars" => {
                 let vars = mapping(path, value, problems);
-                if name == "all" {
-                    inventory.all_vars.extend(vars);
-                } else {
-                    inventory.add_group(name).vars.extend(vars);
-                }
+                inventory.add_group(name).vars.extend(vars);
             }
             "children" => {
                 for (child, inside) in value.entries() {
                     let child = child.written().unwrap_or_default();
                     let children = &mut inventory.add_group(name).children;
-                    if name != "all" && !children.iter().any(|known| known == child) {
+                    if !children.iter().any(|known| known == child) {
                         children.push(child.to_owned());
                     }
                     group(inventory, path, child, inside, problems, depth + 1);

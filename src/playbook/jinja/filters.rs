@@ -8,11 +8,14 @@ use crate::playbook::jinja::tree::At;
 use crate::playbook::jinja::value::{Missing, Value};
 use crate::playbook::jinja::{Error, Fault, methods};
 
+pub mod addresses;
 pub mod choices;
 pub mod data;
+pub mod hardware;
 pub mod lists;
 pub mod numbers;
 pub mod paths;
+pub mod queries;
 pub mod query;
 pub mod secrets;
 pub mod text;
@@ -88,7 +91,7 @@ pub fn makes_text(name: &str) -> bool {
 
 /// The name of a filter or test without its collection.
 pub fn short(name: &str) -> &str {
-    let known = ["ansible.builtin.", "ansible.legacy.", "community.general."];
+    let known = ["ansible.builtin.", "ansible.legacy.", "ansible.netcommon.", "ansible.utils.", "community.general."];
     known.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
@@ -104,6 +107,7 @@ pub fn all() -> impl Iterator<Item = &'static str> {
         .chain(paths::NAMES)
         .chain(query::NAMES)
         .chain(secrets::NAMES)
+        .chain(addresses::NAMES)
         .copied()
 }
 
@@ -142,6 +146,8 @@ pub fn apply(evaluator: &mut Evaluator<'_>, name: &str, input: Value, args: Argu
         query::apply(&input, args)
     } else if secrets::NAMES.contains(&name) {
         secrets::apply(name, &input, args)
+    } else if addresses::NAMES.contains(&name) {
+        addresses::apply(name, &input, args)
     } else {
         Err(Trouble::Unknown)
     }

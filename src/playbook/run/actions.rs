@@ -8,9 +8,9 @@ use crate::playbook::argument_spec;
 use crate::playbook::jinja::{self, Value};
 use crate::playbook::model::Task;
 use crate::playbook::run::connect::truth;
-use crate::playbook::run::include_vars;
 use crate::playbook::run::prepare::{Prepared, arguments, conditions, rendered};
 use crate::playbook::run::result::{self, pairs};
+use crate::playbook::run::{include_vars, make};
 use crate::playbook::scope::TaskScope;
 
 /// Carries out a module of the control node; nothing if the target has to.
@@ -24,6 +24,8 @@ pub fn here(scope: &TaskScope<'_>, task: &Task) -> Result<Option<Prepared>, Stri
         }
         "assert" => Prepared::Done(assert(scope, task)?),
         "set_fact" => Prepared::Done(set_fact(scope, task)?),
+        "add_host" => make::host(&arguments(scope, task)?)?,
+        "group_by" => make::group(&scope.host, &arguments(scope, task)?)?,
         "validate_argument_spec" => Prepared::Done(validate(scope, task)?),
         "include_vars" => Prepared::Done(include_vars::run(scope, task)?),
         "meta" | "include_tasks" | "include_role" => {

@@ -59,7 +59,7 @@ fn text(scope: &TaskScope<'_>, names: &[&str]) -> Result<Option<String>, String>
 
 fn connection(scope: &TaskScope<'_>, request: &Request) -> Result<Connection, String> {
     let host = &scope.host;
-    let implicit = is_this_computer(host) && scope.world.inventory.own_vars(host).is_none();
+    let implicit = is_this_computer(host) && scope.world.inventory().own_vars(host).is_none();
     if implicit {
         return Ok(Connection::Local);
     }

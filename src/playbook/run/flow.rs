@@ -51,7 +51,8 @@ impl Engine<'_> {
         let cast = Arc::default();
         let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
         let set = |written: Option<&super::Written>| actions::keyword(&scope, written).unwrap_or(false);
-        set(task.settings.any_errors_fatal.as_ref()) || set(task.settings.run_once.as_ref())
+        let once = task.module == "add_host" || set(task.settings.run_once.as_ref());
+        once || set(task.settings.any_errors_fatal.as_ref())
     }
 
     /// Ends everything once more hosts failed than `max_fail_percentage` lets.
@@ -155,7 +156,8 @@ impl Engine<'_> {
             return self.meta(play, task, hosts).await;
         }
         self.events.emit(Event::TaskStarted { name: name.clone(), handler });
-        let chosen = if once { &hosts[..1] } else { hosts };
+        // Hosts are added by the first one alone, and only it keeps the result.
+        let chosen = if once || task.module == "add_host" { &hosts[..1] } else { hosts };
         let work: Vec<_> = chosen.iter().map(|host| self.on_host(Spot { play, task, host, cast: &cast })).collect();
         let most = self.request.forks.max(1).min(throttle.unwrap_or(usize::MAX));
         let reports: Vec<(String, Report)> = stream::iter(work).buffer_unordered(most).collect().await;

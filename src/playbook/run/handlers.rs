@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use serde_json::Value as Json;
 
 use crate::playbook::model::{Play, Task, Written};
-use crate::playbook::run::{Engine, Hope, Stop, connect};
+use crate::playbook::run::{Engine, Hope, Stop, connect, result};
 use crate::playbook::scope::TaskScope;
 
 /// What a handler answers to: its name, with its role in front too, and its topics.
@@ -116,6 +116,16 @@ impl Engine<'_> {
                 let mut fates = self.fates();
                 for host in &meant {
                     fates.entry(host.clone()).or_default().done = true;
+                }
+            }
+            "refresh_inventory" => {
+                if !task.settings.when.is_empty() {
+                    self.events.warn(format!("{}: `when` does not count for `refresh_inventory`", task.place));
+                }
+                if let Err(message) = self.refresh() {
+                    let report = self.told(task, &hosts[0], result::failed(message));
+                    self.count(play, task, &hosts[0], report, Hope::None);
+                    return Err(Stop::All);
                 }
             }
             "clear_facts" => meant.iter().for_each(|host| self.world.forget_facts(host)),

@@ -2,9 +2,10 @@
 
 use std::sync::PoisonError;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use crate::event::{Event, TaskStatus};
+use crate::playbook::jinja;
 use crate::playbook::model::{Include, Play, Task, Vars, Written};
 use crate::playbook::parse::{self, Wanted};
 use crate::playbook::run::prepare::{conditions, rendered};
@@ -91,7 +92,7 @@ impl Engine<'_> {
                 let mut failed = vec![];
                 for host in hosts {
                     let result = result::failed(message.clone());
-                    let report = self.told(include, host, result);
+                    let report = self.told(&include.task, host, result);
                     if self.count(play, &include.task, host, report, hope) {
                         failed.push(host.clone());
                     }
@@ -101,12 +102,12 @@ impl Engine<'_> {
         }
     }
 
-    /// Tells a result of an include itself.
-    fn told(&self, include: &Include, host: &str, result: result::Result) -> Report {
+    /// Tells a result of what is no task of a target.
+    pub(super) fn told(&self, task: &Task, host: &str, result: result::Result) -> Report {
         let status = result::status(&result);
         self.events.emit(Event::TaskDone {
             host: host.to_owned(),
-            task: include.task.title().to_owned(),
+            task: task.title().to_owned(),
             item: None,
             status,
             message: result::message(&result),
@@ -156,19 +157,8 @@ impl Engine<'_> {
 
 /// The variables of a loop that included tasks see, too.
 fn inner_vars(over: &Vars) -> Vars {
-    over.iter().filter(|(name, _)| *name != "ansible_loop").map(|(name, value)| (name.clone(), plain(value))).collect()
-}
-
-/// Values of a loop are no templates: what looks like one is kept from being rendered.
-fn plain(value: &Json) -> Json {
-    match value {
-        Json::String(text) if crate::playbook::jinja::is_template(text) => {
-            Json::from(format!("{{% raw %}}{text}{{% endraw %}}"))
-        }
-        Json::Array(items) => items.iter().map(plain).collect(),
-        Json::Object(entries) => Json::Object(entries.iter().map(|(key, value)| (key.clone(), plain(value))).collect()),
-        other => other.clone(),
-    }
+    let told = over.iter().filter(|(name, _)| *name != "ansible_loop");
+    told.map(|(name, value)| (name.clone(), jinja::unrendered(value))).collect()
 }
 
 fn wanted(scope: &TaskScope<'_>, task: &Task) -> Result<Wanted, String> {

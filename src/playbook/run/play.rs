@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 
 use crate::event::Event;
 use crate::place::{Place, Problem};
-use crate::playbook::inventory::Inventory;
 use crate::playbook::jinja::{Value, is_template};
 use crate::playbook::model::{Order, Play, Prompt, Vars};
 use crate::playbook::run::{Engine, Hope, Stage, Stop};
@@ -14,6 +13,7 @@ use crate::playbook::scope::{Cast, TaskScope, Trust};
 use crate::playbook::{Asked, Error, files};
 
 impl Engine<'_> {
+    /// The hosts of a play in the order of the inventory.
     fn hosts(&self, play: &Play) -> Result<Vec<String>, Error> {
         let wrong = |place: &Place, message: String| Error::Problems(vec![Problem::new(place.clone(), message)]);
         let cast = Arc::default();
@@ -23,18 +23,11 @@ impl Engine<'_> {
             Some(items) => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             None => value.to_string(),
         };
-        let inventory: &Inventory = &self.world.inventory;
+        let inventory = self.world.inventory();
         let mut hosts = inventory.select(&pattern).map_err(|message| wrong(&play.hosts.place, message))?;
         if let Some(limit) = &self.request.limit {
             let kept = inventory.select(limit).map_err(|message| wrong(&play.hosts.place, message))?;
             hosts.retain(|host| kept.contains(host));
-        }
-        match play.order {
-            Order::Inventory => {}
-            Order::Reversed => hosts.reverse(),
-            Order::Sorted => hosts.sort(),
-            Order::ReverseSorted => hosts.sort_by(|a, b| b.cmp(a)),
-            Order::Shuffled => rand::seq::SliceRandom::shuffle(hosts.as_mut_slice(), &mut rand::rng()),
         }
         Ok(hosts)
     }
@@ -75,7 +68,7 @@ impl Engine<'_> {
             return Ok(None);
         }
         self.late_handlers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
-        for batch in self.batches(play, &all)? {
+        for batch in self.batches(play, &in_order(play, &all))? {
             self.events.emit(Event::PlayStarted { name: self.title(play, &all) });
             let ended = self.batch(play, &batch, &all).await?;
             match ended {
@@ -145,10 +138,8 @@ impl Engine<'_> {
     }
 
     async fn batch(&self, play: &Play, hosts: &[String], all: &[String]) -> Result<Option<Stop>, Error> {
-        let mut in_order = all.to_vec();
-        in_order.sort_by_key(|host| self.world.inventory.place_of(host));
         *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Stage { all: in_order, batch: hosts.to_vec() };
+            Stage { all: all.to_vec(), batch: hosts.to_vec() };
         for host in hosts {
             self.fates().entry(host.clone()).or_default();
             self.world.change(host, |state| state.vars_files = Arc::default());
@@ -205,6 +196,19 @@ impl Engine<'_> {
         }
         Ok(vars)
     }
+}
+
+/// The hosts in the order that a play asks for.
+fn in_order(play: &Play, hosts: &[String]) -> Vec<String> {
+    let mut hosts = hosts.to_vec();
+    match play.order {
+        Order::Inventory => {}
+        Order::Reversed => hosts.reverse(),
+        Order::Sorted => hosts.sort(),
+        Order::ReverseSorted => hosts.sort_by(|a, b| b.cmp(a)),
+        Order::Shuffled => rand::seq::SliceRandom::shuffle(hosts.as_mut_slice(), &mut rand::rng()),
+    }
+    hosts
 }
 
 fn batch_size(written: &str, hosts: usize) -> Option<usize> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use crate::module::source::Wanted;
 use crate::module::{self, Blobs, Environment, Mode, copy, synchronize};
 use crate::playbook::Request;
+use crate::playbook::inventory::Made;
 use crate::playbook::jinja::{self, Fault, Value, filters_text};
 use crate::playbook::model::{Task, Written};
 use crate::playbook::run::connect::{Way, truth, way};
@@ -23,6 +24,8 @@ pub enum Prepared {
     Fail(String),
     /// It is done: a module of the control node.
     Done(Map<String, Json>),
+    /// A host or a group is added.
+    Make(Made, Map<String, Json>),
     /// Facts of the target are gathered; these parts of them are told.
     Facts(Way, Asked),
     /// Something is waited for.

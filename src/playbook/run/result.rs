@@ -93,9 +93,7 @@ pub fn of_items(results: Vec<Result>) -> Result {
         (false, false) => "All items completed",
     };
     whole.insert("results".to_owned(), Json::Array(results.into_iter().map(Json::Object).collect()));
-    if all_skipped {
-        whole.insert("skipped".to_owned(), Json::Bool(true));
-    }
+    whole.insert("skipped".to_owned(), Json::Bool(all_skipped));
     if failed {
         whole.insert("failed".to_owned(), Json::Bool(true));
     }

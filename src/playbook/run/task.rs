@@ -187,6 +187,7 @@ impl Engine<'_> {
             Prepared::Skip(condition) => Ended::of(result::skipped(condition)),
             Prepared::Fail(message) => Ended::of(result::failed(message)),
             Prepared::Done(result) => Ended::of(result),
+            Prepared::Make(made, result) => Ended::of(self.make(made, result)),
             Prepared::Wait(time) => {
                 tokio::time::sleep(time).await;
                 Ended::of(result::pairs([("changed", json!(false)), ("failed", json!(false))]))

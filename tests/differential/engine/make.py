@@ -31,9 +31,10 @@ def recap(text):
 
 def outcome(case, flags):
     with tempfile.TemporaryDirectory() as out:
+        os.mkdir(os.path.join(out, "inventory"))
         command = [f"{ansible}/bin/ansible-playbook", "-i", f"{root}/hosts.ini", "-e", f"out={out}", "-e", "extra=extra"]
         ran = subprocess.run(
-            command + shlex.split(flags) + ["site.yml"],
+            command + [word.replace("OUT", out) for word in shlex.split(flags)] + ["site.yml"],
             cwd=os.path.join(root, case),
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "False", "LC_ALL": "C.UTF-8"},
             capture_output=True,
