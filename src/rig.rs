@@ -21,6 +21,7 @@ use crate::machine::{Command, Machine, run};
 use crate::playbook::connection::{Become, Connection, Guest, Method};
 use crate::playbook::reading::Reading;
 use crate::playbook::{self, Connect, Refused};
+use crate::secret::Secret;
 use crate::sql;
 use crate::ssh;
 use crate::terraform::{ConsulProvider, DatabaseProvider};
@@ -39,6 +40,9 @@ use settings::{Carrier, Settings};
 /// Where LXD and Incus listen on a host. Sources: the packages of Debian and Ubuntu, the snap of LXD, Zabbly's Incus.
 const SOCKETS: [&str; 3] =
     ["/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket", "/var/lib/incus/unix.socket"];
+
+/// The token for Consul, on a host that was set up with one (`consul-access.sh`).
+const CONSUL_TOKEN: &str = "/var/lib/ryo/consul.token";
 
 /// Where we remember things on a host.
 const STATE: &str = "/var/lib/ryo/hosts";
@@ -145,11 +149,13 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     // Before an agent is put there: what cannot be had at all is told first.
     lxd.server().await?;
     let agent = start_agent(&line).await?;
+    let token = agent.read(CONSUL_TOKEN).await?;
+    let token = token.map(|token| Secret::new(String::from_utf8_lossy(&token).trim().to_owned()));
     Ok(World {
         host: address.name.clone(),
         connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
-        own_consul: consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, &address.name),
-        consul: connect_consul(&line, host.consul, address.name.clone()),
+        own_consul: consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, token.clone(), &address.name),
+        consul: connect_consul(&line, host.consul, token, address.name.clone()),
         database: reach_database(&line, lxd.clone(), address.name.clone()),
         lxd,
         agent: Arc::new(agent),
@@ -244,17 +250,18 @@ async fn start_agent(line: &Line) -> Result<agent::Client, Failure> {
     Ok(started?)
 }
 
-fn connect_consul(line: &Line, address: Option<String>, host: String) -> ConnectConsul {
+fn connect_consul(line: &Line, address: Option<String>, token: Option<Secret>, host: String) -> ConnectConsul {
     let line = line.clone();
     Arc::new(move |provider: &ConsulProvider| {
         let address = address.clone().unwrap_or_else(|| provider.address.clone());
-        consul(&line, &address, provider.datacenter.clone(), &host)
+        let token = provider.token.clone().or_else(|| token.clone());
+        consul(&line, &address, provider.datacenter.clone(), token, &host)
     })
 }
 
-fn consul(line: &Line, address: &str, datacenter: Option<String>, host: &str) -> consul::Client {
+fn consul(line: &Line, address: &str, datacenter: Option<String>, token: Option<Secret>, host: &str) -> consul::Client {
     let wire = Wire::new(format!("Consul at {address} on {host}"), address.to_owned(), line.tcp(address));
-    consul::Client::new(Arc::new(wire) as Arc<dyn Http>, datacenter, None)
+    consul::Client::new(Arc::new(wire) as Arc<dyn Http>, datacenter, token)
 }
 
 /// Database servers are reached from the host, as Consul is. One that lets an account in only from where the control

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::flow::host::{Consul, Server};
+use crate::flow::host::{Consul, DefaultPolicy, Server};
 use crate::yaml;
 
 /// The whole file, `~/.config/ryo/settings.yml`.
@@ -51,6 +51,8 @@ pub struct Host {
     pub server: Option<Server>,
     /// Where the program of Consul comes from when a host is set up.
     pub consul_program: Option<Consul>,
+    /// What Consul lets those do who have no token, on a host that is set up: `allow` (everything) or `deny`.
+    pub consul_default_policy: Option<DefaultPolicy>,
     /// Network of the bridge that images are built on, e.g. `10.99.0.1/24`; the server chooses one if there is none.
     pub build_network: Option<String>,
 }

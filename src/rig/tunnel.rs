@@ -79,8 +79,10 @@ pub async fn open(host: &str, end: &Configuration, freshness: Freshness) -> Resu
     }
     if freshness == Freshness::New || !share.is_alive().await {
         let said = started(&socket, text.reveal().as_bytes()).await.map_err(failed)?;
-        if said != OPEN {
-            return Err(Error::Refused(said.trim_end().to_owned()));
+        match said.trim_end() {
+            _ if said == OPEN => {}
+            "" => return Err(failed(io::Error::other("its process ended without a word"))),
+            reason => return Err(Error::Refused(reason.to_owned())),
         }
     }
     Ok(Route::Tunnel(Arc::new(share)))
@@ -132,26 +134,29 @@ async fn started(socket: &Path, configuration: &[u8]) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// The socket cannot be made, or standard output has been closed.
+/// Standard input or output has been closed.
 pub async fn run(socket: &Path) -> io::Result<()> {
     // Ctrl-C at the terminal is for who started us, not for who else goes through.
     let _ = rustix::process::setsid();
     let mut text = String::new();
     tokio::io::stdin().take(LONGEST).read_to_string(&mut text).await?;
-    let opened = match wireguard::parse(Path::new("-"), &text) {
-        Ok(configuration) => Tunnel::open(&configuration, ANSWER).await.map_err(|error| in_full(&error.into())),
-        Err(problem) => Err(problem.to_string()),
-    };
-    let tunnel = match opened {
-        Ok(tunnel) => tunnel,
-        Err(reason) => return said(&format!("{}\n", reason.replace('\n', " "))).await,
-    };
+    match opened(socket, &text).await {
+        Ok((listener, tunnel)) => {
+            said(OPEN).await?;
+            share::serve(listener, tunnel, IDLE).await;
+            fs::remove_file(socket)
+        }
+        Err(reason) => said(&format!("{}\n", reason.replace('\n', " "))).await,
+    }
+}
+
+async fn opened(socket: &Path, configuration: &str) -> Result<(UnixListener, Tunnel), String> {
+    let configuration = wireguard::parse(Path::new("-"), configuration).map_err(|problem| problem.to_string())?;
+    let tunnel = Tunnel::open(&configuration, ANSWER).await.map_err(|error| in_full(&error.into()))?;
+    // One that was killed has left its socket behind.
     let _ = fs::remove_file(socket);
-    let listener = UnixListener::bind(socket)?;
-    said(OPEN).await?;
-    share::serve(listener, tunnel, IDLE).await;
-    let _ = fs::remove_file(socket);
-    Ok(())
+    let listener = UnixListener::bind(socket);
+    Ok((listener.map_err(|error| format!("cannot listen at {}: {error}", socket.display()))?, tunnel))
 }
 
 async fn said(line: &str) -> io::Result<()> {

@@ -19,6 +19,15 @@ mod write;
 pub fn read(file: &Path) -> Result<Source, Vec<Problem>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| vec![Problem::new(Place::file(file), format!("cannot be read: {error}"))])?;
+    parse(file, text)
+}
+
+/// Parses `text`; `file` is for messages.
+///
+/// # Errors
+///
+/// All [`Problem`]s: it is not JSON, or says something that its syntax does not have.
+pub fn parse(file: &Path, text: String) -> Result<Source, Vec<Problem>> {
     let node = read::node(file, &text).map_err(|problem| vec![problem])?;
     let place = |at: usize| read::place(file, &text, at);
     let rewritten = write::rewritten(&node, &place)?;

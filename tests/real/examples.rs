@@ -88,15 +88,8 @@ async fn deployed_from_cold_and_fetched(host: Host) {
     assert_eq!(fetch(&proxy, "/hello/internal").map(|it| it.0), Some(403), "what is for the inside");
     assert_eq!(fetch(&proxy, "/").map(|it| it.0), Some(404), "what nobody serves");
 
-    // The machine has other tests to run at the same time: the best of three counts.
-    let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let begun = Instant::now();
-        let again = work.ryo(&deploy).well();
-        best = best.min(begun.elapsed());
-        assert_eq!(again.stdout, format!("deploy ryo-hello 1 on {}: nothing to do\n", host.name));
-    }
-    assert!(best < Duration::from_secs(1), "nothing to do took {best:?}");
+    let again = work.ryo(&deploy).well();
+    assert_eq!(again.stdout, format!("deploy ryo-hello 1 on {}: nothing to do\n", host.name));
 
     let untouched = host.client().instance("web-proxy").await.unwrap().unwrap().value;
     work.edit(PAGE, "{{ hello_greeting }}", "Changed. {{ hello_greeting }}");

@@ -139,10 +139,11 @@ impl Server {
         let sum = String::from_utf8(sum).unwrap().split(' ').next().unwrap().to_owned();
         self.mirror.put("consul.zip", Served::Bytes(zip));
         let url = self.mirror.url("consul.zip");
+        let policy = if kind == "lxd" { "deny" } else { "allow" };
         fs::write(
             self.work.path("settings.yml"),
             format!(
-                "hosts:\n  {NAME}:\n    server: {kind}\n    build_network: 10.30.99.1/24\n    consul_program:\n      \
+                "hosts:\n  {NAME}:\n    server: {kind}\n    consul_default_policy: {policy}\n    build_network: 10.30.99.1/24\n    consul_program:\n      \
                  url: {url}\n      sha256: {sum}\n"
             ),
         )
@@ -322,6 +323,11 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     assert!(server.inside("nft list chain inet ryo input").await.contains("policy drop"));
     assert_eq!(server.inside("sysctl -n net.ipv4.ip_forward; cat /etc/hostname").await, "1\nrented\n");
     server.shows_the_example("lxc", &pin).await;
+    // Who is in a container may read keys, and writes none.
+    let asked = "curl -s -o /dev/null -w '%{http_code} '";
+    let key = "http://127.0.0.1:8500/v1/kv/service/web-proxy/backends/hello";
+    assert_eq!(server.inside(&format!("{asked} {key}; {asked} -X PUT -d evil {key}")).await, "200 403 ");
+    assert_eq!(server.inside("stat -c '%a %U' /var/lib/ryo/consul.token").await, "600 root\n");
     server.is_cared_for(&pin).await;
 
     let open: Vec<u16> =

@@ -36,6 +36,7 @@ fn request(directory: &Path) -> Request {
         public_key: "ssh-ed25519 AAAA anna@desk".to_owned(),
         server: Server::Lxd,
         consul: Consul::default(),
+        consul_default_policy: host::DefaultPolicy::default(),
         build_network: "auto".to_owned(),
     }
 }
@@ -67,8 +68,9 @@ fn our_own_playbooks_have_no_problem() {
     files.retain(|file| file.extension().is_some_and(|it| it == "yml"));
     assert_eq!(files.len(), 10);
     let file = Consul::File { url: "https://mirror.test/consul.zip".to_owned(), sha256: "0".repeat(64) };
-    for consul in [Consul::default(), file] {
-        let request = Request { consul, ..request(directory.path()) };
+    let (allow, deny) = (host::DefaultPolicy::Allow, host::DefaultPolicy::Deny);
+    for (consul, consul_default_policy) in [(Consul::default(), allow), (file, deny)] {
+        let request = Request { consul, consul_default_policy, ..request(directory.path()) };
         let known = Known { extra_vars: request.variables(directory.path()), ..Known::default() };
         for file in &files {
             let problems = check(file, &known);

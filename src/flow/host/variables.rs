@@ -20,6 +20,17 @@ pub enum Server {
     Incus,
 }
 
+/// What Consul lets those do who have no token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefaultPolicy {
+    /// Everything, as in the original.
+    #[default]
+    Allow,
+    /// To read keys and to enter services; to write keys takes the token that is on the host.
+    Deny,
+}
+
 /// The version of Consul that is taken where nobody says another.
 const VERSION: &str = "1.20.1";
 
@@ -62,6 +73,8 @@ pub struct Request {
     pub server: Server,
     /// Where Consul comes from.
     pub consul: Consul,
+    /// What it lets those do who have no token.
+    pub consul_default_policy: DefaultPolicy,
     /// Network of the bridge that images are built on, e.g. `10.99.0.1/24`, or `auto`.
     pub build_network: String,
 }
@@ -97,6 +110,10 @@ impl Request {
             "control_directory": directory,
             "control_clock": jiff::Timestamp::now().as_second(),
             "build_network": self.build_network,
+            "consul_default_policy": match self.consul_default_policy {
+                DefaultPolicy::Allow => "allow",
+                DefaultPolicy::Deny => "deny",
+            },
             "container_server": match self.server {
                 Server::Lxd => "lxd",
                 Server::Incus => "incus",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use russh::keys::ssh_key::LineEnding;
+use ryo::wireguard::PrivateKey;
 
 use crate::ssh::server::{Lets, Sshd, new_key};
 use crate::support::work::{Ended, copy};
@@ -85,6 +86,30 @@ async fn a_host_that_does_not_answer_is_told_with_address_and_port() {
         "error: cannot reach `127.0.0.1` on port PORT\n  because: Connection refused (os error 111)\n\
          hint: check that the host is up, and the address and port in its configuration\n"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tunnel_whose_other_end_is_silent_is_told() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let directory = web(port);
+    fs::write(directory.path("settings.yml"), "{}").unwrap();
+    let (own, other) = (PrivateKey::generate(), PrivateKey::generate());
+    let configuration = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = 10.0.1.1/32\n\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.0.1.2/32\n\
+         Endpoint = 127.0.0.1:{port}\n",
+        own.reveal(),
+        other.public()
+    );
+    fs::write(directory.path("ryo-host/configuration/web_wg_local.conf"), configuration).unwrap();
+    let (code, text) = deploys(directory, port).await;
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        text,
+        "error: no answer of the WireGuard peer at 127.0.0.1:PORT within 10 s\n\
+         hint: check that the host is up, and that its WireGuard port can be reached\n"
+    );
+    assert!(!text.contains(own.reveal()));
 }
 
 fn known(directory: &Directory, port: u16, key: &russh::keys::PublicKey) {
