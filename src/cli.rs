@@ -10,6 +10,7 @@ use crate::place::{Place, Problem};
 use crate::playbook;
 use crate::project::{self, Repository};
 use crate::rig::settings::Settings;
+use crate::rig::{self, Address};
 use crate::secret::Secret;
 use crate::ui::Format;
 
@@ -148,6 +149,15 @@ impl Common {
             None => here.ancestors().map(Path::to_owned).collect(),
         };
         Ok(candidates.into_iter().find(|directory| directory.join("ryo-host").is_dir()))
+    }
+
+    /// Reads where `host` is.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in its configuration.
+    pub fn address(&self, host: &str) -> Result<Address, Failure> {
+        rig::address(&self.directory()?, host).map_err(problems)
     }
 
     /// Refuses a repository that cannot be carried out on `host`, with its modules and the configuration around it.

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::cli::Common;
 use crate::cli::shown::Shown;
-use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
 use crate::flow::host::What;
-use crate::rig::Address;
-use crate::{playbooks, rig};
+use crate::playbooks;
 
 mod care;
 mod setup;
@@ -59,9 +58,6 @@ pub struct Playbooks {
 ///
 /// A [`Failure`] with what a person should read.
 pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure> {
-    if let Command::Shell(arguments) = &command {
-        return shell::run(arguments, common).await;
-    }
     let shown = Shown::new(common);
     let ended = match &command {
         Command::Setup(arguments) => setup::run(What::SetUp, arguments, common, &shown).await,
@@ -69,13 +65,9 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Status(Named { host }) => care::status(host, common, &shown).await,
         Command::Clean(Named { host }) => care::clean(host, common, &shown).await,
         Command::Playbooks(arguments) => export(&arguments.export, &shown),
-        Command::Shell(_) => Ok(ExitCode::SUCCESS),
+        Command::Shell(arguments) => shell::run(arguments, common, &shown).await,
     };
     shown.end(ended)
-}
-
-fn address(host: &str, common: &Common) -> Result<Address, Failure> {
-    rig::address(&common.directory()?, host).map_err(problems)
 }
 
 fn export(directory: &Path, shown: &Shown) -> Result<ExitCode, Failure> {

@@ -174,6 +174,5 @@ async fn remove(arguments: &Prune, common: &Common, shown: &Shown) -> Result<Exi
 }
 
 async fn open(host: &str, common: &Common, shown: &Shown) -> Result<World, Failure> {
-    let address = rig::address(&common.directory()?, host).map_err(problems)?;
-    rig::open(&address, &common.settings()?, &shown.events).await
+    rig::open(&common.address(host)?, &common.settings()?, &shown.events).await
 }

@@ -26,7 +26,7 @@ pub fn line(who: &str, plan: &Plan, took: Duration, result: &str) -> Value {
 }
 
 /// Seconds since 1970 (UTC).
-fn seconds() -> u64 {
+pub fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

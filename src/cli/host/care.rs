@@ -1,16 +1,15 @@
 //! `ryo host status`, `ryo host clean`.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
 use crate::cli::Common;
-use crate::cli::host::address;
 use crate::cli::shown::Shown;
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::flow::host::status;
+use crate::flow::journal;
 use crate::machine::Command;
 use crate::rig;
 
@@ -32,18 +31,17 @@ echo "$total"
 
 /// Says how a host is.
 pub async fn status(host: &str, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let address = address(host, common)?;
+    let address = common.address(host)?;
     shown.events.emit(Event::Looking { what: format!("host {host}") });
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
     let status = status::look(&world).await?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    shown.ui.result(&status, status.text(now).trim_end());
+    shown.ui.result(&status, status.text(journal::seconds()).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Removes what was put there to work with.
 pub async fn clean(host: &str, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let address = address(host, common)?;
+    let address = common.address(host)?;
     let agent = rig::agent(&address, &common.settings()?, &shown.events).await?;
     let ended = agent.run(&Command::new(["sh", "-c", CLEAN]), &[]).await?;
     let said = String::from_utf8_lossy(&ended.stdout).trim().to_owned();

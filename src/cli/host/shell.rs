@@ -9,7 +9,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::Common;
-use crate::cli::host::address;
 use crate::cli::shown::Shown;
 use crate::failure::{Failure, Kind};
 use crate::machine::{Command, Machine as _, Process};
@@ -34,14 +33,8 @@ pub struct Shell {
 }
 
 /// Opens it.
-pub async fn run(arguments: &Shell, common: &Common) -> Result<ExitCode, Failure> {
-    let shown = Shown::new(common);
-    let ended = opened(arguments, common, &shown).await;
-    shown.end(ended)
-}
-
-async fn opened(arguments: &Shell, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let address = address(&arguments.host, common)?;
+pub async fn run(arguments: &Shell, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
+    let address = common.address(&arguments.host)?;
     let session = rig::session(&address, &common.settings()?, &shown.events).await?;
     if let Some(size) = terminal(arguments) {
         return at_terminal(&session, arguments, size).await;
