@@ -259,7 +259,7 @@ fn image(error: &image::Error) -> Advice {
         image::Error::Lxd(error) => lxd(error),
         image::Error::Instance(error) => instance(error),
         image::Error::Provision { source, .. } => playbook(source),
-        image::Error::Lost(_) | image::Error::Inputs(_) | image::Error::Clean { .. } => Advice::world(),
+        image::Error::Lost(_) | image::Error::Inputs(_) | image::Error::Script { .. } => Advice::world(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::lxd::instance::{ImageSource, NewInstance};
 use crate::lxd::model::{Config, Devices};
 use crate::lxd::{self, wait};
 use crate::machine::{self, Command, Lost, Machine};
+use crate::module::apt::lists::IMAGE_BUILD;
 use crate::packer::Provisioner;
 use crate::plan::ImageSpec;
 use crate::playbook::connection::Connection;
@@ -55,9 +56,9 @@ pub enum Error {
     /// What the image is made from cannot be read.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
-    /// The build instance could not be made ready to be published.
-    #[error("cannot clean the build instance of image `{alias}`: {said}")]
-    Clean {
+    /// The build instance could not be made ready to be provisioned, or to be published.
+    #[error("cannot prepare the build instance of image `{alias}`: {said}")]
+    Script {
         /// The image.
         alias: String,
         /// What the command said.
@@ -98,6 +99,7 @@ async fn in_instance(
     up(world, name).await?;
     let machine: Arc<dyn Machine> =
         Arc::new(Container::new(world.lxd.clone(), name, format!("build instance {name} on {}", world.host)));
+    mark(spec, machine.as_ref()).await?;
     for provisioner in &spec.build.provisioners {
         progress.say(format!("running {}", provisioner.playbook.display()));
         provision(world, spec, provisioner, &machine, progress, stop.clone()).await?;
@@ -172,16 +174,24 @@ fn into(machine: Arc<dyn Machine>, other: Connect) -> Connect {
     })
 }
 
+/// Tells the modules that this machine is there only to become an image.
+async fn mark(spec: &ImageSpec, machine: &dyn Machine) -> Result<(), Error> {
+    script(spec, machine, &format!("mkdir -p /var/lib/ryo && : > {IMAGE_BUILD}")).await
+}
+
 /// Takes away what belongs to this one machine: the agent, and the machine's number, without which two instances of one
 /// image would ask for one address.
 async fn clean(spec: &ImageSpec, machine: &dyn Machine) -> Result<(), Error> {
-    let script = "rm -rf /var/lib/ryo && if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi";
+    script(spec, machine, "rm -rf /var/lib/ryo && if [ -s /etc/machine-id ]; then : > /etc/machine-id; fi").await
+}
+
+async fn script(spec: &ImageSpec, machine: &dyn Machine, script: &str) -> Result<(), Error> {
     let ended = machine::run(machine, &Command::new(["sh", "-c", script]), &[]).await?;
     if ended.status == 0 {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
-    Err(Error::Clean { alias: spec.build.alias.clone(), said })
+    Err(Error::Script { alias: spec.build.alias.clone(), said })
 }
 
 /// Says in steps of ten percent how far the publishing is.

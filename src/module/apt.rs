@@ -10,6 +10,7 @@ use crate::module::{Call, Context, Diff, Error, Failed, Mode, Outcome, apart, ty
 mod arguments;
 mod deb;
 mod get;
+pub mod lists;
 mod status;
 mod wanted;
 

@@ -7,8 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use ryo::archive::{self, Compression, codec};
+use ryo::module::apt::lists;
 use ryo::module::source::gather;
-use ryo::module::{Blobs, Mode, Outcome, Task, apt_repository, get_url, parse};
+use ryo::module::{Blobs, Mode, Outcome, System, Task, apt_repository, get_url, parse};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -802,4 +803,59 @@ fn managers_of_packages_are_asked_before_they_are_told() {
     let task = parse("snap", None, json!({ "name": "lxd" }).as_object().unwrap()).unwrap();
     let failed = ryo::module::run(&task, &context, Mode::Apply).failed.unwrap();
     assert_eq!(failed, "Failed to find required executable \"snap\" in paths: /nowhere");
+}
+
+#[test]
+fn package_lists_of_an_image_build_serve_until_something_about_them_changes() {
+    // Changes are told by the time of the file system, whose steps are a few milliseconds.
+    let later = || std::thread::sleep(std::time::Duration::from_millis(20));
+    let root = root();
+    let (system, at) = (System::below(root.path()), |path: &str| root.path().join(path));
+    for directory in
+        ["etc/apt/sources.list.d", "usr/share/keyrings", "var/lib/dpkg", "var/lib/apt/lists", "var/lib/ryo"]
+    {
+        fs::create_dir_all(at(directory)).unwrap();
+    }
+    fs::write(at("etc/apt/sources.list"), "deb http://deb.debian.org/debian bookworm main\n").unwrap();
+    fs::write(at("var/lib/apt/lists/Packages"), "Package: a\n").unwrap();
+    later();
+
+    lists::fetched(&system);
+    assert!(!lists::serve(&system), "a machine that lives on");
+    assert!(!at("var/lib/ryo/image-build").exists());
+
+    fs::write(at("var/lib/ryo/image-build"), "").unwrap();
+    assert!(!lists::serve(&system), "not fetched yet");
+    lists::fetched(&system);
+    assert!(lists::serve(&system));
+
+    let changes: [(&str, &dyn Fn()); 6] = [
+        ("a source", &|| fs::write(at("etc/apt/sources.list.d/more.list"), "deb http://x y z\n").unwrap()),
+        ("a key", &|| fs::write(at("usr/share/keyrings/more.gpg"), "key").unwrap()),
+        ("an architecture", &|| fs::write(at("var/lib/dpkg/arch"), "arm64\n").unwrap()),
+        ("lists removed", &|| fs::remove_file(at("var/lib/apt/lists/Packages")).unwrap()),
+        ("a source removed", &|| fs::remove_file(at("etc/apt/sources.list.d/more.list")).unwrap()),
+        ("a setting of an old date", &|| {
+            let file = fs::File::create(at("etc/apt/apt.conf")).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        assert!(!lists::serve(&system), "{what}");
+        later();
+        lists::fetched(&system);
+        assert!(lists::serve(&system), "{what}, fetched again");
+    }
+
+    fs::write(at("etc/apt/sources.list.d/local.sources"), "Types: deb\nURIs: file:/srv/packages\n").unwrap();
+    later();
+    lists::fetched(&system);
+    assert!(!lists::serve(&system), "packages of this machine may be others at any time");
+    fs::remove_file(at("etc/apt/sources.list.d/local.sources")).unwrap();
+    later();
+    lists::fetched(&system);
+    let mark = fs::File::options().write(true).open(at("var/lib/ryo/image-build")).unwrap();
+    mark.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(601)).unwrap();
+    assert!(!lists::serve(&system), "too long ago");
 }

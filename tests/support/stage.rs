@@ -149,8 +149,8 @@ impl Stage {
                 if let (Some(lxd), Some("cloud-init")) = (server, exec.words.first().map(String::as_str)) {
                     return first_boot(&lxd, &boots, &exec.instance);
                 }
-                let cleans = exec.words.iter().any(|word| word.contains("machine-id"));
-                if cleans { 0 } else { 127 }
+                let prepares = exec.words.iter().any(|word| word.contains("/var/lib/ryo"));
+                if prepares { 0 } else { 127 }
             })
         });
         stage

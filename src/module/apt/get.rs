@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::module::apt::wanted::{Spec, plan};
-use crate::module::apt::{Arguments, State, Upgrade, deb, packages};
+use crate::module::apt::{Arguments, State, Upgrade, deb, lists, packages};
 use crate::module::command::matches;
 use crate::module::program::{self, Ran, Setting};
 use crate::module::{Context, Failed, Mode, text};
@@ -34,6 +34,9 @@ impl<'a> Apt<'a> {
 
     /// Fetches the package lists, again after a while if it fails.
     pub(crate) fn update(&self) -> Result<(), Failed> {
+        if lists::serve(self.host.system) {
+            return Ok(());
+        }
         let longest = u64::try_from(self.arguments.update_cache_retry_max_delay).unwrap_or(0);
         let tries = self.arguments.update_cache_retries.max(1);
         for number in 1..=tries {
@@ -41,6 +44,7 @@ impl<'a> Apt<'a> {
             // A list that could not be fetched is a mere warning to `apt-get`.
             let incomplete = ran.stderr.contains("Some index files failed to download");
             if ran.status == 0 && !incomplete {
+                lists::fetched(self.host.system);
                 return Ok(());
             }
             if number == tries {

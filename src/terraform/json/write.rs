@@ -127,9 +127,9 @@ impl Writer<'_> {
     fn value(&mut self, node: &Node, text: &dyn Fn(&str) -> String) {
         match &node.kind {
             Kind::Word(word) => self.write(node, word),
-            Kind::Text(written) => match parse_template(written) {
-                Err(error) if text("${x}") == quoted("${x}") => {
-                    self.problem(node, format!("the template cannot be read: {}", error.message()));
+            Kind::Text(written) => match template(written) {
+                Err(why) if text("${x}") == quoted("${x}") => {
+                    self.problem(node, format!("the template cannot be read: {why}"));
                 }
                 _ => self.write(node, &text(written)),
             },
@@ -158,7 +158,9 @@ impl Writer<'_> {
 
     fn reference(&mut self, node: &Node) {
         match &node.kind {
-            Kind::Text(text) if matches!(parse_expr(text), Ok(Expression::Variable(_) | Expression::Traversal(_))) => {
+            Kind::Text(text)
+                if matches!(expression(text), Some(Expression::Variable(_) | Expression::Traversal(_))) =>
+            {
                 self.write(node, text);
             }
             Kind::Text(text) => self.problem(node, format!("`{text}` is no reference such as `lxd_network.lan`")),
@@ -180,11 +182,30 @@ impl Writer<'_> {
 
     fn kind(&mut self, node: &Node) {
         match node.text() {
-            Some(text) if parse_expr(text).is_ok() => self.write(node, text),
+            Some(text) if expression(text).is_some() => self.write(node, text),
             Some(text) => self.problem(node, format!("`{text}` is no type such as `list(string)`")),
             None => self.problem(node, format!("a type is required here as text, not {}", node.describe())),
         }
     }
+}
+
+/// Whether `text` is a template, and why not.
+///
+/// The parser is asked only when every brace is closed: its time doubles with each that is not.
+fn template(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let length =
+            piece(rest, DEEPEST).ok_or_else(|| format!("a brace is not closed, or nested more than {DEEPEST} deep"))?;
+        rest = &rest[length..];
+    }
+    parse_template(text).map(drop).map_err(|error| error.message().to_owned())
+}
+
+/// The expression that `text` is, if it is one.
+fn expression(text: &str) -> Option<Expression> {
+    let closed = end_of_template(&format!("{text}}}"), DEEPEST).is_some_and(|end| end == text.len() + 1);
+    closed.then(|| parse_expr(text).ok()).flatten()
 }
 
 fn is_identifier(name: &str) -> bool {
@@ -202,59 +223,64 @@ fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let length = if rest.starts_with("$${") || rest.starts_with("%%{") {
-            out.push_str(&rest[..3]);
-            3
-        } else if rest.starts_with("${") || rest.starts_with("%{") {
-            let end = 2 + end_of_template(&rest[2..]);
-            out.push_str(&rest[..end]);
-            end
-        } else {
-            match c {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                c if c.is_control() => out.extend(["\\u", &format!("{:04x}", u32::from(c))]),
-                c => out.push(c),
-            }
-            c.len_utf8()
-        };
+        let length = piece(rest, DEEPEST).unwrap_or(rest.len());
+        match c {
+            _ if length > c.len_utf8() => out.push_str(&rest[..length]),
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.extend(["\\u", &format!("{:04x}", u32::from(c))]),
+            c => out.push(c),
+        }
         rest = &rest[length..];
     }
     out.push('"');
     out
 }
 
+/// How many braces may be in one another, as in the parser of HCL.
+const DEEPEST: usize = 64;
+
+/// The length of the template, the escape, or else the character with which `text` begins; nothing if it is a template
+/// that does not end, or ends `deepest` braces down.
+fn piece(text: &str, deepest: usize) -> Option<usize> {
+    if text.starts_with("$${") || text.starts_with("%%{") {
+        return Some(3);
+    }
+    if text.starts_with("${") || text.starts_with("%{") {
+        return end_of_template(&text[2..], deepest).map(|length| 2 + length);
+    }
+    text.chars().next().map(char::len_utf8)
+}
+
 /// The length of an expression up to and with the `}` that ends it.
-fn end_of_template(text: &str) -> usize {
+fn end_of_template(text: &str, deepest: usize) -> Option<usize> {
     let (mut at, mut depth) = (0, 1_usize);
     while let Some(c) = text[at..].chars().next() {
         at += c.len_utf8();
         match c {
+            '{' if depth >= deepest => return None,
             '{' => depth += 1,
-            '}' if depth == 1 => return at,
+            '}' if depth == 1 => return Some(at),
             '}' => depth -= 1,
-            '"' => at += end_of_string(&text[at..]),
+            '"' => at += end_of_string(&text[at..], deepest.checked_sub(depth)?)?,
             _ => {}
         }
     }
-    at
+    None
 }
 
 /// The length of a text in quotes behind its first one, with templates in it.
-fn end_of_string(text: &str) -> usize {
+fn end_of_string(text: &str, deepest: usize) -> Option<usize> {
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
         at += match c {
-            '"' => return at + 1,
-            '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            _ if rest.starts_with("$${") || rest.starts_with("%%{") => 3,
-            _ if rest.starts_with("${") || rest.starts_with("%{") => 2 + end_of_template(&rest[2..]),
-            c => c.len_utf8(),
+            '"' => return Some(at + 1),
+            '\\' => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+            _ => piece(&text[at..], deepest)?,
         };
     }
-    at
+    None
 }

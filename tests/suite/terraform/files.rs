@@ -205,7 +205,7 @@ fn what_means_nothing_in_json_is_told_with_its_place() {
             "{\n \"locals\": {\n  \"a b\": 1,\n  \"c\": \"${\",\n  \"d\": \"${1 +}\"\n }\n}",
             &[
                 "a.tf.json:3:3: `a b` is no name of an argument",
-                "a.tf.json:4:8: the template cannot be read: unexpected token",
+                "a.tf.json:4:8: the template cannot be read: a brace is not closed, or nested more than 64 deep",
                 "a.tf.json:5:8: the template cannot be read: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, \
                  `_`, `<`, letter or digit",
             ],
