@@ -17,6 +17,8 @@ use tokio::time::timeout;
 use crate::http::{Body, Http, HttpError, Method, Request};
 use crate::secret::Secret;
 
+mod access;
+
 /// Most operations of one transaction, set by Consul.
 pub const MOST: usize = 64;
 

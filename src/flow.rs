@@ -2,6 +2,7 @@
 
 pub mod deploy;
 
+pub mod access;
 pub mod apply;
 pub mod compare;
 pub mod control;

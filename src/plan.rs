@@ -15,6 +15,7 @@ use crate::flow::inputs::Inputs;
 use crate::flow::object;
 use crate::packer::Build;
 use crate::project::Kind;
+use crate::project::access::Writes;
 use crate::terraform::database::What;
 use crate::terraform::{DatabaseObject, DatabaseProvider, File, Instance, Object, ObjectKind};
 
@@ -29,6 +30,8 @@ pub struct InstanceSpec {
     pub version: String,
     /// Digest of everything it is made from.
     pub digest: String,
+    /// Consul keys that may be written in it, on a host where not everybody may.
+    pub writes: Writes,
 }
 
 /// An image as it is to be built.
@@ -299,7 +302,10 @@ impl Action {
         match self {
             Self::ReplaceInstance { why, .. } => why.clone(),
             Self::UpdateObject { changes, .. } => changes.clone(),
-            Self::CreateInstance(spec) => devices(&spec.instance),
+            Self::CreateInstance(spec) => {
+                let writes = (!spec.writes.is_empty()).then(|| format!("may write the Consul keys {}", spec.writes));
+                devices(&spec.instance).into_iter().chain(writes).collect()
+            }
             Self::UpdateInstance(update) => {
                 let mut lines = update.changes.clone();
                 if update.restart == Restart::Yes {

@@ -2,6 +2,7 @@
 //!
 //! Repositories stand side by side in one working directory and refer to each other as `../<repository>`.
 
+pub mod access;
 pub mod check;
 pub mod control;
 pub mod deployed;
@@ -69,6 +70,15 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Which Consul keys its containers write.
+    ///
+    /// # Errors
+    ///
+    /// A file of its images or of its deployment cannot be read.
+    pub fn writes(&self) -> std::io::Result<access::Writes> {
+        access::writes(&[&self.directory.join("image-build"), &self.deployment])
+    }
+
     /// Returns its configuration for `host`: projects have one per host, modules one for all.
     pub fn configuration(&self, host: &str) -> PathBuf {
         let directory = self.directory.join("configuration");

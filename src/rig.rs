@@ -151,10 +151,12 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     let agent = start_agent(&line).await?;
     let token = agent.read(CONSUL_TOKEN).await?;
     let token = token.map(|token| Secret::new(String::from_utf8_lossy(&token).trim().to_owned()));
+    let own_consul = consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, token.clone(), &address.name);
     Ok(World {
         host: address.name.clone(),
         connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
-        own_consul: consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, token.clone(), &address.name),
+        access: token.as_ref().map(|_| own_consul.clone()),
+        own_consul,
         consul: connect_consul(&line, host.consul, token, address.name.clone()),
         database: reach_database(&line, lxd.clone(), address.name.clone()),
         lxd,

@@ -115,7 +115,7 @@ impl From<unit::Error> for Failure {
         let advice = match &error {
             unit::Error::Problems(_) => Advice { kind: Kind::Request, hints: vec![] },
             unit::Error::Image(error) => lxd(error),
-            unit::Error::Inputs(_) => Advice::world(),
+            unit::Error::Inputs(_) | unit::Error::Writes(_) => Advice::world(),
         };
         Self::advised(error, advice)
     }
@@ -241,6 +241,7 @@ fn step(error: &apply::Error) -> Advice {
 fn instance(error: &instance::Error) -> Advice {
     match error {
         instance::Error::Lxd(error) => lxd(error),
+        instance::Error::Consul(error) => consul(error),
         instance::Error::Gone { .. } => Advice::world(),
         instance::Error::Unhealthy { source, .. } => lxd(source),
         instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },

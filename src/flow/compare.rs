@@ -55,6 +55,10 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
             }
         }
     }
+    let writes = wanted.writes.to_string();
+    if !writes.is_empty() && found.config(found::WRITES) != Some(&writes) {
+        why.push(format!("may write the Consul keys {writes}"));
+    }
     match (found.config(trigger::KEY), wanted.instance.config.get(trigger::KEY)) {
         (Some(before), Some(after)) if before != after => {
             why.push("what it is to be replaced with has changed (`replace_triggered_by`)".to_owned());

@@ -13,6 +13,7 @@ use crate::flow::object;
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
 use crate::project;
+use crate::project::access::Writes;
 use crate::terraform::{ConsulKey, DatabaseObject, Deployment, Kind, ObjectKind, Protection, Resource};
 
 /// A project or a module, evaluated: what it wants of the host.
@@ -30,6 +31,8 @@ pub struct Unit {
     pub images: Vec<ImageSpec>,
     /// Its resources.
     pub deployment: Deployment,
+    /// Consul keys that its containers write, on a host where they have to be allowed to.
+    pub writes: Writes,
 }
 
 /// Plans the shortest way from `found` to everything that `units` want.
@@ -503,5 +506,6 @@ fn spec(unit: &Unit, kind: &Kind) -> Option<InstanceSpec> {
             "config": instance.config, "devices": instance.devices, "profiles": instance.profiles,
             "image": instance.image,
         })),
+        writes: unit.writes.clone(),
     })
 }

@@ -27,6 +27,8 @@ pub const OWNER: &str = "user.ryo.project";
 pub const VERSION: &str = "user.ryo.version";
 /// Digest of what an instance was made from.
 pub const SPEC: &str = "user.ryo.spec";
+/// The Consul keys that may be written in an instance, on a host where not everybody may.
+pub const WRITES: &str = "user.ryo.writes";
 /// Property of an image: digest of what it was made from.
 pub const INPUTS: &str = "ryo.inputs";
 /// Property of an image: the project or module it belongs to.
@@ -126,6 +128,8 @@ pub struct Found {
     pub images: Vec<Image>,
     /// The fingerprint of each image that is named in a file but not built by one, by its name as written.
     pub bases: BTreeMap<String, String>,
+    /// Who may write Consul keys.
+    pub writers: Writers,
     /// Consul keys with their values: those wanted and those owned.
     pub keys: BTreeMap<String, String>,
     /// The keys that each owner has, by owner.
@@ -138,6 +142,16 @@ pub struct Found {
     pub host_setup: BTreeMap<String, HostSetup>,
     /// Projects and modules in the lists of deployed ones.
     pub recorded: BTreeSet<String>,
+}
+
+/// Who may write the Consul keys of a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writers {
+    /// Everybody.
+    #[default]
+    Everybody,
+    /// Who has a token for them.
+    Tokens,
 }
 
 impl Found {

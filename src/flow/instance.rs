@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
+use crate::consul;
 use crate::event::Events;
+use crate::flow::access;
 use crate::flow::found;
 use crate::flow::names;
 use crate::flow::world::World;
@@ -29,6 +31,9 @@ pub enum Error {
     /// The server said so.
     #[error(transparent)]
     Lxd(#[from] lxd::Error),
+    /// Consul gives no token for the keys that may be written in it.
+    #[error(transparent)]
+    Consul(#[from] consul::Error),
     /// It is not there, and it was a moment ago.
     #[error("instance `{name}` is gone")]
     Gone {
@@ -70,6 +75,7 @@ fn console_text(lines: &[String]) -> String {
 pub async fn create(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
     let new = new_instance(world, spec, &spec.instance.name).await?;
     world.lxd.create(&new).await?;
+    access::give(world, spec, &spec.instance.name).await?;
     if spec.instance.running {
         start(world, &spec.instance.name, events).await?;
     }
@@ -125,6 +131,7 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     new.config.insert(found::REPLACES.to_owned(), name.clone());
     new.devices.retain(|_, device| is_root(device));
     world.lxd.create(&new).await?;
+    access::give(world, spec, &beside).await?;
     let old = set_aside(world, name).await?;
     match take_over(world, spec, &beside, &old, events).await {
         Ok(()) => settle_old(world, name).await,
@@ -196,6 +203,9 @@ fn hardware_addresses(old: &Config, devices: &Devices) -> Config {
 pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
     let name = &spec.instance.name;
     let new = get(world, name).await?.config.get(found::UNPROVEN).is_some_and(|value| value == found::NEW);
+    if new {
+        access::give(world, spec, name).await?;
+    }
     let seen = if spec.instance.running { start(world, name, events).await } else { Ok(()) };
     let seen = match seen {
         Ok(()) => prove(world, name).await,
@@ -342,7 +352,13 @@ async fn source(world: &World, image: &str) -> Result<ImageSource, Error> {
 
 fn labels(spec: &InstanceSpec) -> Config {
     let label = |key: &str, value: &String| (key.to_owned(), value.clone());
-    [label(found::OWNER, &spec.owner), label(found::VERSION, &spec.version), label(found::SPEC, &spec.digest)].into()
+    let mut labels = Config::from([
+        label(found::OWNER, &spec.owner),
+        label(found::VERSION, &spec.version),
+        label(found::SPEC, &spec.digest),
+    ]);
+    labels.extend((!spec.writes.is_empty()).then(|| label(found::WRITES, &spec.writes.to_string())));
+    labels
 }
 
 fn is_root(device: &Config) -> bool {

@@ -11,7 +11,7 @@ use crate::agent;
 use crate::consul;
 use crate::event::Events;
 use crate::flow::database;
-use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending};
+use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending, Writers};
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
 use crate::flow::{file, host_setup, object};
@@ -99,6 +99,7 @@ async fn once(world: &World) -> Result<Found, Error> {
     Ok(Found {
         instances: instances.into_iter().map(|instance| (instance.name.clone(), of_instance(instance))).collect(),
         images: images.into_iter().map(of_image).collect(),
+        writers: if world.access.is_some() { Writers::Tokens } else { Writers::Everybody },
         ..Found::default()
     })
 }

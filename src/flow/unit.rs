@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::flow::deploy::Unit;
-use crate::flow::found::{Found, INPUTS, Image};
+use crate::flow::found::{Found, INPUTS, Image, Writers};
 use crate::flow::inputs::{self, Inputs};
 use crate::flow::names::Names;
 use crate::hcl;
@@ -17,6 +17,7 @@ use crate::plan::ImageSpec;
 use crate::playbook::reading::Reading;
 use crate::playbook::{self, Known, Source};
 use crate::project::Repository;
+use crate::project::access::Writes;
 use crate::{lxd, terraform};
 
 /// What a repository wants cannot be told.
@@ -31,6 +32,9 @@ pub enum Error {
     /// A file that an image is made from cannot be read.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
+    /// A file that may write Consul keys cannot be read.
+    #[error("cannot tell which Consul keys the repository writes")]
+    Writes(#[source] std::io::Error),
 }
 
 /// What the version of a deployment is.
@@ -70,7 +74,12 @@ pub fn evaluate(
     let variables = BTreeMap::from([word("host_id", host), word("image_version", &version)]);
     let deployment = terraform::evaluate(&repository.deployment, &variables).map_err(Error::Problems)?;
     bases(&deployment, &images, names, found)?;
-    Ok(Unit { host_setup: host_setup(repository, host)?, owner, kind: repository.kind, version, images, deployment })
+    let writes = match found.writers {
+        Writers::Everybody => Writes::default(),
+        Writers::Tokens => repository.writes().map_err(Error::Writes)?,
+    };
+    let host_setup = host_setup(repository, host)?;
+    Ok(Unit { host_setup, owner, kind: repository.kind, version, images, deployment, writes })
 }
 
 /// As [`evaluate`], without what the images are for.
@@ -85,7 +94,7 @@ pub fn images_only(
     let version = choose(repository, host, version, names, found)?;
     let images = images(repository, host, &owner, &version, names, found)?;
     let deployment = terraform::Deployment::default();
-    Ok(Unit { host_setup: None, owner, kind: repository.kind, version, images, deployment })
+    Ok(Unit { host_setup: None, owner, kind: repository.kind, version, images, deployment, writes: Writes::default() })
 }
 
 fn word(name: &str, value: &str) -> (String, hcl::Value) {

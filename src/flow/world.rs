@@ -28,6 +28,8 @@ pub struct World {
     pub lxd: lxd::Client,
     /// Consul on the host, where its configuration says.
     pub own_consul: consul::Client,
+    /// Consul on the host for giving out tokens, if keys are not for everybody to write there.
+    pub access: Option<consul::Client>,
     /// Consul on the host, where a repository says.
     pub consul: ConnectConsul,
     /// Database servers on the host.

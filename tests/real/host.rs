@@ -150,6 +150,17 @@ impl Server {
         .unwrap();
     }
 
+    /// Lets the example have the configuration of a Consul agent, and a script that writes keys.
+    fn writes_keys_of_its_own(&self) {
+        let role = self.work.path("ryo-hello/image-build/playbooks/roles/set-up-hello");
+        fs::write(role.join("files/seen.sh"), "#!/bin/sh\nconsul kv put service/hello/seen/$1 \"$2\"\n").unwrap();
+        let tasks = role.join("tasks/main.yml");
+        let more = "\n- name: \"Directory of Consul\"\n  file:\n    path: /etc/consul.d\n    state: directory\n    mode: 0755\n\n\
+                    - name: \"Configuration of Consul\"\n  copy:\n    content: \"\"\n    dest: /etc/consul.d/consul.hcl\n    \
+                    mode: 0640\n";
+        fs::write(&tasks, fs::read_to_string(&tasks).unwrap() + more).unwrap();
+    }
+
     /// Deploys the example onto the host, and fetches it from outside. The image that others are built on is given to its
     /// server by `client`, as the server would fetch it itself.
     async fn shows_the_example(&self, client: &str, pin: &str) {
@@ -322,8 +333,17 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     assert_eq!(own.permissions().mode() & 0o777, 0o600);
     assert!(server.inside("nft list chain inet ryo input").await.contains("policy drop"));
     assert_eq!(server.inside("sysctl -n net.ipv4.ip_forward; cat /etc/hostname").await, "1\nrented\n");
+    server.writes_keys_of_its_own();
     server.shows_the_example("lxc", &pin).await;
-    // Who is in a container may read keys, and writes none.
+    // Who is in a container may read keys, and writes none but its own.
+    let own = "lxc exec hello -- sed 's/.*default\":\"\\([^\"]*\\)\".*/\\1/' /etc/consul.d/ryo-token.json";
+    let asked = "curl -s -o /dev/null -w '%{http_code} ' -X PUT -d x";
+    let keys = "http://127.0.0.1:8500/v1/kv/service";
+    let with_own = format!("{asked} -H \"X-Consul-Token: $({own})\" {keys}");
+    let written = format!("{with_own}/hello/seen/once; {with_own}/hello/other; {with_own}/web-proxy/backends/hello");
+    assert_eq!(server.inside(&written).await, "200 403 403 ");
+    assert_eq!(server.inside("lxc exec hello -- stat -c '%a %U' /etc/consul.d/ryo-token.json").await, "640 root\n");
+    assert_eq!(server.inside("lxc exec web-proxy -- ls /etc/consul.d 2>&1 | grep -c token || true").await, "0\n");
     let asked = "curl -s -o /dev/null -w '%{http_code} '";
     let key = "http://127.0.0.1:8500/v1/kv/service/web-proxy/backends/hello";
     assert_eq!(server.inside(&format!("{asked} {key}; {asked} -X PUT -d evil {key}")).await, "200 403 ");

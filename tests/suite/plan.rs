@@ -11,6 +11,7 @@ use ryo::packer::Build;
 use ryo::place::Place;
 use ryo::plan::{Action, ImageSpec, Plan};
 use ryo::project;
+use ryo::project::access::{Reach, Writes};
 use ryo::secret::Secret;
 use ryo::sql::mysql::native_hash;
 use ryo::terraform::database::{Engine, What};
@@ -100,6 +101,7 @@ fn proxy(version: &str) -> Unit {
             resources: vec![instance("web-proxy", &format!("ryo-web-proxy-web-proxy-{version}"))],
             ..Deployment::default()
         },
+        writes: Writes::default(),
     }
 }
 
@@ -120,6 +122,7 @@ fn hello(version: &str) -> Unit {
             consul: Some(consul()),
             ..Deployment::default()
         },
+        writes: Writes::default(),
     }
 }
 
@@ -163,6 +166,8 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                 let mut config = spec.instance.config.clone();
                 config.insert("volatile.base_image".to_owned(), image.fingerprint.clone());
                 config.insert(found::OWNER.to_owned(), spec.owner.clone());
+                let writes = (!spec.writes.is_empty()).then(|| spec.writes.to_string());
+                config.extend(writes.map(|writes| (found::WRITES.to_owned(), writes)));
                 let made = found::Instance {
                     name: spec.instance.name.clone(),
                     running: true,
@@ -1054,4 +1059,36 @@ fn a_database_that_no_file_names_any_longer_stays_and_is_said_once() {
     carry_out(&without, &mut found);
     assert_eq!(found.databases.len(), 3);
     assert_eq!(lines(&plan("", &units(), &found)), Vec::<String>::new());
+}
+
+#[test]
+fn an_instance_is_replaced_when_other_keys_may_be_written_in_it() {
+    let mut found = empty_host();
+    let writes = |path: &str| Writes([(path.to_owned(), Reach::Beginning)].into());
+    let unit = |path: &str| Unit { writes: writes(path), ..hello("1") };
+    carry_out(&plan("deploy", &[hello("1")], &found), &mut found);
+
+    let allowed = plan("deploy", &[unit("service/hello/")], &found);
+    assert_eq!(why(&allowed), ["may write the Consul keys service/hello/*"]);
+    carry_out(&allowed, &mut found);
+    assert_eq!(plan("deploy", &[unit("service/hello/")], &found).steps, []);
+    assert_eq!(why(&plan("deploy", &[unit("service/other/")], &found)), ["may write the Consul keys service/other/*"]);
+    // Where everybody may, what an instance was allowed once does not matter.
+    assert_eq!(plan("deploy", &[hello("1")], &found).steps, []);
+
+    let mut found = empty_host();
+    let fresh = plan("deploy", &[unit("service/hello/")], &found);
+    let created = fresh.steps.iter().find(|step| matches!(step.action, Action::CreateInstance(_))).unwrap();
+    assert_eq!(created.action.details().last().unwrap(), "may write the Consul keys service/hello/*");
+    carry_out(&fresh, &mut found);
+    assert_eq!(plan("deploy", &[unit("service/hello/")], &found).steps, []);
+}
+
+/// Why the one instance that `plan` replaces is replaced.
+fn why(plan: &Plan) -> Vec<String> {
+    let replaced = plan.steps.iter().find_map(|step| match &step.action {
+        Action::ReplaceInstance { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    replaced.unwrap()
 }

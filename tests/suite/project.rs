@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use ryo::project::{Kind, control, deployed, host, load, script};
+use ryo::project::access::Reach;
+use ryo::project::{Kind, access, control, deployed, host, load, script};
 use ryo::yaml;
 use tempfile::TempDir;
 
@@ -225,4 +226,40 @@ fn a_list_is_read_by_the_original_tools_too() {
     let text = fs::read_to_string(deployed::file(directory.path(), Kind::Module, "h")).unwrap();
     let documents = yaml::load(&text, yaml::Dialect::Ansible).unwrap();
     assert_eq!(documents[0].items()[0].text(), Some("ryo-x"));
+}
+
+#[test]
+fn keys_that_containers_write_are_told_by_their_scripts() {
+    // A line of a script; the keys that it may write, `*` behind a beginning.
+    let table = [
+        ("consul kv put service/proxy/backends/shop", "service/proxy/backends/shop"),
+        ("  consul kv put -cas -modify-index=0 service/a b; consul kv put 'service/b' \"c d\"", "service/a, service/b"),
+        ("consul kv delete -recurse service/proxy/acl/shop-", "service/proxy/acl/shop-*"),
+        ("consul kv delete service/proxy/acl/shop", "service/proxy/acl/shop"),
+        (
+            r#"{{ else }}consul kv put service/certbot/{{ key "service/turn/domain" }} {{ key "x" }}"#,
+            "service/certbot/*",
+        ),
+        (r#"consul kv put {{ print "service/acl/shop-" ( $domain | replaceAll "." "-" ) }} x"#, "service/acl/shop-*"),
+        (r#"consul kv put {{- printf "service/acl/%s/host" $domain }} x"#, "service/acl/*"),
+        ("consul kv put \"service/shop/$1\" \"$2\"", "service/shop/*"),
+        ("[ -e x ] && consul kv put service/`hostname` 1 || true", "service/*"),
+        ("(consul kv put service/one)", "service/one"),
+        ("consul kv put service/both; consul kv delete -recurse service/both", "service/both*"),
+        ("consul kv put {{ $key }} x; consul kv put $KEY x; consul kv put ", ""),
+        ("# consul kv put service/never x", ""),
+        ("consul kv get service/never", ""),
+    ];
+    for (line, expected) in table {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("image-build/playbooks/roles/r/files");
+        fs::create_dir_all(&below).unwrap();
+        fs::write(below.join("script.sh"), format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::write(below.join("binary"), b"\xff consul kv put service/never x").unwrap();
+        let missing = directory.path().join("module-deployment");
+        let writes = access::writes(&[&directory.path().join("image-build"), &missing]).unwrap();
+        assert_eq!(writes.to_string(), expected, "{line}");
+    }
+    let two = access::Writes([("a".to_owned(), Reach::Key), ("b/".to_owned(), Reach::Beginning)].into());
+    assert_eq!(two.rules(), "key \"a\" { policy = \"write\" }\nkey_prefix \"b/\" { policy = \"write\" }\n");
 }

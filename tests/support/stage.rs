@@ -175,6 +175,7 @@ impl Stage {
             reading: ryo::playbook::reading::Reading::default(),
             host: "local".to_owned(),
             lxd: client,
+            access: None,
             own_consul: consul::Client::new(consul.clone(), None, None),
             consul: Arc::new(move |_| consul::Client::new(consul.clone(), None, None)),
             database: self.database.clone(),
