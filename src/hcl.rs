@@ -5,6 +5,7 @@
 //!
 //! Sources: the HCL native syntax specification, Terraform's language and function reference, go-cty's conversions.
 
+pub mod brackets;
 pub mod condition;
 pub mod convert;
 pub mod eval;

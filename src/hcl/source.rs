@@ -8,6 +8,7 @@ use hcl_edit::parser::parse_body;
 use hcl_edit::structure::Body;
 use hcl_edit::{Span, template::Template};
 
+use crate::hcl::brackets::{self, Form};
 use crate::place::{Place, Problem};
 
 /// A text and where its lines start.
@@ -37,6 +38,12 @@ impl Text {
     /// What was parsed.
     fn hcl(&self) -> &str {
         self.rewritten.as_ref().map_or(&self.written, |rewritten| &rewritten.text)
+    }
+
+    /// Refuses what is opened and not closed.
+    fn closed(&self) -> Result<(), Problem> {
+        let Some(at) = brackets::unclosed(self.hcl(), Form::Code) else { return Ok(()) };
+        Err(Problem::new(self.at(at), format!("not HCL: {}", brackets::not_closed(&self.hcl()[at..]))))
     }
 
     /// The place of an offset of what was parsed.
@@ -111,8 +118,10 @@ impl Source {
     ///
     /// A [`Problem`] where the text is not HCL.
     pub fn parse(file: &Path, text: String) -> Result<Self, Problem> {
-        let body = parse_body(&text).map_err(|error| syntax(file, &error))?;
-        Ok(Self { lines: Lines::new(Text::new(file, text, None)), body })
+        let text = Text::new(file, text, None);
+        text.closed()?;
+        let body = parse_body(text.hcl()).map_err(|error| syntax(file, &error))?;
+        Ok(Self { lines: Lines::new(text), body })
     }
 
     /// Parses what `text`, which stands in `file`, was written again as.
@@ -122,6 +131,7 @@ impl Source {
     /// A [`Problem`] at the piece that is not HCL.
     pub fn rewritten(file: &Path, text: String, rewritten: Rewritten) -> Result<Self, Problem> {
         let text = Text::new(file, text, Some(rewritten));
+        text.closed()?;
         let body = parse_body(text.hcl()).map_err(|error| {
             let line = text.hcl().split_inclusive('\n').take(error.location().line() - 1).map(str::len).sum::<usize>();
             let place = text.at(line + error.location().column().saturating_sub(1));

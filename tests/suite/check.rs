@@ -76,7 +76,7 @@ fn problems_of_all_kinds_are_told_together() {
             "ryo-a/configuration/configuration_web.yml:3:17: `project_domain` is still the placeholder `<DOMAIN>` \
              (put the real value in its place)",
             "ryo-a/deploy.sh:2:1: the module `ryo-gone` is missing (clone it into `.`)",
-            "ryo-a/image-build/web.pkr.hcl:2:17: not HCL: invalid block body; expected `}`, newline or identifier",
+            "ryo-a/image-build/web.pkr.hcl:1:18: not HCL: `{` is not closed",
             "ryo-a/project-deployment/00-variables.tf:5:15: there is no key `project_id` (did you mean `project_idd`?)",
             "ryo-a/project-deployment/02-more.tf:2:3: the key `a` has no `value` \
              (reading keys is not supported, only writing them)",

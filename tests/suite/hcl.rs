@@ -172,3 +172,34 @@ proptest! {
         let _ = evaluate(&format!("{name}({})", arguments.join(", ")), Path::new("/nowhere"));
     }
 }
+
+#[test]
+fn what_is_opened_and_not_closed_is_told_before_anything_is_parsed() {
+    let table = [
+        (
+            // What closes is not what was opened.
+            "a = 1\nb = {\n  c = [1,\n}\n",
+            "x.hcl:4:1: not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit",
+        ),
+        ("a = {\n  b = 1\n", "x.hcl:1:5: not HCL: `{` is not closed"),
+        ("a {\n  b = f(1\n", "x.hcl:2:8: not HCL: `(` is not closed"),
+        ("a = \"b\nc = 1\n", "x.hcl:1:5: not HCL: `\"` is not closed"),
+        ("a = \"b ${c\"\n", "x.hcl:1:11: not HCL: `\"` is not closed"),
+        ("a = \"b ${c", "x.hcl:1:8: not HCL: `${` is not closed"),
+        ("a = \"%{ if b \n", "x.hcl:1:6: not HCL: `%{` is not closed"),
+        ("a = 1\n/* b\n", "x.hcl:2:1: not HCL: `/*` is not closed"),
+        ("a = <<-END\n  b\n", "x.hcl:1:5: not HCL: `<<-END` is not closed"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(Source::parse(Path::new("x.hcl"), text.to_owned()).unwrap_err().to_string(), expected, "{text}");
+    }
+    let sound = [
+        "a = \"(\" # {\nb = \"\\\"[\" // (\n/* { */ c = [1]\n",
+        "a = \"$${ %%{ ${\"}\"} ${{ b = \"{\" }.b}\"\n",
+        "a = <<END\n ( ${b(\"END\")}\n { $${\n  END\nb = 1 < 2\n",
+        "a = <<-E-1\n${1 /* } */}\nE-1\n",
+    ];
+    for text in sound {
+        Source::parse(Path::new("x.hcl"), text.to_owned()).unwrap_or_else(|problem| panic!("{problem}: {text}"));
+    }
+}

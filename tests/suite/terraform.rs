@@ -438,7 +438,7 @@ locals {
 #[test]
 fn each_mistake_has_its_message() {
     let cases: &[(&str, &str)] = &[
-        ("locals {\n  a = [1,\n", "2:11: not HCL: expected `]`"),
+        ("locals {\n  a = [1,\n", "2:7: not HCL: `[` is not closed"),
         (
             "module \"m\" {\n  source = \"../../ryo-gone/modules/x\"\n}\n",
             "2:12: the repository `ryo-gone` is missing (clone it into `.`)",

@@ -3,6 +3,7 @@
 use hcl_edit::expr::Expression;
 use hcl_edit::parser::{parse_expr, parse_template};
 
+use crate::hcl::brackets::{self, Form};
 use crate::hcl::source::Rewritten;
 use crate::place::{Place, Problem};
 use crate::terraform::json::read::{Kind, Node};
@@ -190,22 +191,16 @@ impl Writer<'_> {
 }
 
 /// Whether `text` is a template, and why not.
-///
-/// The parser is asked only when every brace is closed: its time doubles with each that is not.
 fn template(text: &str) -> Result<(), String> {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let length =
-            piece(rest, DEEPEST).ok_or_else(|| format!("a brace is not closed, or nested more than {DEEPEST} deep"))?;
-        rest = &rest[length..];
+    match brackets::unclosed(text, Form::Template) {
+        Some(at) => Err(brackets::not_closed(&text[at..])),
+        None => parse_template(text).map(drop).map_err(|error| error.message().to_owned()),
     }
-    parse_template(text).map(drop).map_err(|error| error.message().to_owned())
 }
 
 /// The expression that `text` is, if it is one.
 fn expression(text: &str) -> Option<Expression> {
-    let closed = end_of_template(&format!("{text}}}"), DEEPEST).is_some_and(|end| end == text.len() + 1);
-    closed.then(|| parse_expr(text).ok()).flatten()
+    brackets::unclosed(text, Form::Code).is_none().then(|| parse_expr(text).ok()).flatten()
 }
 
 fn is_identifier(name: &str) -> bool {
@@ -223,7 +218,8 @@ fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let length = piece(rest, DEEPEST).unwrap_or(rest.len());
+        let escape = (rest.starts_with("$${") || rest.starts_with("%%{")).then_some(3);
+        let length = escape.or_else(|| brackets::template(rest)).unwrap_or(c.len_utf8());
         match c {
             _ if length > c.len_utf8() => out.push_str(&rest[..length]),
             '"' => out.push_str("\\\""),
@@ -238,49 +234,4 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-/// How many braces may be in one another, as in the parser of HCL.
-const DEEPEST: usize = 64;
-
-/// The length of the template, the escape, or else the character with which `text` begins; nothing if it is a template
-/// that does not end, or ends `deepest` braces down.
-fn piece(text: &str, deepest: usize) -> Option<usize> {
-    if text.starts_with("$${") || text.starts_with("%%{") {
-        return Some(3);
-    }
-    if text.starts_with("${") || text.starts_with("%{") {
-        return end_of_template(&text[2..], deepest).map(|length| 2 + length);
-    }
-    text.chars().next().map(char::len_utf8)
-}
-
-/// The length of an expression up to and with the `}` that ends it.
-fn end_of_template(text: &str, deepest: usize) -> Option<usize> {
-    let (mut at, mut depth) = (0, 1_usize);
-    while let Some(c) = text[at..].chars().next() {
-        at += c.len_utf8();
-        match c {
-            '{' if depth >= deepest => return None,
-            '{' => depth += 1,
-            '}' if depth == 1 => return Some(at),
-            '}' => depth -= 1,
-            '"' => at += end_of_string(&text[at..], deepest.checked_sub(depth)?)?,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The length of a text in quotes behind its first one, with templates in it.
-fn end_of_string(text: &str, deepest: usize) -> Option<usize> {
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        at += match c {
-            '"' => return Some(at + 1),
-            '\\' => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-            _ => piece(&text[at..], deepest)?,
-        };
-    }
-    None
 }

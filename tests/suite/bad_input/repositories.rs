@@ -47,8 +47,7 @@ fn yaml_that_is_broken_is_told_where() {
 fn hcl_that_is_broken_is_told_where() {
     refused(
         |it| it.edit(DEPLOYMENT, "[local.project_id, \"tiny\"]\n}", "[local.project_id, \"tiny\"]\n"),
-        &["ryo-tiny/project-deployment/02-tiny.tf:51:2: \
-           not HCL: invalid block body; expected `}`, newline or identifier"],
+        &["ryo-tiny/project-deployment/02-tiny.tf:47:16: not HCL: `{` is not closed"],
     );
     refused(
         |it| it.edit(DEPLOYMENT, "image      = join(", "image      = jion("),
