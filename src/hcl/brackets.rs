@@ -69,8 +69,7 @@ impl<'a> Scan<'a> {
         &self.text[self.at..]
     }
 
-    /// Goes on to the end, to a bracket that closes another than the one that is open, or until no more than `depth`
-    /// things are open.
+    /// Goes on to the end, to a bracket that does not close what is open, or until no more than `depth` things are open.
     fn run(&mut self, depth: Option<usize>) {
         while let Some(c) = self.rest().chars().next() {
             let begun = self.at;
@@ -136,11 +135,8 @@ impl<'a> Scan<'a> {
             '{' => self.open(Open::Bracket('}'), 1),
             ')' | ']' | '}' => match self.open.last() {
                 Some((Open::Bracket(end), _)) if *end == c => self.close(1),
-                // The parser says what is wrong there, and looks no further.
-                _ => {
-                    self.open.clear();
-                    return false;
-                }
+                // Another is open, or none: of that the parser tells.
+                _ => return false,
             },
             c => self.at += c.len_utf8(),
         }

@@ -179,7 +179,7 @@ fn what_is_opened_and_not_closed_is_told_before_anything_is_parsed() {
         (
             // What closes is not what was opened.
             "a = 1\nb = {\n  c = [1,\n}\n",
-            "x.hcl:4:1: not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit",
+            "x.hcl:3:7: not HCL: `[` is not closed",
         ),
         ("a = {\n  b = 1\n", "x.hcl:1:5: not HCL: `{` is not closed"),
         ("a {\n  b = f(1\n", "x.hcl:2:8: not HCL: `(` is not closed"),
@@ -187,6 +187,7 @@ fn what_is_opened_and_not_closed_is_told_before_anything_is_parsed() {
         ("a = \"b ${c\"\n", "x.hcl:1:11: not HCL: `\"` is not closed"),
         ("a = \"b ${c", "x.hcl:1:8: not HCL: `${` is not closed"),
         ("a = \"%{ if b \n", "x.hcl:1:6: not HCL: `%{` is not closed"),
+        ("a = 1)\n", "x.hcl:1:6: not HCL: expected newline or eof"),
         ("a = 1\n/* b\n", "x.hcl:2:1: not HCL: `/*` is not closed"),
         ("a = <<-END\n  b\n", "x.hcl:1:5: not HCL: `<<-END` is not closed"),
     ];
