@@ -13,11 +13,12 @@ pub mod client;
 pub mod facts;
 mod files;
 mod locks;
+mod packing;
 pub mod place;
 pub mod serve;
 pub mod wire;
 
-pub use client::{Client, Lock};
+pub use client::{Client, Lock, Packed, Packing};
 pub use place::Binary;
 
 /// The agent did not start, went away, or could not do what it was asked.

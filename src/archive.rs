@@ -10,6 +10,7 @@ use thiserror::Error;
 pub mod codec;
 pub mod member;
 pub mod pack;
+pub mod tree;
 pub mod unpack;
 pub mod walk;
 
@@ -54,6 +55,9 @@ pub enum Error {
     /// The archive itself cannot be read on.
     #[error("the archive cannot be read")]
     Read(#[source] io::Error),
+    /// The archive itself cannot be written on.
+    #[error("the archive cannot be written")]
+    Write(#[source] io::Error),
     /// A file cannot be read or written.
     #[error("cannot read or write `{path}`")]
     File {

@@ -15,6 +15,7 @@ use crate::secret::Secret;
 use crate::ui::Format;
 
 pub mod agent;
+pub mod backup;
 pub mod check;
 pub mod control;
 pub mod deploy;
@@ -65,6 +66,8 @@ pub enum Command {
     Control(control::Command),
     /// Deploy a project with its modules, or a module
     Deploy(deploy::Arguments),
+    /// Back up what a project with its modules, or a module, keeps on a host
+    Backup(backup::Arguments),
     /// Say what a command would do; touches nothing
     #[command(subcommand)]
     Plan(Plan),
@@ -214,6 +217,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::run(*arguments, &common).await,
         Command::Control(command) => control::run(command, &common).await,
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
+        Command::Backup(arguments) => backup::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,

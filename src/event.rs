@@ -123,6 +123,13 @@ pub enum Event {
         /// One a host, sorted by name.
         hosts: Vec<HostRecap>,
     },
+    /// An instance serves again that was stopped for a while.
+    Outage {
+        /// The instance.
+        instance: String,
+        /// Milliseconds from the request to stop until it had come up.
+        took: u64,
+    },
     /// Something a person should know.
     Warned {
         /// What.

@@ -4,6 +4,7 @@ pub mod deploy;
 
 pub mod access;
 pub mod apply;
+pub mod backup;
 pub mod compare;
 pub mod control;
 pub mod database;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::flow::backup::{self, How};
 use crate::flow::database::Difference;
 use crate::flow::inputs::Inputs;
 use crate::flow::object;
@@ -186,6 +187,19 @@ pub enum Action {
         /// What it had and its files no longer name: it stays on the server.
         left: BTreeSet<String>,
     },
+    /// Copy what instances have mounted.
+    Copy {
+        /// The archive that it is for.
+        spec: Box<backup::Spec>,
+        /// How much of it.
+        how: How,
+    },
+    /// Stop instances for a while.
+    Pause(Vec<String>),
+    /// Start instances again that were stopped for a while.
+    Resume(Vec<String>),
+    /// Put an archive together.
+    Archive(Box<backup::Spec>),
     /// Enter the deployment in the list that backups and restores read.
     Record {
         /// Which of the two lists.
@@ -250,6 +264,10 @@ impl Action {
             Self::Keys { .. } => "consul_keys",
             Self::Database { .. } => "database",
             Self::OwnDatabases { .. } => "own_databases",
+            Self::Copy { .. } => "copy",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Archive(_) => "archive",
             Self::Record { .. } => "record",
         }
     }
@@ -269,6 +287,7 @@ impl Action {
             | Self::FetchImage { .. }
             | Self::CreateObject(_)
             | Self::CreateInstance(_)
+            | Self::Archive(_)
             | Self::Database { difference: Difference::Make | Difference::Unknown(_), .. }
             | Self::Record { .. } => '+',
             Self::Keys { set, delete, .. } if set.is_empty() && !delete.is_empty() => '-',
@@ -388,6 +407,14 @@ impl fmt::Display for Action {
             },
             Self::Database { object, difference, .. } => database(object, difference, f),
             Self::OwnDatabases { .. } => f.write_str("note what on database servers is its own"),
+            Self::Copy { spec, how: How::Serving } => write!(f, "copy {} while it serves", spec.data()),
+            Self::Copy { spec, how: How::Changed } => write!(f, "copy what has changed in {}", spec.data()),
+            Self::Copy { spec, how: How::Stopped } => write!(f, "copy {}", spec.data()),
+            Self::Pause(names) => write!(f, "stop {}", instances(names)),
+            Self::Resume(names) => write!(f, "start {} again", instances(names)),
+            Self::Archive(spec) => {
+                write!(f, "write {}", spec.file.file_name().unwrap_or_default().to_string_lossy())
+            }
             Self::Record { kind: Kind::Project } => f.write_str("enter the project in the list of deployed projects"),
             Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),
         }
@@ -406,6 +433,10 @@ fn devices(instance: &Instance) -> Vec<String> {
         format!("device {name}: {kind}, {}", others.join(", "))
     };
     instance.devices.iter().map(line).collect()
+}
+
+fn instances(names: &[String]) -> String {
+    format!("{} {}", if names.len() == 1 { "instance" } else { "instances" }, names.join(", "))
 }
 
 fn keys(count: usize) -> String {
@@ -430,6 +461,7 @@ impl Plan {
                     | Action::RemoveUnfinished(_)
                     | Action::RemoveReplaced(_)
                     | Action::PutBack(_)
+                    | Action::Resume(_)
                     | Action::HostSetup { .. }
                     | Action::BuildImage { .. }
                     | Action::TagImage { .. }

@@ -6,6 +6,8 @@
 mod agent;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/backup.rs"]
+mod backup;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
 #[path = "suite/certificates.rs"]

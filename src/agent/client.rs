@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
+use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Pass, Reply, Request};
 use crate::agent::{Binary, Error, Given, place};
+use crate::archive::Compression;
 use crate::machine::{Command, Finished, Machine, Process};
 use crate::module::source::Blob;
 use crate::module::{Blobs, Environment, Mode, Outcome, Task};
@@ -66,6 +67,7 @@ struct Pending {
 
 enum Incoming {
     Data(Vec<u8>),
+    End,
     Answer(Answer),
 }
 
@@ -77,11 +79,61 @@ impl Drop for Shared {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let ask = Ask::Unlock { name: self.name.clone() };
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        if let Ok(frame) = Frame::control(&Request { id, ask, contents: vec![] }) {
-            let _ = self.shared.frames.send(vec![frame]);
+        self.shared.tell(Ask::Unlock { name: self.name.clone() });
+    }
+}
+
+/// A tree that is being packed. Dropping it gives it up.
+pub struct Packing {
+    shared: Arc<Shared>,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    id: u64,
+    /// Bytes that have come since the agent was last told.
+    taken: u64,
+}
+
+/// What comes of a tree that is being packed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Packed {
+    /// Some of a group's compressed bytes.
+    Bytes(Vec<u8>),
+    /// The group is complete.
+    Group,
+    /// The tree is complete.
+    Whole {
+        /// Sockets in it, which no archive can hold.
+        sockets: Vec<String>,
+    },
+}
+
+impl Packing {
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or cannot read the tree.
+    pub async fn next(&mut self) -> Result<Packed, Error> {
+        match self.incoming.recv().await {
+            Some(Incoming::Data(piece)) => {
+                self.taken += piece.len() as u64;
+                while self.taken >= wire::CREDIT {
+                    self.taken -= wire::CREDIT;
+                    let _ = self.shared.frames.send(vec![Frame::end(self.id)]);
+                }
+                Ok(Packed::Bytes(piece))
+            }
+            Some(Incoming::End) => Ok(Packed::Group),
+            Some(Incoming::Answer(Answer::Packed { sockets })) => Ok(Packed::Whole { sockets }),
+            Some(Incoming::Answer(other)) => Err(self.shared.refused(other)),
+            None => Err(self.shared.gone()),
         }
+    }
+}
+
+impl Drop for Packing {
+    fn drop(&mut self) {
+        drop(Forget { pending: &self.shared.pending, id: self.id });
+        self.shared.tell(Ask::GiveUp { request: self.id });
     }
 }
 
@@ -296,6 +348,37 @@ impl Client {
         }
     }
 
+    /// Packs the directory at `path` under `name`: all of it, or what has changed since that was done.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away.
+    pub fn pack(&self, path: &str, name: &str, compression: Compression, pass: Pass) -> Result<Packing, Error> {
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let incoming = self.shared.wait_for(id)?;
+        let packing = Packing { shared: Arc::clone(&self.shared), incoming, id, taken: 0 };
+        let ask = Ask::Pack { path: path.to_owned(), name: name.to_owned(), compression, pass };
+        let wrong = |source| Error::Wire { machine: self.shared.machine.clone(), source };
+        let frame = Frame::control(&Request { id, ask, contents: vec![] }).map_err(wrong)?;
+        let _ = self.shared.frames.send(vec![frame]);
+        Ok(packing)
+    }
+
+    /// What the last packing of `path` no longer found, as paths in the archive.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away.
+    pub async fn gone(&self, path: &str) -> Result<Vec<Vec<u8>>, Error> {
+        match self.shared.ask(Ask::Gone { path: path.to_owned() }, vec![], &Blobs::new()).await? {
+            (Answer::Done, data) => {
+                let paths = data.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+                Ok(paths.map(<[u8]>::to_vec).collect())
+            }
+            (other, _) => Err(self.shared.refused(other)),
+        }
+    }
+
     /// Puts a line (JSON, without its end) behind the host's journal.
     ///
     /// # Errors
@@ -369,6 +452,14 @@ impl Handshake<'_> {
 }
 
 impl Shared {
+    /// Sends a request whose answer nobody waits for.
+    fn tell(&self, ask: Ask) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        if let Ok(frame) = Frame::control(&Request { id, ask, contents: vec![] }) {
+            let _ = self.frames.send(vec![frame]);
+        }
+    }
+
     /// Sends a request with its contents and waits for the answer, giving what the target asks for in between.
     async fn ask(&self, ask: Ask, contents: Vec<String>, blobs: &Blobs) -> Result<(Answer, Vec<u8>), Error> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -385,6 +476,7 @@ impl Shared {
         loop {
             match incoming.recv().await {
                 Some(Incoming::Data(piece)) => data.extend(piece),
+                Some(Incoming::End) => {}
                 Some(Incoming::Answer(Answer::Want { sha256, from })) => {
                     let piece = window(blobs, &sha256, from, wire::WINDOW).await;
                     let _ = self.frames.send(Frame::data(id, &piece).collect());
@@ -460,7 +552,7 @@ impl Pending {
                 let (id, piece) = frame.piece()?;
                 (id, Incoming::Data(piece.to_vec()))
             }
-            Kind::End => return Ok(()),
+            Kind::End => (frame.piece()?.0, Incoming::End),
         };
         // A request that nobody waits for any more was given up here.
         if let Some(sender) = lock(&self.waiting).as_ref().and_then(|waiting| waiting.get(&id)) {

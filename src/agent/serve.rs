@@ -13,6 +13,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::agent::locks::Locks;
+use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{facts, files};
 use crate::module::copy::Content;
@@ -26,8 +27,13 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Serves until `input` ends. Programs that still run are then killed.
 pub fn serve(system: System, input: impl Read, output: impl Write + Send + 'static) {
-    let agent =
-        Agent { system, out: Out(Arc::new(Mutex::new(output))), uploads: Arc::default(), closed: Arc::default() };
+    let agent = Agent {
+        system,
+        out: Out(Arc::new(Mutex::new(output))),
+        uploads: Arc::default(),
+        trees: Trees::default(),
+        closed: Arc::default(),
+    };
     agent.out.send(&hello());
     let (queue, jobs) = mpsc::channel::<Job>();
     let (idle, ended) = mpsc::channel::<()>();
@@ -40,6 +46,8 @@ pub fn serve(system: System, input: impl Read, output: impl Write + Send + 'stat
     });
     agent.read(BufReader::with_capacity(64 << 10, input), &queue);
     agent.closed.store(true, Ordering::Release);
+    // Whoever waits for something from the client waits in vain.
+    lock(&agent.uploads).clear();
     agent.system.children().kill();
     drop(queue);
     // What is being written is finished, so that no half file is left beside it.
@@ -61,7 +69,7 @@ fn hello() -> Hello {
 
 /// Where frames go, one at a time.
 #[derive(Clone)]
-struct Out(Arc<Mutex<dyn Write + Send>>);
+pub(super) struct Out(Arc<Mutex<dyn Write + Send>>);
 
 impl Out {
     fn send(&self, message: &impl serde::Serialize) {
@@ -71,7 +79,7 @@ impl Out {
     }
 
     /// A client that does not read any more is noticed by the end of the input.
-    fn write(&self, frames: impl Iterator<Item = Frame>) {
+    pub(super) fn write(&self, frames: impl Iterator<Item = Frame>) {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for frame in frames {
             let _ = out.write_all(&frame.encoded());
@@ -99,6 +107,8 @@ struct Agent {
     system: System,
     out: Out,
     uploads: Arc<Mutex<HashMap<u64, mpsc::Sender<Vec<u8>>>>>,
+    /// Trees that were packed over this connection.
+    trees: Trees,
     closed: Arc<AtomicBool>,
 }
 
@@ -145,7 +155,11 @@ impl Agent {
                 locks.give_back(name);
                 self.reply(job.request.id, Answer::Done);
             }
-            Ask::Run { .. } | Ask::Facts => {
+            Ask::GiveUp { request } => {
+                lock(&self.uploads).remove(request);
+                self.reply(job.request.id, Answer::Done);
+            }
+            Ask::Run { .. } | Ask::Facts | Ask::Pack { .. } => {
                 let agent = self.clone();
                 thread::spawn(move || agent.carry_out(&job));
             }
@@ -154,6 +168,7 @@ impl Agent {
             | Ask::Piece { .. }
             | Ask::Write { .. }
             | Ask::Stat { .. }
+            | Ask::Gone { .. }
             | Ask::Journal { .. } => {
                 let _ = queue.send(job);
             }
@@ -207,7 +222,18 @@ impl Agent {
                 Ok(self.run(job.request.id, words, input, &host))
             }
             Ask::Journal { line } => files::journal(line, &self.system).map(|()| Answer::Done),
-            Ask::Lock { .. } | Ask::Unlock { .. } => Ok(Answer::Done),
+            Ask::Pack { path, name, compression, pass } => {
+                let (id, root) = (job.request.id, self.system.real(path));
+                let more = || lock(&job.contents).coming.recv().is_ok();
+                let asked = packing::Asked { id, path, root: &root, name, compression: *compression, pass: *pass };
+                let sockets = packing::pack(&asked, &self.trees, &self.out, &more)?;
+                Ok(Answer::Packed { sockets })
+            }
+            Ask::Gone { path } => {
+                self.out.write(Frame::pieces(job.request.id, &packing::gone(path, &self.trees)));
+                Ok(Answer::Done)
+            }
+            Ask::Lock { .. } | Ask::Unlock { .. } | Ask::GiveUp { .. } => Ok(Answer::Done),
         }
     }
 

@@ -10,10 +10,11 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::archive::Compression;
 use crate::module::{Environment, Mode, Outcome, Task};
 
 /// What both sides must have in common.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Most bytes of one frame's payload.
 pub const LONGEST: usize = 32 << 20;
@@ -23,6 +24,12 @@ pub const PIECE: usize = 256 << 10;
 
 /// Most bytes of a content that are sent for one [`Answer::Want`], so that neither side holds more.
 pub const WINDOW: u64 = 8 << 20;
+
+/// Bytes of a packed tree after which the client says that it has taken them.
+pub const CREDIT: u64 = 2 << 20;
+
+/// Bytes of a packed tree that may be on their way, so that neither side holds more.
+pub const ON_THE_WAY: u64 = 16 << 20;
 
 /// What is in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,11 +198,43 @@ pub enum Ask {
         /// SHA-256 of what it reads, in `contents`.
         input: Option<String>,
     },
+    /// A tree packed, as groups of members before the answer: each as data and an end. The client answers every
+    /// [`CREDIT`] with an end of its own; no more than [`ON_THE_WAY`] are sent without that.
+    Pack {
+        /// The directory; absolute.
+        path: String,
+        /// What it is called in the archive.
+        name: String,
+        /// How each group is compressed.
+        compression: Compression,
+        /// All of it, or what has changed.
+        pass: Pass,
+    },
+    /// What the last packing of a tree no longer found, as data before the answer: paths with a zero behind each.
+    Gone {
+        /// The directory; absolute.
+        path: String,
+    },
+    /// Another request is not waited for any more.
+    GiveUp {
+        /// Its number.
+        request: u64,
+    },
     /// A line behind the host's journal.
     Journal {
         /// JSON, without its end.
         line: String,
     },
+}
+
+/// How much of a tree is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// All of it.
+    First,
+    /// What has changed since the first pass over this connection.
+    Again,
 }
 
 /// From the agent.
@@ -226,6 +265,11 @@ pub enum Answer {
     Content(bool),
     /// It is done.
     Done,
+    /// A tree was packed; its groups went before.
+    Packed {
+        /// Sockets in it, which no archive can hold.
+        sockets: Vec<String>,
+    },
     /// Another one holds the lock.
     Held {
         /// Who and what.
@@ -263,11 +307,19 @@ impl Frame {
 
     /// The frames that carry `content` for request `id`, the end included.
     pub fn data(id: u64, content: &[u8]) -> impl Iterator<Item = Self> {
-        let end = Self { kind: Kind::End, payload: id.to_be_bytes().to_vec() };
+        Self::pieces(id, content).chain(std::iter::once(Self::end(id)))
+    }
+
+    /// The frames that carry some of what belongs to request `id`.
+    pub fn pieces(id: u64, content: &[u8]) -> impl Iterator<Item = Self> {
         content
             .chunks(PIECE)
             .map(move |piece| Self { kind: Kind::Data, payload: [&id.to_be_bytes()[..], piece].concat() })
-            .chain(std::iter::once(end))
+    }
+
+    /// The frame that ends something of request `id`.
+    pub fn end(id: u64) -> Self {
+        Self { kind: Kind::End, payload: id.to_be_bytes().to_vec() }
     }
 
     /// The bytes on the wire.

@@ -8,9 +8,12 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use lzma_rust2::{XzOptions, XzReader, XzWriter};
 use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use serde::{Deserialize, Serialize};
 
 /// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// Not at all.
     None,
@@ -20,7 +23,7 @@ pub enum Compression {
     Bzip2,
     /// xz
     Xz,
-    /// Zstandard, which is only read.
+    /// Zstandard, which is written only a whole stream at once.
     Zstd,
 }
 
@@ -55,6 +58,34 @@ impl Compression {
             Self::Xz => Box::new(XzReader::new_mem_limit(reader, true, XZ_MEMORY)),
             Self::Zstd => Box::new(Frames { reader: Some(Frame::Between(reader)) }),
         })
+    }
+}
+
+/// How hard pieces of backups are compressed with gzip: what costs little time.
+const QUICK: u32 = 2;
+
+impl Compression {
+    /// Compresses `bytes` to a stream of its own, quickly. Streams of one compression can stand one after the other.
+    ///
+    /// # Errors
+    ///
+    /// It is not written in this compression.
+    pub fn whole(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(bytes.to_vec()),
+            Self::Gzip => {
+                let room = Vec::with_capacity(bytes.len() / 2);
+                let mut encoder = GzEncoder::new(room, flate2::Compression::new(QUICK));
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Zstd => Ok(compress_to_vec(bytes, CompressionLevel::Fastest)),
+            other => {
+                let mut encoder = Encoder::new(vec![], other)?;
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+        }
     }
 }
 

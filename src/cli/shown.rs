@@ -1,13 +1,15 @@
 //! What commands that change a host have in common: they show, ask, carry out and remember.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::cli::{Common, interrupt};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::failure::Failure;
 use crate::flow::world::World;
 use crate::flow::{apply, journal};
@@ -61,16 +63,18 @@ impl Shown {
     }
 }
 
-/// Carries a plan out and enters it in the journals.
+/// Carries a plan out and enters it in the journals. Returns for how many milliseconds instances did not serve.
 ///
 /// # Errors
 ///
 /// A step failed, or a person interrupted it.
-pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<(), Failure> {
+pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<BTreeMap<String, u64>, Failure> {
     let began = Instant::now();
-    let ended = apply::apply(world, plan, &shown.events, &shown.stop).await;
+    let (outages, events) = outages(&shown.events);
+    let ended = apply::apply(world, plan, &events, &shown.stop).await;
+    let outages = std::mem::take(&mut *outages.lock().unwrap_or_else(PoisonError::into_inner));
     let result = ended.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
-    let line = journal::line(&journal::who(), plan, began.elapsed(), &result);
+    let line = journal::line(&journal::who(), plan, began.elapsed(), &result, &outages);
     // The journal is for people who look back; what was done is done without it.
     if let Err(error) = world.agent.journal(&line.to_string()).await {
         shown.events.warn(format!("the journal on the host was not written: {error}"));
@@ -78,7 +82,21 @@ pub async fn carry_out(world: &World, plan: &Plan, shown: &Shown) -> Result<(), 
     if let Err(error) = journal::append(&rig::home(), &line) {
         shown.events.warn(format!("the journal of this computer was not written: {error}"));
     }
-    Ok(ended?)
+    ended?;
+    Ok(outages)
+}
+
+/// Collects the outages among what is emitted through the events that are returned.
+fn outages(events: &Events) -> (Arc<Mutex<BTreeMap<String, u64>>>, Events) {
+    let (outages, shown) = (Arc::<Mutex<BTreeMap<String, u64>>>::default(), events.clone());
+    let collected = outages.clone();
+    let events = Events::new(move |event| {
+        if let Event::Outage { instance, took } = &event {
+            collected.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.clone(), *took);
+        }
+        shown.emit(event);
+    });
+    (outages, events)
 }
 
 /// Says how it ended.

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, control, file, fresh, host, image, instance, look, session, unit};
+use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -107,6 +107,13 @@ impl From<session::Error> for Failure {
             session::Error::Look(error) => error.into(),
             session::Error::Unit(error) => error.into(),
         }
+    }
+}
+
+impl From<backup::Error> for Failure {
+    fn from(error: backup::Error) -> Self {
+        let advice = backup(&error);
+        Self::advised(error, advice)
     }
 }
 
@@ -224,8 +231,20 @@ fn control(error: &control::Error) -> Advice {
     Advice::of(Kind::Request, hint)
 }
 
+fn backup(error: &backup::Error) -> Advice {
+    match error {
+        backup::Error::Lxd(error) => lxd(error),
+        backup::Error::Agent(error) => agent(error),
+        backup::Error::There(_) => Advice::of(Kind::Request, "give another stamp with `-s`"),
+        backup::Error::Nothing { .. } => Advice::of(Kind::Request, "deploy it first"),
+        backup::Error::Interrupted(_) => Advice { kind: Kind::Interrupted, hints: vec![] },
+        backup::Error::Archive(_) | backup::Error::File { .. } => Advice::world(),
+    }
+}
+
 fn step(error: &apply::Error) -> Advice {
     match error {
+        apply::Error::Backup(error) => backup(error),
         apply::Error::Lxd(error) => lxd(error),
         apply::Error::Instance(error) => instance(error),
         apply::Error::Image(error) => image(error),

@@ -4,6 +4,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::event::Events;
+use crate::flow::backup::{self, Ongoing};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{database, file, host_setup, image, instance, keys, names, object};
@@ -46,6 +47,9 @@ pub enum Error {
         /// Why.
         message: String,
     },
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     /// The lists of what is deployed.
     #[error(transparent)]
     Record(#[from] project::deployed::Error),
@@ -76,35 +80,61 @@ pub enum Stopped {
     },
 }
 
-/// Carries `plan` out. Every step that has begun is carried to its end or has failed.
+/// Carries `plan` out. Every step that has begun is carried to its end or has failed. Instances that were stopped for a
+/// while are started again however it ends.
 ///
 /// # Errors
 ///
 /// See [`Stopped`]. Running the same command again goes on from there.
 pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Receiver<bool>) -> Result<(), Stopped> {
     let total = plan.steps.len();
+    let mut ongoing = Ongoing::default();
+    let mut ended = Ok(());
     for (number, step) in (1..).zip(&plan.steps) {
-        if *stop.borrow() {
-            return Err(Stopped::Interrupted { done: number - 1, total });
+        if ended.is_ok() && *stop.borrow() {
+            ended = Err(Stopped::Interrupted { done: number - 1, total });
+        }
+        if ended.is_err() && !ongoing.owes(step) {
+            continue;
         }
         let title = step.to_string();
         let progress = Progress { events: events.clone(), number };
         let begun = progress.begin(total, &title);
-        match run(world, step, &progress, stop).await {
-            Ok(()) => begun.done(&title),
-            Err(Error::Playbook(playbook::Error::Stopped { .. })) => {
-                return Err(Stopped::Interrupted { done: number - 1, total });
+        let stopped = match run(world, step, &mut ongoing, &progress, stop).await {
+            Ok(()) => {
+                begun.done(&title);
+                continue;
+            }
+            Err(Error::Playbook(playbook::Error::Stopped { .. }) | Error::Backup(backup::Error::Interrupted(_))) => {
+                Stopped::Interrupted { done: number - 1, total }
             }
             Err(source) => {
                 begun.failed();
-                return Err(Stopped::Failed { number, total, title, source: Box::new(source) });
+                Stopped::Failed { number, total, title, source: Box::new(source) }
             }
+        };
+        match ended {
+            Ok(()) => ended = Err(stopped),
+            // The first one is what it is about.
+            Err(_) => events.warn(in_full(&stopped)),
         }
     }
-    Ok(())
+    ended
 }
 
-async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Receiver<bool>) -> Result<(), Error> {
+/// An error with its causes in one line.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+async fn run(
+    world: &World,
+    step: &Step,
+    ongoing: &mut Ongoing,
+    progress: &Progress,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), Error> {
     let events = &progress.events;
     match &step.action {
         Action::RemoveBuild(name)
@@ -144,6 +174,10 @@ async fn run(world: &World, step: &Step, progress: &Progress, stop: &watch::Rece
             Ok(database::apply::object(world, server, object, difference, stop).await?)
         }
         Action::OwnDatabases { owned, .. } => database::apply::remember(world, &step.owner, owned).await,
+        Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
+        Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
+        Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
+        Action::Archive(spec) => Ok(ongoing.archive(world, spec).await?),
         Action::Record { kind } => {
             Ok(project::deployed::add(&world.working_directory, *kind, &world.host, &step.owner)?)
         }

@@ -125,9 +125,22 @@ impl<'a> Planning<'a> {
         }
     }
 
+    /// Instances that a broken backup or restore left stopped.
+    fn left_paused(&mut self) {
+        let aside = |it: &&found::Instance| {
+            it.config(found::PAUSED).is_some() && it.config(found::REPLACED).or(it.config(found::REPLACES)).is_none()
+        };
+        for instance in self.found.instances.values().filter(aside) {
+            let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
+            self.instances.insert(instance.name.clone(), found::Instance { running: true, ..instance.clone() });
+            self.push(&owner, Action::Resume(vec![instance.name.clone()]));
+        }
+    }
+
     /// New instances that were never in use, and old ones that were set aside.
     fn leftovers(&mut self) {
         self.left_builds();
+        self.left_paused();
         for instance in self.found.instances.values() {
             let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
             if instance.config(found::REPLACES).is_some_and(|name| name != instance.name) {

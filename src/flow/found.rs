@@ -21,6 +21,8 @@ pub const UNPROVEN: &str = "user.ryo.unproven";
 pub const NEW: &str = "yes";
 /// Value of [`UNPROVEN`]: it was in use before it was changed or started again, and holds what it held then.
 pub const AGAIN: &str = "again";
+/// On an instance that is stopped only for a while and was running before.
+pub const PAUSED: &str = "user.ryo.paused";
 /// The project or module that an instance belongs to.
 pub const OWNER: &str = "user.ryo.project";
 /// The version that an instance was deployed with.

@@ -89,6 +89,22 @@ pub async fn resume(world: &World, name: &str, events: &Events) -> Result<(), Er
     prove(world, name).await
 }
 
+/// Stops an instance for a while. The mark tells the next run that it is to be started again, whatever becomes of this
+/// one.
+pub async fn pause(world: &World, name: &str) -> Result<(), Error> {
+    change(world, name, |settings| {
+        settings.config.insert(found::PAUSED.to_owned(), "yes".to_owned());
+    })
+    .await?;
+    Ok(world.lxd.stop(name, world.limits.stop).await?)
+}
+
+/// Starts an instance that was stopped for a while, and sees it come up.
+pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+    start(world, name, events).await?;
+    prove(world, name).await
+}
+
 /// Marks an instance that was in use as one that has to be seen healthy again.
 fn doubt(config: &mut Config) {
     config.entry(found::UNPROVEN.to_owned()).or_insert_with(|| found::AGAIN.to_owned());
@@ -308,10 +324,11 @@ pub async fn remove(world: &World, name: &str) -> Result<(), Error> {
     Ok(world.lxd.delete(name).await?)
 }
 
-/// Takes the mark of an instance that has not been seen healthy yet.
+/// Takes the marks of an instance that has not been seen healthy yet.
 async fn prove(world: &World, name: &str) -> Result<(), Error> {
     change(world, name, |settings| {
         settings.config.remove(found::UNPROVEN);
+        settings.config.remove(found::PAUSED);
     })
     .await
 }

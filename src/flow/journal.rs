@@ -1,5 +1,6 @@
 //! What was done, by whom and when: one JSON line for each plan, on the host and on this computer.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,16 +14,21 @@ use crate::plan::Plan;
 ///
 /// - `who`: account and computer, e.g. `anna@desk`.
 /// - `result`: `done`, or what went wrong.
-pub fn line(who: &str, plan: &Plan, took: Duration, result: &str) -> Value {
+/// - `outages`: for how many milliseconds instances did not serve.
+pub fn line(who: &str, plan: &Plan, took: Duration, result: &str, outages: &BTreeMap<String, u64>) -> Value {
     let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
-    json!({
+    let mut line = json!({
         "when": seconds(),
         "who": who,
         "plan": plan.title,
         "steps": steps,
         "result": result,
         "took": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    })
+    });
+    if !outages.is_empty() {
+        line["outages"] = json!(outages);
+    }
+    line
 }
 
 /// Seconds since 1970 (UTC).

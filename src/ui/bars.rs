@@ -85,7 +85,7 @@ impl Bars {
                 self.end(&mut running, 0);
                 return false;
             }
-            Event::TaskDone { .. } | Event::Warned { .. } => return false,
+            Event::TaskDone { .. } | Event::Outage { .. } | Event::Warned { .. } => return false,
         }
         true
     }

@@ -27,6 +27,7 @@ pub(super) fn talk(event: &Event, colours: Colours) -> Option<String> {
         Event::StepFailed { number, title, took } => {
             format!("[{number}] {} {title} ({})", colours.paint(Colour::Red, "failed:"), duration(*took))
         }
+        Event::Outage { instance, took } => format!("instance {instance} did not serve for {}", duration(*took)),
         Event::Warned { message } => format!("{} {message}", colours.paint(Colour::Yellow, "warning:")),
         Event::PlayStarted { .. } | Event::TaskStarted { .. } | Event::TaskDone { .. } | Event::Recap { .. } => {
             return None;

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lxd", &["event", "http", "secret"]),
     ("sql", &["http", "secret"]),
     ("wireguard", &["place", "resolve", "secret"]),
-    ("agent", &["local", "machine", "module", "playbook", "secret"]),
+    ("agent", &["archive", "local", "machine", "module", "playbook", "secret"]),
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
     ("archive", &[]),
@@ -43,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "flow",
         &[
             "agent",
+            "archive",
             "consul",
             "container",
             "event",
@@ -73,8 +74,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 29] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 30] = [
     "agent",
+    "archive",
     "consul",
     "container",
     "event",
@@ -105,7 +107,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 29] = [
     "rig",
 ];
 
-const CLI: [&str; 29] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 30] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

@@ -145,6 +145,14 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                 found.instances.remove(name).expect("it is there");
             }
             Action::PutBack(name) => put_back(found, name),
+            Action::Resume(names) => {
+                for name in names {
+                    let instance = found.instances.get_mut(name).expect("it is there");
+                    instance.config.remove(found::PAUSED);
+                    instance.running = true;
+                }
+            }
+            Action::Copy { .. } | Action::Pause(_) | Action::Archive(_) => unreachable!("no deployment does that"),
             Action::HostSetup { inputs, .. } => {
                 let state = HostSetup { recorded: Some(inputs.clone()), pending: Pending::Nothing };
                 found.host_setup.insert(step.owner.clone(), state);

@@ -8,11 +8,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use ryo::agent;
 use ryo::agent::serve::serve;
+use ryo::archive::Compression;
 use ryo::consul;
 use ryo::container::Container;
 use ryo::event::{Event, Events};
 use ryo::failure::Failure;
+
 use ryo::flow::apply;
+use ryo::flow::backup::{self, Source, Spec};
 use ryo::flow::names::Names;
 use ryo::flow::session::{self, Wanted};
 use ryo::flow::unit::Version;
@@ -262,6 +265,30 @@ impl Stage {
     /// Deploys over wires that do not break.
     pub async fn deploys(&self) -> usize {
         self.deploy(self.lxd.clone(), self.consul.clone()).await.unwrap()
+    }
+
+    /// What is backed up of the tiny project: its module first.
+    pub fn archives(&self, stamp: &str, compression: Compression) -> Vec<Spec> {
+        let directory = backup::directory(&self.path("work"));
+        let spec = |id: &str, kind| Spec {
+            host: "local".to_owned(),
+            source: Source { id: id.to_owned(), kind },
+            stamp: stamp.to_owned(),
+            file: directory.join(backup::name("local", id, stamp, compression)),
+            compression,
+        };
+        vec![spec("ryo-tiny-store", project::Kind::Module), spec("ryo-tiny", project::Kind::Project)]
+    }
+
+    /// Looks, plans and makes a backup; an error as the text that a person would read.
+    pub async fn backs_up(&self, lxd: Arc<dyn Http>, specs: &[Spec], events: &Events) -> Result<Plan, String> {
+        let world = self.world(lxd, self.consul.clone()).await;
+        let (_sender, stop) = watch::channel(false);
+        let told = |failure: Failure| failure.text().replace(&self.directory.path().display().to_string(), "HERE");
+        let seen = backup::look(&world, specs).await.map_err(|error| told(error.into()))?;
+        let plan = backup::plan("backup ryo-tiny on local", specs, &seen);
+        apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
+        Ok(plan)
     }
 
     /// Everything that is there: servers, the files of the host, the lists.

@@ -1,0 +1,138 @@
+//! Reading a tree, member by member. What it holds is not trusted.
+
+use std::io::{self, Read};
+
+use tar::EntryType;
+
+use crate::archive::Error;
+use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
+
+/// Most members of one archive.
+pub const MEMBERS: u64 = 20_000_000;
+
+/// Zeros at the end of an archive that is whole.
+const END: u64 = 1024;
+
+/// What is done with each member; its content is read from the stream, with zeros where it has holes.
+pub type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error> + 'v;
+
+/// Visits every member of a tar stream up to its end.
+///
+/// # Errors
+///
+/// [`Error`], also that of `visit`.
+pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
+    let mut archive = tar::Archive::new(stream);
+    let mut count = 0;
+    for entry in archive.entries().map_err(wrong)? {
+        let mut entry = entry.map_err(wrong)?;
+        count += 1;
+        if count > MEMBERS {
+            return Err(Error::Large { most: format!("{MEMBERS} members") });
+        }
+        let member = member(&mut entry)?;
+        visit(&member, &mut entry)?;
+        io::copy(&mut entry, &mut io::sink()).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// Visits every member of a whole archive, and makes sure that it is whole.
+///
+/// # Errors
+///
+/// [`Error`], also that of `visit`.
+pub fn whole(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
+    let mut stream = Zeros { stream, at_end: 0 };
+    members(&mut stream, visit)?;
+    io::copy(&mut stream, &mut io::sink()).map_err(wrong)?;
+    if stream.at_end < END {
+        return Err(Error::Format { reason: "it breaks off".to_owned() });
+    }
+    Ok(())
+}
+
+/// Counts the zeros that a stream ends with.
+struct Zeros<'s> {
+    stream: &'s mut dyn Read,
+    at_end: u64,
+}
+
+impl Read for Zeros<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.stream.read(bytes)?;
+        let zeros = bytes[..length].iter().rev().take_while(|byte| **byte == 0).count();
+        self.at_end = if zeros == length { self.at_end + zeros as u64 } else { zeros as u64 };
+        Ok(length)
+    }
+}
+
+fn wrong(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::Format { reason: "it breaks off".to_owned() },
+        io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            Error::Format { reason: error.to_string() }
+        }
+        _ => Error::Read(error),
+    }
+}
+
+fn format(path: &[u8], what: &str) -> Error {
+    Error::Format { reason: format!("`{}` {what}", shown(path)) }
+}
+
+fn member<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, Error> {
+    let mut path = entry.path_bytes().into_owned();
+    let directory = path.ends_with(b"/");
+    while path.ends_with(b"/") {
+        path.pop();
+    }
+    let (mut records, mut said) = (vec![], None);
+    if let Some(extensions) = entry.pax_extensions().map_err(wrong)? {
+        for extension in extensions {
+            let extension = extension.map_err(wrong)?;
+            match extension.key_bytes() {
+                b"size" => said = extension.value().ok().and_then(|value| value.parse::<u64>().ok()),
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err(format(&path, "has holes that are written in a form that is not read"));
+                }
+                key if key.starts_with(XATTR.as_bytes()) || key == ACCESS.as_bytes() || key == DEFAULT.as_bytes() => {
+                    records.push((key.to_vec(), extension.value_bytes().to_vec()));
+                }
+                _ => {}
+            }
+        }
+    }
+    let header = entry.header();
+    let plain = header.entry_size().map_err(wrong)?;
+    if said.is_some_and(|said| plain != 0 && plain != said) {
+        return Err(format(&path, "has two sizes"));
+    }
+    let link = || {
+        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
+        target.filter(|target| !target.is_empty()).ok_or_else(|| format(&path, "is a link to nothing"))
+    };
+    let kind = match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous if directory => Kind::Directory,
+        EntryType::Regular | EntryType::Continuous => Kind::File,
+        // Where its holes are is seen from what is read.
+        EntryType::GNUSparse => Kind::Sparse(vec![]),
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink => Kind::Link(link()?),
+        EntryType::Link => Kind::Name(link()?),
+        EntryType::Fifo => Kind::Fifo,
+        EntryType::Char | EntryType::Block => Kind::Device,
+        _ => return Err(format(&path, "is of a kind that is not known")),
+    };
+    let number = |number: u64| u32::try_from(number).map_err(|_| format(&path, "has an owner that cannot be"));
+    Ok(Entry {
+        mode: header.mode().map_err(wrong)? & 0o7777,
+        uid: number(header.uid().map_err(wrong)?)?,
+        gid: number(header.gid().map_err(wrong)?)?,
+        mtime: i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(0),
+        size: if matches!(kind, Kind::File | Kind::Sparse(_)) { entry.size() } else { 0 },
+        kind,
+        path,
+        records,
+    })
+}

@@ -1,0 +1,354 @@
+//! What is in a tree of the file system, as it is at the moment: it may be changed while it is looked at.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat, fdatasync, fgetxattr, flistxattr, fstat,
+    openat, openat2, readlinkat, seek, statat,
+};
+use rustix::io::Errno;
+
+use crate::archive::Error;
+use crate::archive::tree::acl;
+use crate::archive::tree::entry::{self, Entry, Kind, shown};
+
+/// Most bytes of the names, and of one value, of a file's extended attributes.
+const ATTRIBUTES: usize = 64 << 10;
+
+/// Seconds that a file must have been left alone for to be known by its times: what is written into a mapped page that
+/// is dirty already leaves no trace in them, and file systems round.
+const SETTLED: i64 = 2;
+
+/// What tells whether something is still as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    size: i64,
+    mtime: (i64, u64),
+    ctime: (i64, u64),
+    inode: (u64, u64),
+    /// Whether times tell: it had been left alone for a while.
+    trusted: Trusted,
+}
+
+/// Whether the times of something tell that it has not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// They do.
+    Yes,
+    /// It was being changed when it was read.
+    No,
+}
+
+impl Stamp {
+    /// Whether `now` is surely the same thing, unchanged.
+    pub fn holds(&self, now: &Self) -> bool {
+        self.trusted == Trusted::Yes
+            && (self.size, self.mtime, self.ctime, self.inode) == (now.size, now.mtime, now.ctime, now.inode)
+    }
+}
+
+/// Something that was found.
+pub struct Found {
+    /// What.
+    pub entry: Entry,
+    /// What tells whether it is still the same later.
+    pub stamp: Stamp,
+    /// Its content.
+    pub file: Option<File>,
+}
+
+/// What to do with something before it is opened.
+pub type Wanted<'w> = dyn FnMut(&[u8], &Stamp) -> bool + 'w;
+
+/// A tree under `root`, called `name` in the archive.
+pub struct Scan<'s> {
+    top: OwnedFd,
+    name: &'s [u8],
+    /// Files with several names: the first of them, by inode.
+    known: HashMap<(u64, u64), (Vec<u8>, Stamp, Packed)>,
+    /// Sockets, which no archive can hold.
+    pub sockets: Vec<String>,
+}
+
+/// Whether the first name of a file has been handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packed {
+    Yes,
+    No,
+}
+
+impl<'s> Scan<'s> {
+    /// Opens the directory `root`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn open(root: &Path, name: &'s [u8]) -> Result<Self, Error> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let top = rustix::fs::open(root, flags, Mode::empty());
+        let top = top.map_err(|error| told(root.as_os_str().as_bytes(), error))?;
+        Ok(Self { top, name, known: HashMap::new(), sockets: vec![] })
+    }
+
+    /// Visits the tree, directories before what is in them, names in order: `wanted` says of each whether it is opened
+    /// and handed to `visit`. What vanishes meanwhile is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], and that of `visit`.
+    pub fn walk(
+        &mut self,
+        wanted: &mut Wanted,
+        visit: &mut dyn FnMut(Found) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let about = fstat(&self.top).map_err(|error| told(self.name, error))?;
+        let top = self.top.try_clone().map_err(|source| failed(self.name, source))?;
+        self.visit(self.name.to_vec(), &about, Some(top), wanted, visit)?;
+        let mut open: Vec<Vec<u8>> = vec![vec![]];
+        while let Some(path) = open.pop() {
+            let Some(directory) = vanishing(self.directory(&path)).map_err(|error| told(&path, error))? else {
+                continue;
+            };
+            let names = names(&directory).map_err(|error| told(&path, error))?;
+            let mut below = vec![];
+            for name in names {
+                let relative = if path.is_empty() { name.clone() } else { [&path[..], b"/", &name].concat() };
+                if self.one(&directory, &name, &relative, wanted, visit)? == Some(FileType::Directory) {
+                    below.push(relative);
+                }
+            }
+            open.extend(below.into_iter().rev());
+        }
+        Ok(())
+    }
+
+    fn directory(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { &b"."[..] } else { path };
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        openat2(&self.top, path, flags, Mode::empty(), within)
+    }
+
+    fn one(
+        &mut self,
+        above: &OwnedFd,
+        name: &[u8],
+        relative: &[u8],
+        wanted: &mut Wanted,
+        visit: &mut dyn FnMut(Found) -> Result<(), Error>,
+    ) -> Result<Option<FileType>, Error> {
+        let fail = |error| told(relative, error);
+        let Some(about) = vanishing(statat(above, name, AtFlags::SYMLINK_NOFOLLOW)).map_err(fail)? else {
+            return Ok(None);
+        };
+        let path = [self.name, b"/", relative].concat();
+        let kind = FileType::from_raw_mode(about.st_mode);
+        match kind {
+            FileType::RegularFile | FileType::Directory => {
+                let flags = if kind == FileType::Directory { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
+                let opened = openat(above, name, flags | reading(), Mode::empty());
+                let Some(opened) = vanishing(opened).map_err(fail)? else { return Ok(None) };
+                self.visit(path, &about, Some(opened), wanted, visit)?;
+            }
+            FileType::Symlink => {
+                let Some(target) = vanishing(readlinkat(above, name, vec![])).map_err(fail)? else { return Ok(None) };
+                Self::offer(path, &about, Kind::Link(target.into_bytes()), wanted, visit)?;
+            }
+            FileType::Fifo => Self::offer(path, &about, Kind::Fifo, wanted, visit)?,
+            FileType::Socket => self.sockets.push(shown(&path)),
+            _ => Self::offer(path, &about, Kind::Device, wanted, visit)?,
+        }
+        Ok(Some(kind))
+    }
+
+    /// Something without content.
+    fn offer(
+        path: Vec<u8>,
+        about: &Stat,
+        kind: Kind,
+        wanted: &mut Wanted,
+        visit: &mut dyn FnMut(Found) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if kind == Kind::Device {
+            return Err(Error::Device { path: shown(&path) });
+        }
+        let stamp = stamp(about, now());
+        if wanted(&path, &stamp) { visit(Found { entry: entry(path, about, kind), stamp, file: None }) } else { Ok(()) }
+    }
+
+    /// A file or directory that is open.
+    fn visit(
+        &mut self,
+        path: Vec<u8>,
+        about: &Stat,
+        opened: Option<OwnedFd>,
+        wanted: &mut Wanted,
+        visit: &mut dyn FnMut(Found) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(opened) = opened else { return Ok(()) };
+        let fail = |error| told(&path, error);
+        let inode = (about.st_dev, about.st_ino);
+        if let Some((first, stamp, packed)) = self.known.get(&inode).cloned() {
+            if packed == Packed::No {
+                wanted(&path, &stamp);
+                return Ok(());
+            }
+            // A name is as trustworthy as the content, which came under the first.
+            wanted(&path, &stamp);
+            return visit(Found { entry: entry(path, about, Kind::Name(first)), stamp, file: None });
+        }
+        let began = now();
+        let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
+        let before = stamp(about, began);
+        if !wanted(&path, &before) {
+            if is_file && about.st_nlink > 1 {
+                self.known.insert(inode, (path, before, Packed::No));
+            }
+            return Ok(());
+        }
+        if is_file {
+            // Pages that are clean make a fault when they are written to, which shows in the times.
+            let _ = fdatasync(&opened);
+        }
+        let about = fstat(&opened).map_err(fail)?;
+        let stamp = stamp(&about, began);
+        let kind = if is_file { holes(&opened, &about).map_err(fail)? } else { Kind::Directory };
+        let mut entry = entry(path.clone(), &about, kind);
+        entry.records = records(&opened).map_err(fail)?;
+        if is_file && about.st_nlink > 1 {
+            self.known.insert(inode, (path, stamp, Packed::Yes));
+        }
+        visit(Found { entry, stamp, file: is_file.then(|| File::from(opened)) })
+    }
+}
+
+fn reading() -> OFlags {
+    OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
+    let mut names = vec![];
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn entry(path: Vec<u8>, about: &Stat, kind: Kind) -> Entry {
+    let size = if matches!(kind, Kind::File | Kind::Sparse(_)) { about.st_size.unsigned_abs() } else { 0 };
+    Entry {
+        path,
+        kind,
+        mode: about.st_mode & 0o7777,
+        uid: about.st_uid,
+        gid: about.st_gid,
+        mtime: about.st_mtime,
+        size,
+        records: vec![],
+    }
+}
+
+fn stamp(about: &Stat, now: i64) -> Stamp {
+    let settled = about.st_mtime.max(about.st_ctime) < now - SETTLED;
+    Stamp {
+        size: about.st_size,
+        mtime: (about.st_mtime, about.st_mtime_nsec),
+        ctime: (about.st_ctime, about.st_ctime_nsec),
+        inode: (about.st_dev, about.st_ino),
+        trusted: if settled { Trusted::Yes } else { Trusted::No },
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Where there is something in a file that has fewer blocks than bytes.
+fn holes(file: &OwnedFd, about: &Stat) -> rustix::io::Result<Kind> {
+    let size = about.st_size.unsigned_abs();
+    if about.st_blocks.unsigned_abs() * 512 >= size {
+        return Ok(Kind::File);
+    }
+    let mut segments = vec![];
+    let mut at = 0;
+    while at < size {
+        let from = match seek(file, SeekFrom::Data(at)) {
+            Ok(from) => from,
+            Err(Errno::NXIO) => break,
+            // The file system does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Kind::File),
+            Err(error) => return Err(error),
+        };
+        let until = seek(file, SeekFrom::Hole(from))?.min(size);
+        if from < until {
+            segments.push((from, until - from));
+        }
+        at = until.max(at + 1);
+    }
+    seek(file, SeekFrom::Start(0))?;
+    // An odd end within the file would not be at the edge of a block.
+    let odd = segments.iter().any(|(from, length)| from % 512 != 0 || (length % 512 != 0 && from + length != size));
+    if odd || segments == [(0, size)] {
+        return Ok(Kind::File);
+    }
+    if segments.last().is_none_or(|(from, length)| from + length < size) {
+        segments.push((size, 0));
+    }
+    Ok(Kind::Sparse(segments))
+}
+
+/// Extended attributes and access lists as records of an extended header.
+fn records(file: &OwnedFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut list = vec![0; ATTRIBUTES];
+    let length = match flistxattr(file, &mut list[..]) {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP) => return Ok(vec![]),
+        Err(error) => return Err(error),
+    };
+    let mut records = vec![];
+    for name in list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; ATTRIBUTES];
+        let Ok(length) = fgetxattr(file.as_fd(), name, &mut value[..]) else { continue };
+        value.truncate(length);
+        let list = match name {
+            _ if name == acl::ACCESS.as_bytes() => Some(entry::ACCESS),
+            _ if name == acl::DEFAULT.as_bytes() => Some(entry::DEFAULT),
+            _ => None,
+        };
+        match (list, list.and_then(|_| acl::text(&value))) {
+            (Some(key), Some(text)) => records.push((key.as_bytes().to_vec(), text.into_bytes())),
+            _ => records.push(([entry::XATTR.as_bytes(), name].concat(), value)),
+        }
+    }
+    records.sort();
+    Ok(records)
+}
+
+/// What has gone meanwhile is nothing; neither is what has become something else.
+fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+    match looked {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn told(path: &[u8], error: Errno) -> Error {
+    failed(path, io::Error::from(error))
+}
+
+fn failed(path: &[u8], source: io::Error) -> Error {
+    Error::File { path: shown(path), source }
+}

@@ -1,0 +1,264 @@
+//! `ryo backup`: what containers keep on the host, into archives on this computer.
+//!
+//! What instances have mounted is copied while they serve. Then they are stopped, what has changed since is copied, and
+//! they are started again; only then the archives are put together. Instances are started again whatever happens; the
+//! mark [`found::PAUSED`] tells the next run of those that a broken one left stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::agent::wire::Pass;
+use crate::archive::{self, Compression};
+use crate::flow::found;
+use crate::flow::world::World;
+use crate::lxd::model::Instance;
+use crate::plan::{Action, Plan, Step, Values};
+use crate::project::Kind;
+use crate::{agent, lxd};
+
+pub mod copy;
+pub mod draft;
+pub mod manifest;
+pub mod ongoing;
+
+pub use manifest::Manifest;
+pub use ongoing::Ongoing;
+
+/// Where the data of projects and modules are on a host.
+pub const DATA: &str = "/var/containers";
+
+/// A backup cannot be made.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// LXD or Incus.
+    #[error(transparent)]
+    Lxd(#[from] lxd::Error),
+    /// The agent on the host.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// There is such a backup.
+    #[error("`{}` is there already", .0.display())]
+    There(PathBuf),
+    /// Nothing of it is on the host.
+    #[error("there is no directory {path} on host `{host}`")]
+    Nothing {
+        /// The host.
+        host: String,
+        /// The directory.
+        path: String,
+    },
+    /// What comes from the host is no archive.
+    #[error("what comes from the host is not what it should be")]
+    Archive(#[source] archive::Error),
+    /// The archive cannot be written here.
+    #[error("cannot write `{}`", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A person asked to stop.
+    #[error("stopped while {0} was being copied")]
+    Interrupted(String),
+}
+
+/// What is backed up: a project or a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `project_id` or `module_id`.
+    pub id: String,
+    /// Which of the two.
+    pub kind: Kind,
+}
+
+/// An archive to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The host.
+    pub host: String,
+    /// What is backed up.
+    pub source: Source,
+    /// The stamp of the backup.
+    pub stamp: String,
+    /// The archive.
+    pub file: PathBuf,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+impl Spec {
+    /// The directory on the host.
+    pub fn data(&self) -> String {
+        data(&self.source.id)
+    }
+}
+
+/// The directory on a host that holds the data of `id`.
+pub fn data(id: &str) -> String {
+    format!("{DATA}/{id}")
+}
+
+/// The directory of the archives of all hosts.
+pub fn directory(working_directory: &Path) -> PathBuf {
+    working_directory.join("ryo-host/backup-restore/backups")
+}
+
+/// What an archive is called.
+pub fn name(host: &str, id: &str, stamp: &str, compression: Compression) -> String {
+    let end = match compression {
+        Compression::None => "tar",
+        Compression::Zstd => "tar.zst",
+        Compression::Bzip2 => "tar.bz2",
+        Compression::Xz => "tar.xz",
+        Compression::Gzip => "tar.gz",
+    };
+    format!("backup-{host}-{id}-{stamp}.{end}")
+}
+
+/// What is wrong with a stamp, if anything: it is part of the names of files.
+pub fn misfit(stamp: &str) -> Option<String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let wrong = stamp.is_empty() || !stamp.chars().all(fine) || stamp.starts_with(['-', '.']);
+    wrong.then(|| format!("a stamp must be letters, digits, dashes, dots and underscores, not `{stamp}`"))
+}
+
+/// What a look at the host found.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Every instance, by name.
+    pub instances: BTreeMap<String, Instance>,
+}
+
+/// Looks at the host: instances, and whether there is anything to be backed up.
+///
+/// # Errors
+///
+/// See [`Error`]. Nothing was changed.
+pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
+    for spec in specs {
+        if spec.file.exists() {
+            return Err(Error::There(spec.file.clone()));
+        }
+        let path = spec.data();
+        let there = world.agent.stat(&path).await?;
+        if there["isdir"] != true {
+            return Err(Error::Nothing { host: world.host.clone(), path });
+        }
+    }
+    let instances = world.lxd.instances().await?;
+    Ok(Seen { instances: instances.into_iter().map(|it| (it.name.clone(), it)).collect() })
+}
+
+/// Plans the backup of `specs`, the project last: its instances do not serve while its modules are copied, so that what
+/// is in them belongs together.
+pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Plan {
+    let mut planning = Planning { seen, steps: vec![], paused: BTreeSet::new() };
+    planning.leftovers();
+    let running: Vec<bool> = specs.iter().map(|spec| !planning.running(&spec.source.id).is_empty()).collect();
+    for (spec, _) in specs.iter().zip(&running).filter(|(_, running)| **running) {
+        planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how: How::Serving });
+    }
+    let stops_first = specs.last().filter(|spec| spec.source.kind == Kind::Project);
+    let outer = stops_first.map(|spec| (spec.source.id.clone(), planning.pause(&spec.source.id)));
+    for (spec, running) in specs.iter().zip(&running) {
+        let id = &spec.source.id;
+        let names = match &outer {
+            Some((first, names)) if first == id => names.clone(),
+            _ => planning.pause(id),
+        };
+        let how = if *running { How::Changed } else { How::Stopped };
+        planning.push(id, Action::Copy { spec: Box::new(spec.clone()), how });
+        planning.resume(id, names);
+    }
+    for spec in specs {
+        planning.push(&spec.source.id, Action::Archive(Box::new(spec.clone())));
+    }
+    Plan { title: title.to_owned(), steps: planning.steps, values: Values::Known }
+}
+
+/// How a directory is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// While instances serve.
+    Serving,
+    /// What has changed since that was done.
+    Changed,
+    /// All of it, as nobody serves.
+    Stopped,
+}
+
+impl How {
+    /// What the agent is asked for.
+    pub fn pass(self) -> Pass {
+        match self {
+            Self::Serving | Self::Stopped => Pass::First,
+            Self::Changed => Pass::Again,
+        }
+    }
+}
+
+struct Planning<'a> {
+    seen: &'a Seen,
+    steps: Vec<Step>,
+    /// Instances that are stopped at this point of the plan.
+    paused: BTreeSet<String>,
+}
+
+impl Planning<'_> {
+    fn push(&mut self, owner: &str, action: Action) {
+        self.steps.push(Step { owner: owner.to_owned(), action });
+    }
+
+    /// Instances that a broken run left stopped.
+    fn leftovers(&mut self) {
+        for (name, instance) in &self.seen.instances {
+            if is_left(instance) {
+                let owner = instance.config.get(found::OWNER).map_or("ryo", String::as_str).to_owned();
+                self.push(&owner, Action::Resume(vec![name.clone()]));
+            }
+        }
+    }
+
+    /// Instances that write to the data of `id` and serve.
+    fn running(&self, id: &str) -> Vec<String> {
+        let writers = self.seen.instances.values().filter(|it| writes_to(it, id));
+        let running = writers.filter(|it| it.is_running() || is_left(it));
+        running.map(|it| it.name.clone()).filter(|name| !self.paused.contains(name)).collect()
+    }
+
+    fn pause(&mut self, id: &str) -> Vec<String> {
+        let names = self.running(id);
+        self.paused.extend(names.iter().cloned());
+        if !names.is_empty() {
+            self.push(id, Action::Pause(names.clone()));
+        }
+        names
+    }
+
+    fn resume(&mut self, id: &str, names: Vec<String>) {
+        for name in &names {
+            self.paused.remove(name);
+        }
+        if !names.is_empty() {
+            self.push(id, Action::Resume(names));
+        }
+    }
+}
+
+/// Whether a broken run has stopped an instance, or has not seen it come up again.
+pub fn is_left(instance: &Instance) -> bool {
+    instance.config.contains_key(found::PAUSED)
+}
+
+/// Whether an instance belongs to `id` or has something of its data mounted.
+pub fn writes_to(instance: &Instance, id: &str) -> bool {
+    let data = data(id);
+    let below =
+        |source: &String| source.strip_prefix(&data).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let disks = instance.expanded_devices.values().filter(|device| device.get("type").is_some_and(|it| it == "disk"));
+    let mut sources = disks.filter_map(|device| device.get("source"));
+    instance.config.get(found::OWNER).is_some_and(|owner| owner == id) || sources.any(below)
+}

@@ -1,0 +1,169 @@
+//! Backups that a run is making, and the instances that it has stopped for them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::event::Event;
+use crate::flow::backup::copy::copy;
+use crate::flow::backup::draft::Draft;
+use crate::flow::backup::manifest::{self, Archive, Manifest};
+use crate::flow::backup::{Error, How, Spec, writes_to};
+use crate::flow::progress::Progress;
+use crate::flow::world::World;
+use crate::flow::{found, instance, journal};
+use crate::lxd::model::Instance;
+use crate::plan::{Action, Step};
+
+/// What is under way. Dropping it removes what is unfinished.
+#[derive(Default)]
+pub struct Ongoing {
+    copies: BTreeMap<String, Copied>,
+    /// When each instance was stopped.
+    stopped: BTreeMap<String, Instant>,
+    /// For how many milliseconds each one did not serve.
+    outages: BTreeMap<String, u64>,
+}
+
+struct Copied {
+    draft: Draft,
+    sockets: Vec<String>,
+    /// When nothing was missing any more, in seconds since 1970.
+    whole: Option<u64>,
+}
+
+impl Ongoing {
+    /// Whether everything of `id` has been copied.
+    pub fn is_whole(&self, id: &str) -> bool {
+        self.copies.get(id).is_some_and(|copied| copied.whole.is_some())
+    }
+
+    /// Whether a step has to be carried out although another one has failed: what this run stopped is started again.
+    pub fn owes(&self, step: &Step) -> bool {
+        match &step.action {
+            Action::Resume(names) => names.iter().any(|name| self.stopped.contains_key(name)),
+            _ => false,
+        }
+    }
+
+    /// Copies a directory, or what has changed in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn copy(
+        &mut self,
+        world: &World,
+        spec: &Spec,
+        how: How,
+        progress: &Progress,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        let id = spec.source.id.clone();
+        let draft = match self.copies.remove(&id) {
+            Some(copied) => copied.draft,
+            None => Draft::begin(spec)?,
+        };
+        let (draft, sockets) = copy(world, spec, how, draft, progress, stop).await?;
+        let count = draft.count(how);
+        progress.say(format!("{count} {}", if count == 1 { "member" } else { "members" }));
+        let whole = (how != How::Serving).then(journal::seconds);
+        if whole.is_some() && !sockets.is_empty() {
+            progress.events.warn(format!("not in the archive, because they are sockets: {}", sockets.join(", ")));
+        }
+        self.copies.insert(id, Copied { draft, sockets, whole });
+        Ok(())
+    }
+
+    /// Stops instances, all at once, and marks them before.
+    ///
+    /// # Errors
+    ///
+    /// One could not be stopped.
+    pub async fn pause(&mut self, world: &World, names: &[String]) -> Result<(), instance::Error> {
+        let now = Instant::now();
+        self.stopped.extend(names.iter().map(|name| (name.clone(), now)));
+        let ended = futures_util::future::join_all(names.iter().map(|name| instance::pause(world, name))).await;
+        ended.into_iter().collect()
+    }
+
+    /// Starts instances, all at once, and sees them come up.
+    ///
+    /// # Errors
+    ///
+    /// One does not come up.
+    pub async fn resume(
+        &mut self,
+        world: &World,
+        names: &[String],
+        progress: &Progress,
+    ) -> Result<(), instance::Error> {
+        let events = &progress.events;
+        let ended = names.iter().map(|name| async move {
+            let ended = instance::unpause(world, name, events).await;
+            (name, ended, Instant::now())
+        });
+        let mut failed = Ok(());
+        for (name, ended, at) in futures_util::future::join_all(ended).await {
+            if let Some(since) = self.stopped.remove(name).filter(|_| ended.is_ok()) {
+                let took = u64::try_from((at - since).as_millis()).unwrap_or(u64::MAX);
+                self.outages.insert(name.clone(), took);
+                events.emit(Event::Outage { instance: name.clone(), took });
+            }
+            failed = failed.and(ended);
+        }
+        failed
+    }
+
+    /// Puts an archive together and gives it its name, after its manifest.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn archive(&mut self, world: &World, spec: &Spec) -> Result<(), Error> {
+        let fail = |source| Error::File { file: spec.file.clone(), source };
+        let Some(Copied { mut draft, sockets, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
+            return Err(fail(std::io::Error::other("it was not copied")));
+        };
+        let instances = world.lxd.instances().await?;
+        let instances = instances.iter().filter(|it| writes_to(it, &spec.source.id)).map(|it| self.instance(it));
+        let instances = instances.collect();
+        let spec = spec.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let whole = draft.finish()?;
+            let manifest = Manifest {
+                form: manifest::FORM,
+                ryo: env!("CARGO_PKG_VERSION").to_owned(),
+                who: journal::who(),
+                when,
+                host: spec.host.clone(),
+                kind: spec.source.kind.word().to_owned(),
+                id: spec.source.id.clone(),
+                stamp: spec.stamp.clone(),
+                archive: Archive {
+                    file: spec.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                    compression: spec.compression,
+                    size: whole.size,
+                    sha256: whole.sha256,
+                },
+                instances,
+                sockets,
+                members: whole.members.iter().map(manifest::Member::from).collect(),
+            };
+            let failed = |source| Error::File { file: manifest::beside(&spec.file), source };
+            manifest.write(&spec.file).map_err(failed)?;
+            draft.place()
+        });
+        made.await.map_err(|error| fail(std::io::Error::other(error)))?
+    }
+
+    fn instance(&self, instance: &Instance) -> manifest::Instance {
+        manifest::Instance {
+            name: instance.name.clone(),
+            version: instance.config.get(found::VERSION).cloned(),
+            image: instance.base_image().map(str::to_owned),
+            outage: self.outages.get(&instance.name).copied(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Backups: what is in an archive, that others can read it, and that whatever breaks, nothing is left stopped and
+//! nothing is said that is not so.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use ryo::archive::Compression;
+use ryo::event::{Event, Events};
+use ryo::flow::backup::{How, Manifest, Ongoing};
+use ryo::flow::progress::Progress;
+use tokio::sync::watch;
+
+use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::stage::Stage;
+
+/// Where the project's data are.
+fn data(stage: &Stage) -> PathBuf {
+    stage.path("host/var/containers/ryo-tiny")
+}
+
+/// Everything that a tree can hold.
+fn furnish(root: &Path) {
+    let data = root.join("data");
+    fs::create_dir_all(data.join("deep/er")).unwrap();
+    fs::write(data.join("plain"), "plain\n").unwrap();
+    fs::write(data.join("empty"), "").unwrap();
+    fs::write(data.join("deep/er/large"), vec![b'x'; (3 << 20) + 17]).unwrap();
+    fs::write(data.join("n".repeat(200)), "a long name\n").unwrap();
+    fs::write(data.join(OsString::from_vec(b"no \xff text".to_vec())), "bytes\n").unwrap();
+    fs::set_permissions(data.join("plain"), fs::Permissions::from_mode(0o4751)).unwrap();
+    fs::set_permissions(data.join("deep"), fs::Permissions::from_mode(0o2770)).unwrap();
+    std::os::unix::fs::chown(data.join("plain"), Some(70_001), Some(33)).unwrap();
+    std::os::unix::fs::chown(data.join("deep"), Some(3_000_000), Some(3_000_001)).unwrap();
+    fs::hard_link(data.join("plain"), data.join("deep/same")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", data.join("link")).unwrap();
+    std::os::unix::fs::symlink("t".repeat(180), data.join("long-link")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, data.join("pipe"), rustix::fs::FileType::Fifo, 0o640.into(), 0).unwrap();
+    let mut sparse = fs::File::create(data.join("sparse")).unwrap();
+    for number in 0..30_u64 {
+        sparse.seek(SeekFrom::Start(number << 20)).unwrap();
+        sparse.write_all(b"here").unwrap();
+    }
+    sparse.set_len(40 << 20).unwrap();
+    rustix::fs::setxattr(data.join("plain"), "user.note", b"kept", rustix::fs::XattrFlags::empty()).unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    for path in below(root).into_iter().filter(|path| path.is_file() && !path.is_symlink()) {
+        fs::File::open(path).unwrap().set_modified(old).unwrap();
+    }
+}
+
+fn below(root: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(below(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+/// A tree as values that can be compared: everything but sockets.
+fn look(root: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for path in below(root) {
+        let about = fs::symlink_metadata(&path).unwrap();
+        if about.file_type().is_socket() {
+            continue;
+        }
+        let content = if about.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            format!("{} {}", bytes.len(), ryo::flow::backup::draft::digest(&mut &bytes[..]).unwrap())
+        } else if about.is_symlink() {
+            fs::read_link(&path).unwrap().display().to_string()
+        } else {
+            String::new()
+        };
+        let links = if about.is_file() { about.nlink() } else { 0 };
+        let mtime = if about.is_dir() { 0 } else { about.mtime() };
+        let mode = if about.is_symlink() { 0 } else { about.mode() };
+        let name = format!("{:?}", path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string());
+        found.insert(name, format!("{mode:o} {}:{} {mtime} {links} {content}", about.uid(), about.gid()));
+    }
+    found
+}
+
+fn unpacked(program: &str, words: &[&str], archive: &Path) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let ended = Command::new(program).args(words).arg(archive).current_dir(place.path()).output().unwrap();
+    assert!(ended.status.success(), "{program}: {}", String::from_utf8_lossy(&ended.stderr));
+    place
+}
+
+async fn deployed() -> Stage {
+    let stage = Stage::new();
+    stage.deploys().await;
+    stage
+}
+
+fn manifest(archive: &Path) -> Manifest {
+    Manifest::read(archive).unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
+    let stage = deployed().await;
+    furnish(&data(&stage));
+    let socket = data(&stage).join("data/socket");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let specs = stage.archives("1", Compression::Gzip);
+    let warnings = Arc::new(Mutex::new(vec![]));
+    let noted = warnings.clone();
+    let events = Events::new(move |event| {
+        if let Event::Warned { message } = event {
+            noted.lock().unwrap().push(message);
+        }
+    });
+    let plan = stage.backs_up(stage.lxd.clone(), &specs, &events).await.unwrap();
+    assert_eq!(
+        plan.text(),
+        "backup ryo-tiny on local:\n\
+        \x20 ~ ryo-tiny-store: copy /var/containers/ryo-tiny-store while it serves\n\
+        \x20 ~ ryo-tiny: copy /var/containers/ryo-tiny while it serves\n\
+        \x20 ~ ryo-tiny: stop instance tiny\n\
+        \x20 ~ ryo-tiny-store: stop instance store\n\
+        \x20 ~ ryo-tiny-store: copy what has changed in /var/containers/ryo-tiny-store\n\
+        \x20 ~ ryo-tiny-store: start instance store again\n\
+        \x20 ~ ryo-tiny: copy what has changed in /var/containers/ryo-tiny\n\
+        \x20 ~ ryo-tiny: start instance tiny again\n\
+        \x20 + ryo-tiny-store: write backup-local-ryo-tiny-store-1.tar.gz\n\
+        \x20 + ryo-tiny: write backup-local-ryo-tiny-1.tar.gz\n\
+        10 steps\n"
+    );
+    assert_eq!(*warnings.lock().unwrap(), ["not in the archive, because they are sockets: ryo-tiny/data/socket"]);
+    let archive = &specs[1].file;
+    let wanted = look(&data(&stage));
+    for (program, words) in [("tar", &["-xzpf"][..]), ("bsdtar", &["-xpf"])] {
+        let place = unpacked(program, words, archive);
+        assert_eq!(look(&place.path().join("ryo-tiny")), wanted, "{program}");
+        let sparse = fs::metadata(place.path().join("ryo-tiny/data/sparse")).unwrap();
+        assert!(sparse.blocks() < 1000, "{program} filled the holes: {} blocks", sparse.blocks());
+    }
+    let place = unpacked("tar", &["--xattrs", "-xzpf"], archive);
+    let mut value = [0; 10];
+    let length = rustix::fs::getxattr(place.path().join("ryo-tiny/data/plain"), "user.note", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"kept");
+
+    let manifest = manifest(archive);
+    assert_eq!(
+        (manifest.host.as_str(), manifest.kind.as_str(), manifest.id.as_str()),
+        ("local", "project", "ryo-tiny")
+    );
+    assert_eq!(
+        manifest.archive.sha256,
+        ryo::flow::backup::draft::digest(&mut fs::File::open(archive).unwrap()).unwrap()
+    );
+    assert_eq!(manifest.sockets, ["ryo-tiny/data/socket"]);
+    assert_eq!(manifest.members[0].path, "ryo-tiny");
+    assert!(manifest.members.iter().any(|it| it.path == "ryo-tiny/data/no \\xff text"));
+    assert_eq!(manifest.instances.len(), 1);
+    assert!(manifest.instances[0].outage.is_some() && manifest.instances[0].image.is_some());
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(archive), mode(&archive.with_extension("").with_extension("json"))), (0o600, 0o600));
+    assert_eq!(stage.plan().await.steps, []);
+    let again = stage.backs_up(stage.lxd.clone(), &specs, &Events::nowhere()).await.unwrap_err();
+    assert_eq!(
+        again,
+        "error: `HERE/work/ryo-host/backup-restore/backups/backup-local-ryo-tiny-store-1.tar.gz` is there already\n\
+         hint: give another stamp with `-s`\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_stopped_stays_stopped_and_is_copied_once() {
+    let stage = deployed().await;
+    stage.lxd.with_instance("tiny", |tiny| tiny.running = false);
+    for (stamp, compression, words) in [("z", Compression::Zstd, &["-xf"][..]), ("n", Compression::None, &["-xf"])] {
+        let specs = &stage.archives(stamp, compression)[1..];
+        let plan = stage.backs_up(stage.lxd.clone(), specs, &Events::nowhere()).await.unwrap();
+        let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+        let name = specs[0].file.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(steps, ["ryo-tiny: copy /var/containers/ryo-tiny".to_owned(), format!("ryo-tiny: write {name}")]);
+        let place = unpacked("tar", words, &specs[0].file);
+        assert_eq!(look(&place.path().join("ryo-tiny")), look(&data(&stage)));
+    }
+    assert!(!stage.lxd.with_instance("tiny", |tiny| tiny.running));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
+    let stage = deployed().await;
+    let root = data(&stage);
+    furnish(&root);
+    for number in 0..2000 {
+        fs::write(root.join(format!("data/deep/{number}")), format!("{number}\n").repeat(400)).unwrap();
+    }
+    fs::hard_link(root.join("data/deep/7"), root.join("data/deep/er/seven")).unwrap();
+    // Times tell only of what has been left alone for a while.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
+    let (_sender, stop) = watch::channel(false);
+    let said = Arc::new(Mutex::new(vec![]));
+    let noted = said.clone();
+    let events = Events::new(move |event| {
+        if let Event::StepProgress { message, .. } = event {
+            noted.lock().unwrap().push(message);
+        }
+    });
+    let progress = Progress { events, number: 1 };
+    for (stamp, compression) in [("1", Compression::Gzip), ("2", Compression::Zstd), ("3", Compression::None)] {
+        let spec = &stage.archives(stamp, compression)[1];
+        let mut ongoing = Ongoing::default();
+        ongoing.copy(&world, spec, How::Serving, &progress, &stop).await.unwrap();
+        said.lock().unwrap().clear();
+        fs::write(root.join("data/deep/1000"), stamp).unwrap();
+        fs::write(root.join("data/deep/7"), stamp.repeat(7)).unwrap();
+        fs::remove_file(root.join(format!("data/deep/50{stamp}"))).unwrap();
+        fs::write(root.join(format!("data/new{stamp}")), "new\n").unwrap();
+        ongoing.copy(&world, spec, How::Changed, &progress, &stop).await.unwrap();
+        // Four files, a name, and the directories that have another list of names. What the test has just changed is
+        // read again the next time.
+        let again: usize = said.lock().unwrap().last().unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!((6..14).contains(&again), "{again}");
+        ongoing.archive(&world, spec).await.unwrap();
+        let place = unpacked("tar", &["-xpf"], &spec.file);
+        assert_eq!(look(&place.path().join("ryo-tiny")), look(&root), "{compression:?}");
+        let mut paths: Vec<String> = manifest(&spec.file).members.into_iter().map(|it| it.path).collect();
+        let count = paths.len();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), count, "each once");
+    }
+}
+
+/// Makes a backup of which one exchange with the server of containers breaks, then another one. What says that it is done
+/// is done; what was running runs after the next backup at the latest, and nothing unfinished is left. Returns whether
+/// there was such an exchange.
+async fn broken(fault: Fault, at: usize) -> bool {
+    let stage = deployed().await;
+    let faulty = Arc::new(Faulty::new(stage.lxd.clone(), fault, at));
+    let specs = stage.archives("1", Compression::Gzip);
+    let ended = stage.backs_up(faulty.clone(), &specs, &Events::nowhere()).await;
+    if !faulty.happened() {
+        return false;
+    }
+    let there = specs.iter().all(|spec| spec.file.exists());
+    assert!(ended.is_err() || there, "{fault:?} at {at}: a lie");
+    let specs = stage.archives("2", Compression::Gzip);
+    let again = stage.backs_up(stage.lxd.clone(), &specs, &Events::nowhere()).await;
+    assert!(again.is_ok(), "{fault:?} at {at}: after {ended:?}, running again: {again:?}");
+    for name in ["tiny", "store"] {
+        let (running, marked) =
+            stage.lxd.with_instance(name, |it| (it.running, it.config.contains_key("user.ryo.paused")));
+        assert!(running && !marked, "{fault:?} at {at}: {name} after {ended:?}");
+    }
+    for entry in fs::read_dir(specs[0].file.parent().unwrap()).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(!name.ends_with(".partial"), "{fault:?} at {at}: {name} is left");
+    }
+    true
+}
+
+/// Breaks every exchange of a backup, one at a time, in one way.
+async fn sweep(fault: Fault) {
+    const AT_ONCE: usize = 8;
+    let mut at = 0;
+    loop {
+        let there = join_all((at..at + AT_ONCE).map(|at| broken(fault, at))).await.into_iter().filter(|it| *it).count();
+        at += there;
+        if there < AT_ONCE {
+            break;
+        }
+    }
+    assert!(at > 10, "only {at} exchanges");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_survives_every_request_that_does_not_arrive() {
+    sweep(FAULTS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_survives_every_answer_that_is_lost() {
+    sweep(FAULTS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_survives_every_answer_that_breaks_off() {
+    sweep(FAULTS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_survives_every_job_that_fails() {
+    sweep(FAULTS[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_starts_what_a_broken_backup_left_stopped() {
+    let stage = deployed().await;
+    stage.lxd.with_instance("tiny", |tiny| {
+        tiny.running = false;
+        tiny.config.insert("user.ryo.paused".to_owned(), "yes".to_owned());
+    });
+    let steps: Vec<String> = stage.plan().await.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["ryo-tiny: start instance tiny again"]);
+    stage.deploys().await;
+    assert_eq!(stage.plan().await.steps, []);
+}
