@@ -10,6 +10,7 @@ use crate::machine;
 
 pub mod account;
 pub mod client;
+pub mod data;
 pub mod facts;
 mod files;
 mod locks;

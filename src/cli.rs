@@ -24,6 +24,7 @@ pub mod image;
 pub mod init;
 pub mod interrupt;
 pub mod play;
+pub mod restore;
 pub mod shown;
 pub mod tunnel;
 
@@ -68,6 +69,8 @@ pub enum Command {
     Deploy(deploy::Arguments),
     /// Back up what a project with its modules, or a module, keeps on a host
     Backup(backup::Arguments),
+    /// Restore what a project or a module keeps on a host; what is there now is kept
+    Restore(restore::Arguments),
     /// Say what a command would do; touches nothing
     #[command(subcommand)]
     Plan(Plan),
@@ -218,6 +221,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Control(command) => control::run(command, &common).await,
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
         Command::Backup(arguments) => backup::run(arguments, &common).await,
+        Command::Restore(arguments) => restore::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,

@@ -25,6 +25,7 @@ pub mod names;
 pub mod object;
 pub mod progress;
 pub mod prune;
+pub mod restore;
 pub mod session;
 pub mod unit;
 pub mod world;

@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::agent::data::Change;
 use crate::flow::backup::{self, How};
 use crate::flow::database::Difference;
 use crate::flow::inputs::Inputs;
 use crate::flow::object;
+use crate::flow::restore;
 use crate::packer::Build;
 use crate::project::Kind;
 use crate::project::access::Writes;
@@ -200,6 +202,19 @@ pub enum Action {
     Resume(Vec<String>),
     /// Put an archive together.
     Archive(Box<backup::Spec>),
+    /// Unpack an archive beside the data.
+    Unpack(Box<restore::Spec>),
+    /// Exchange data with those beside them, or settle that.
+    Change {
+        /// The project or module.
+        id: String,
+        /// What is done.
+        change: Change,
+        /// The stamp of the backup.
+        stamp: String,
+    },
+    /// Start instances with restored data; if one does not come up, the data from before come back.
+    Prove(Vec<String>),
     /// Enter the deployment in the list that backups and restores read.
     Record {
         /// Which of the two lists.
@@ -268,6 +283,11 @@ impl Action {
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::Archive(_) => "archive",
+            Self::Unpack(_) => "unpack",
+            Self::Change { change: Change::Exchange, .. } => "exchange",
+            Self::Change { change: Change::Undo, .. } => "undo",
+            Self::Change { change: Change::Commit, .. } => "commit",
+            Self::Prove(_) => "prove",
             Self::Record { .. } => "record",
         }
     }
@@ -280,8 +300,9 @@ impl Action {
             | Self::RemoveReplaced(_)
             | Self::RemoveInstance(_)
             | Self::RemoveObject { .. }
+            | Self::Change { change: Change::Commit, .. }
             | Self::RemoveImage { .. } => '-',
-            Self::ReplaceInstance { .. } => '±',
+            Self::Change { .. } | Self::ReplaceInstance { .. } => '±',
             Self::BuildImage { .. }
             | Self::TagImage { .. }
             | Self::FetchImage { .. }
@@ -311,6 +332,12 @@ impl Action {
                 "the present instance `{}` with everything in it that is not on a mounted host directory",
                 spec.instance.name
             )),
+            Self::Change { id, change: Change::Undo, .. } => {
+                Some(format!("the restored data of {id}, with everything that was written to them since"))
+            }
+            Self::Change { id, change: Change::Commit, stamp } => {
+                Some(format!("the data of {id} from before the restore of {stamp}"))
+            }
             Self::Keys { delete, .. } if !delete.is_empty() => Some(format!("{} Consul keys", delete.len())),
             _ => None,
         }
@@ -415,6 +442,18 @@ impl fmt::Display for Action {
             Self::Archive(spec) => {
                 write!(f, "write {}", spec.file.file_name().unwrap_or_default().to_string_lossy())
             }
+            Self::Unpack(spec) => {
+                let file = spec.archive.file_name().unwrap_or_default().to_string_lossy();
+                write!(f, "unpack {file} beside the data")
+            }
+            Self::Change { id, change: Change::Exchange, .. } => {
+                write!(f, "exchange {} and what was unpacked", backup::data(id))
+            }
+            Self::Change { id, change: Change::Undo, .. } => {
+                write!(f, "put {} back as it was before the restore", backup::data(id))
+            }
+            Self::Change { id, change: Change::Commit, .. } => write!(f, "remove what was kept of {id}"),
+            Self::Prove(names) => write!(f, "see {} come up with the restored data", instances(names)),
             Self::Record { kind: Kind::Project } => f.write_str("enter the project in the list of deployed projects"),
             Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),
         }

@@ -64,6 +64,8 @@ mod playbook;
 mod project;
 #[path = "suite/recordings.rs"]
 mod recordings;
+#[path = "suite/restore.rs"]
+mod restore;
 #[path = "suite/setting_up.rs"]
 mod setting_up;
 #[path = "suite/ssh.rs"]

@@ -1,6 +1,7 @@
 //! This side of an agent.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::agent::data::{Change, Kept};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Pass, Reply, Request};
 use crate::agent::{Binary, Error, Given, place};
 use crate::archive::Compression;
 use crate::machine::{Command, Finished, Machine, Process};
+use crate::module::copy::Content;
 use crate::module::source::Blob;
 use crate::module::{Blobs, Environment, Mode, Outcome, Task};
 use crate::playbook::connection::Become;
@@ -377,6 +380,50 @@ impl Client {
             }
             (other, _) => Err(self.shared.refused(other)),
         }
+    }
+
+    /// Unpacks `archive`, a file of this computer, beside the data of `id` in `directory`. Returns the sum of what was
+    /// unpacked.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or could not unpack it; the data are as they were.
+    pub async fn unpack(
+        &self,
+        directory: &str,
+        id: &str,
+        archive: &Path,
+        (content, members, bytes): (Content, u64, u64),
+    ) -> Result<String, Error> {
+        let blobs = Blobs::from([(content.sha256.clone(), Blob::File(archive.to_owned()))]);
+        let (directory, id) = (directory.to_owned(), id.to_owned());
+        let ask = Ask::Unpack { directory, id, content, members, bytes };
+        match self.shared.ask(ask, vec![], &blobs).await? {
+            (Answer::Value(Value::String(sum)), _) => Ok(sum),
+            (other, _) => Err(self.shared.refused(other)),
+        }
+    }
+
+    /// What is kept of the data of `id` before a restore.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or may not look.
+    pub async fn kept(&self, directory: &str, id: &str) -> Result<Option<Kept>, Error> {
+        let ask = Ask::Kept { directory: directory.to_owned(), id: id.to_owned() };
+        let value = self.value(ask).await?;
+        serde_json::from_value(value)
+            .map_err(|source| Error::Wire { machine: self.shared.machine.clone(), source: source.into() })
+    }
+
+    /// Exchanges the data of `id` with those beside them.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or may not do it.
+    pub async fn change(&self, directory: &str, id: &str, change: Change, stamp: &str) -> Result<(), Error> {
+        let (directory, id, stamp) = (directory.to_owned(), id.to_owned(), stamp.to_owned());
+        self.done(Ask::Change { directory, id, change, stamp }, vec![], &Blobs::new()).await
     }
 
     /// Puts a line (JSON, without its end) behind the host's journal.

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::agent::data::Place;
 use crate::agent::locks::Locks;
 use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{facts, files};
+use crate::archive::tree::unpack::Most;
 use crate::module::copy::Content;
 use crate::module::{self, Context, Environment, Failed, System, program, text};
 
@@ -159,7 +161,7 @@ impl Agent {
                 lock(&self.uploads).remove(request);
                 self.reply(job.request.id, Answer::Done);
             }
-            Ask::Run { .. } | Ask::Facts | Ask::Pack { .. } => {
+            Ask::Run { .. } | Ask::Facts | Ask::Pack { .. } | Ask::Unpack { .. } => {
                 let agent = self.clone();
                 thread::spawn(move || agent.carry_out(&job));
             }
@@ -169,6 +171,8 @@ impl Agent {
             | Ask::Write { .. }
             | Ask::Stat { .. }
             | Ask::Gone { .. }
+            | Ask::Kept { .. }
+            | Ask::Change { .. }
             | Ask::Journal { .. } => {
                 let _ = queue.send(job);
             }
@@ -228,6 +232,20 @@ impl Agent {
                 let asked = packing::Asked { id, path, root: &root, name, compression: *compression, pass: *pass };
                 let sockets = packing::pack(&asked, &self.trees, &self.out, &more)?;
                 Ok(Answer::Packed { sockets })
+            }
+            Ask::Unpack { directory, id, content, members, bytes } => {
+                let directory = self.system.real(directory);
+                let most = Most { members: *members, bytes: *bytes };
+                let receive = |into: &mut dyn Write| self.content(job, content, into);
+                Ok(Answer::Value(Place::new(&directory, id).unpack(most, receive)?.into()))
+            }
+            Ask::Kept { directory, id } => {
+                let kept = Place::new(&self.system.real(directory), id).kept()?;
+                Ok(Answer::Value(serde_json::to_value(kept).unwrap_or_default()))
+            }
+            Ask::Change { directory, id, change, stamp } => {
+                Place::new(&self.system.real(directory), id).change(*change, stamp)?;
+                Ok(Answer::Done)
             }
             Ask::Gone { path } => {
                 self.out.write(Frame::pieces(job.request.id, &packing::gone(path, &self.trees)));

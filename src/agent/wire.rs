@@ -10,7 +10,9 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::agent::data::Change;
 use crate::archive::Compression;
+use crate::module::copy::Content;
 use crate::module::{Environment, Mode, Outcome, Task};
 
 /// What both sides must have in common.
@@ -214,6 +216,37 @@ pub enum Ask {
     Gone {
         /// The directory; absolute.
         path: String,
+    },
+    /// An archive unpacked beside the data of a project or module; the answer is the sum of what was unpacked.
+    Unpack {
+        /// Where the data of all of them are; absolute.
+        directory: String,
+        /// The project or module.
+        id: String,
+        /// The archive.
+        content: Content,
+        /// Members that are in it.
+        members: u64,
+        /// Bytes that are in them.
+        bytes: u64,
+    },
+    /// What is kept of the data before a restore.
+    Kept {
+        /// Where the data of all of them are; absolute.
+        directory: String,
+        /// The project or module.
+        id: String,
+    },
+    /// The data of a project or module exchanged with those beside them.
+    Change {
+        /// Where the data of all of them are; absolute.
+        directory: String,
+        /// The project or module.
+        id: String,
+        /// What is done.
+        change: Change,
+        /// The stamp of the backup.
+        stamp: String,
     },
     /// Another request is not waited for any more.
     GiveUp {

@@ -10,5 +10,6 @@ pub mod group;
 pub mod read;
 pub mod roll;
 pub mod scan;
+pub mod unpack;
 
 pub use entry::{Entry, Kind};

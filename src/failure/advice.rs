@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, session, unit};
+use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, restore, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -113,6 +113,13 @@ impl From<session::Error> for Failure {
 impl From<backup::Error> for Failure {
     fn from(error: backup::Error) -> Self {
         let advice = backup(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<restore::Error> for Failure {
+    fn from(error: restore::Error) -> Self {
+        let advice = restore(&error);
         Self::advised(error, advice)
     }
 }
@@ -242,8 +249,32 @@ fn backup(error: &backup::Error) -> Advice {
     }
 }
 
+fn restore(error: &restore::Error) -> Advice {
+    match error {
+        restore::Error::Lxd(error) => lxd(error),
+        restore::Error::Agent(error) => agent(error),
+        restore::Error::None { .. } | restore::Error::Other { .. } => {
+            Advice::of(Kind::Request, "name a stamp with `-s`, or an archive with `--file`")
+        }
+        restore::Error::Archive { .. } | restore::Error::Differs { .. } => {
+            Advice::of(Kind::World, "restore another backup; the data on the host are as they were")
+        }
+        restore::Error::Kept { .. } => Advice {
+            kind: Kind::Request,
+            hints: vec![
+                "put them back with `ryo restore … --undo`".to_owned(),
+                "or remove them with `ryo restore … --commit`".to_owned(),
+            ],
+        },
+        restore::Error::NothingKept(_) => Advice { kind: Kind::Request, hints: vec![] },
+        restore::Error::SwappedBack(_) => Advice { kind: Kind::Unhealthy, hints: vec![] },
+        restore::Error::File { .. } | restore::Error::Unpacked(_) => Advice::world(),
+    }
+}
+
 fn step(error: &apply::Error) -> Advice {
     match error {
+        apply::Error::Restore(error) => restore(error),
         apply::Error::Backup(error) => backup(error),
         apply::Error::Lxd(error) => lxd(error),
         apply::Error::Instance(error) => instance(error),

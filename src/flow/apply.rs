@@ -3,11 +3,12 @@
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::agent::data::Change;
 use crate::event::Events;
 use crate::flow::backup::{self, Ongoing};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
-use crate::flow::{database, file, host_setup, image, instance, keys, names, object};
+use crate::flow::{database, file, host_setup, image, instance, keys, names, object, restore};
 use crate::plan::{Action, Plan, Step};
 use crate::{agent, consul, lxd, module, playbook, project, sql};
 
@@ -50,9 +51,21 @@ pub enum Error {
     /// A backup.
     #[error(transparent)]
     Backup(#[from] backup::Error),
+    /// A restore.
+    #[error(transparent)]
+    Restore(#[from] restore::Error),
     /// The lists of what is deployed.
     #[error(transparent)]
     Record(#[from] project::deployed::Error),
+}
+
+impl From<restore::carry::Prove> for Error {
+    fn from(error: restore::carry::Prove) -> Self {
+        match error {
+            restore::carry::Prove::Restore(error) => error.into(),
+            restore::carry::Prove::Instance(error) => error.into(),
+        }
+    }
 }
 
 /// A plan that was not carried out to its end.
@@ -178,6 +191,15 @@ async fn run(
         Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec).await?),
+        Action::Unpack(spec) => Ok(restore::carry::unpack(world, spec, progress).await?),
+        Action::Change { id, change, stamp } => {
+            world.agent.change(backup::DATA, id, *change, stamp).await?;
+            if *change == Change::Exchange {
+                ongoing.exchanged.push((id.clone(), stamp.clone()));
+            }
+            Ok(())
+        }
+        Action::Prove(names) => Ok(restore::carry::prove(world, ongoing, names, progress).await?),
         Action::Record { kind } => {
             Ok(project::deployed::add(&world.working_directory, *kind, &world.host, &step.owner)?)
         }

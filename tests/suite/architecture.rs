@@ -38,7 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("terraform", &["hcl", "place", "secret", "yaml"]),
     ("playbook", &["agent", "event", "machine", "module", "place", "secret", "yaml"]),
     // Flows: what happens, in which order. A plan is what a flow makes and carries out: the two are one layer.
-    ("plan", &["flow", "packer", "project", "terraform"]),
+    ("plan", &["agent", "flow", "packer", "project", "terraform"]),
     (
         "flow",
         &[

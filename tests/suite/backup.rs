@@ -23,12 +23,12 @@ use crate::support::faulty::{FAULTS, Fault, Faulty};
 use crate::support::stage::Stage;
 
 /// Where the project's data are.
-fn data(stage: &Stage) -> PathBuf {
+pub fn data(stage: &Stage) -> PathBuf {
     stage.path("host/var/containers/ryo-tiny")
 }
 
 /// Everything that a tree can hold.
-fn furnish(root: &Path) {
+pub fn furnish(root: &Path) {
     let data = root.join("data");
     fs::create_dir_all(data.join("deep/er")).unwrap();
     fs::write(data.join("plain"), "plain\n").unwrap();
@@ -36,10 +36,11 @@ fn furnish(root: &Path) {
     fs::write(data.join("deep/er/large"), vec![b'x'; (3 << 20) + 17]).unwrap();
     fs::write(data.join("n".repeat(200)), "a long name\n").unwrap();
     fs::write(data.join(OsString::from_vec(b"no \xff text".to_vec())), "bytes\n").unwrap();
-    fs::set_permissions(data.join("plain"), fs::Permissions::from_mode(0o4751)).unwrap();
-    fs::set_permissions(data.join("deep"), fs::Permissions::from_mode(0o2770)).unwrap();
     std::os::unix::fs::chown(data.join("plain"), Some(70_001), Some(33)).unwrap();
     std::os::unix::fs::chown(data.join("deep"), Some(3_000_000), Some(3_000_001)).unwrap();
+    // A change of owner takes these bits away.
+    fs::set_permissions(data.join("plain"), fs::Permissions::from_mode(0o4751)).unwrap();
+    fs::set_permissions(data.join("deep"), fs::Permissions::from_mode(0o2770)).unwrap();
     fs::hard_link(data.join("plain"), data.join("deep/same")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", data.join("link")).unwrap();
     std::os::unix::fs::symlink("t".repeat(180), data.join("long-link")).unwrap();
@@ -70,7 +71,7 @@ fn below(root: &Path) -> Vec<PathBuf> {
 }
 
 /// A tree as values that can be compared: everything but sockets.
-fn look(root: &Path) -> BTreeMap<String, String> {
+pub fn look(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for path in below(root) {
         let about = fs::symlink_metadata(&path).unwrap();
@@ -101,7 +102,7 @@ fn unpacked(program: &str, words: &[&str], archive: &Path) -> tempfile::TempDir 
     place
 }
 
-async fn deployed() -> Stage {
+pub async fn deployed() -> Stage {
     let stage = Stage::new();
     stage.deploys().await;
     stage

@@ -152,7 +152,12 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                     instance.running = true;
                 }
             }
-            Action::Copy { .. } | Action::Pause(_) | Action::Archive(_) => unreachable!("no deployment does that"),
+            Action::Copy { .. }
+            | Action::Pause(_)
+            | Action::Archive(_)
+            | Action::Unpack(_)
+            | Action::Change { .. }
+            | Action::Prove(_) => unreachable!("no deployment does that"),
             Action::HostSetup { inputs, .. } => {
                 let state = HostSetup { recorded: Some(inputs.clone()), pending: Pending::Nothing };
                 found.host_setup.insert(step.owner.clone(), state);

@@ -17,6 +17,7 @@ use ryo::failure::Failure;
 use ryo::flow::apply;
 use ryo::flow::backup::{self, Source, Spec};
 use ryo::flow::names::Names;
+use ryo::flow::restore;
 use ryo::flow::session::{self, Wanted};
 use ryo::flow::unit::Version;
 use ryo::flow::world::{Limits, ReachDatabase, World};
@@ -288,6 +289,23 @@ impl Stage {
         let seen = backup::look(&world, specs).await.map_err(|error| told(error.into()))?;
         let plan = backup::plan("backup ryo-tiny on local", specs, &seen);
         apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
+        Ok(plan)
+    }
+
+    /// Looks, makes a plan for the tiny project and its module, and carries it out.
+    pub async fn settles(
+        &self,
+        lxd: Arc<dyn Http>,
+        make: impl FnOnce(&[String], &restore::Seen) -> Result<Plan, restore::Error>,
+    ) -> Result<Plan, (u8, String)> {
+        let world = self.world(lxd, self.consul.clone()).await;
+        let (_sender, stop) = watch::channel(false);
+        let here = self.directory.path().display().to_string();
+        let told = |failure: Failure| (failure.kind.code(), failure.text().replace(&here, "HERE"));
+        let ids = ["ryo-tiny-store".to_owned(), "ryo-tiny".to_owned()];
+        let seen = restore::look(&world, &ids).await.map_err(|error| told(error.into()))?;
+        let plan = make(&ids, &seen).map_err(|error| told(error.into()))?;
+        apply::apply(&world, &plan, &Events::nowhere(), &stop).await.map_err(|error| told(error.into()))?;
         Ok(plan)
     }
 

@@ -2,16 +2,50 @@
 
 use std::io::{self, Read};
 
+use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
+use crate::archive::tree::group::Member;
 
 /// Most members of one archive.
 pub const MEMBERS: u64 = 20_000_000;
 
 /// Zeros at the end of an archive that is whole.
 const END: u64 = 1024;
+
+/// What was read of a tree, as one number: who gets the same out of the same archive has got everything.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    digest: Sha256,
+    /// How many members.
+    pub members: u64,
+    /// Bytes of all contents.
+    pub bytes: u64,
+}
+
+impl Sum {
+    /// Takes note of a member.
+    pub fn add(&mut self, member: &Member) {
+        let entry = &member.entry;
+        let target = entry.kind.target().unwrap_or_default();
+        let numbers = format!("{:o} {} {} {} {}", entry.mode, entry.uid, entry.gid, entry.mtime, entry.size);
+        let content = member.sha256.as_deref().unwrap_or_default();
+        let words = [&entry.path, entry.kind.word().as_bytes(), target, numbers.as_bytes(), content.as_bytes()];
+        for word in words {
+            self.digest.update((word.len() as u64).to_be_bytes());
+            self.digest.update(word);
+        }
+        self.members += 1;
+        self.bytes += entry.size;
+    }
+
+    /// The number, lower-case hexadecimal.
+    pub fn text(&self) -> String {
+        hex::encode(self.digest.clone().finalize())
+    }
+}
 
 /// What is done with each member; its content is read from the stream, with zeros where it has holes.
 pub type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error> + 'v;

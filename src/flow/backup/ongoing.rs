@@ -24,6 +24,10 @@ pub struct Ongoing {
     stopped: BTreeMap<String, Instant>,
     /// For how many milliseconds each one did not serve.
     outages: BTreeMap<String, u64>,
+    /// What this run has restored, with the stamps.
+    pub exchanged: Vec<(String, String)>,
+    /// Instances that have come up with restored data.
+    pub proven: Vec<String>,
 }
 
 struct Copied {
@@ -42,9 +46,14 @@ impl Ongoing {
     /// Whether a step has to be carried out although another one has failed: what this run stopped is started again.
     pub fn owes(&self, step: &Step) -> bool {
         match &step.action {
-            Action::Resume(names) => names.iter().any(|name| self.stopped.contains_key(name)),
+            Action::Resume(names) | Action::Prove(names) => names.iter().any(|name| self.stopped.contains_key(name)),
             _ => false,
         }
+    }
+
+    /// Takes note of instances that have come up with restored data.
+    pub fn proven(&mut self, names: &[String]) {
+        self.proven.extend(names.iter().cloned());
     }
 
     /// Copies a directory, or what has changed in it.

@@ -1,0 +1,234 @@
+//! The data of a project or module on the host, and what a restore puts beside them.
+//!
+//! Beside `<id>` there may be `.ryo-restore-<id>`, into which an archive is unpacked and which nobody needs, and
+//! `.ryo-kept-<id>@<inode>@<stamp>`: the other half of an exchange. `<inode>` is that of the data before the exchange,
+//! so that the name alone tells which half is which, whenever a run was killed.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use serde::{Deserialize, Serialize};
+
+use crate::archive::Compression;
+use crate::archive::tree::unpack::{Most, unpack};
+use crate::module::Failed;
+
+/// What is done with the data of a project or module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Put what was unpacked in their place, at once; they are kept.
+    Exchange,
+    /// Put what was kept back in its place, at once; what was restored is removed.
+    Undo,
+    /// Remove what was kept.
+    Commit,
+}
+
+/// What is kept of the data before a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The stamp of the backup that was restored.
+    pub stamp: String,
+}
+
+/// The data of one project or module.
+pub(super) struct Place<'a> {
+    directory: &'a Path,
+    id: &'a str,
+}
+
+/// One half of an exchange.
+struct Half {
+    path: PathBuf,
+    stamp: String,
+    /// Whether the exchange has happened: it holds what was there before.
+    done: bool,
+}
+
+impl<'a> Place<'a> {
+    /// The data of `id` in `directory`.
+    pub(super) fn new(directory: &'a Path, id: &'a str) -> Self {
+        Self { directory, id }
+    }
+
+    fn live(&self) -> PathBuf {
+        self.directory.join(self.id)
+    }
+
+    fn work(&self) -> PathBuf {
+        self.directory.join(format!(".ryo-restore-{}", self.id))
+    }
+
+    fn halves(&self) -> io::Result<Vec<Half>> {
+        let begin = format!(".ryo-kept-{}@", self.id);
+        let mut halves = vec![];
+        for entry in fs::read_dir(self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some((inode, stamp)) = name.strip_prefix(&begin).and_then(|rest| rest.split_once('@')) else {
+                continue;
+            };
+            let done = inode.parse() == Ok(entry.metadata()?.ino());
+            halves.push(Half { path: entry.path(), stamp: stamp.to_owned(), done });
+        }
+        Ok(halves)
+    }
+
+    /// What is kept of the data before a restore.
+    pub(super) fn kept(&self) -> Result<Option<Kept>, Failed> {
+        match self.halves() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            halves => {
+                let kept = halves.map_err(|error| self.told(&error))?.into_iter().find(|half| half.done);
+                Ok(kept.map(|half| Kept { stamp: half.stamp }))
+            }
+        }
+    }
+
+    fn told(&self, error: &io::Error) -> Failed {
+        Failed::new(format!("cannot change the data of {}: {error}", self.id))
+    }
+
+    /// Changes the data.
+    pub(super) fn change(&self, change: Change, stamp: &str) -> Result<(), Failed> {
+        let ended = match change {
+            Change::Exchange => self.exchange(stamp),
+            Change::Undo => self.undo(),
+            Change::Commit => self.commit(),
+        };
+        ended.map_err(|error| self.told(&error))
+    }
+
+    fn exchange(&self, stamp: &str) -> io::Result<()> {
+        let (live, work) = (self.live(), self.work());
+        if self.halves()?.iter().any(|half| half.done && half.stamp == stamp) {
+            return Ok(());
+        }
+        let inode = match fs::symlink_metadata(&live) {
+            Ok(about) => about.ino(),
+            // There is nothing yet that could be kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::rename(&work, &live)?;
+                return self.sync();
+            }
+            Err(error) => return Err(error),
+        };
+        let kept = self.directory.join(format!(".ryo-kept-{}@{inode}@{stamp}", self.id));
+        renameat_with(CWD, &work, CWD, &kept, RenameFlags::NOREPLACE)?;
+        self.sync()?;
+        renameat_with(CWD, &kept, CWD, &live, RenameFlags::EXCHANGE)?;
+        self.sync()
+    }
+
+    fn undo(&self) -> io::Result<()> {
+        let Some(half) = self.halves()?.into_iter().find(|half| half.done) else { return Ok(()) };
+        renameat_with(CWD, &half.path, CWD, self.live(), RenameFlags::EXCHANGE)?;
+        self.sync()?;
+        fs::remove_dir_all(&half.path)
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        for half in self.halves()? {
+            fs::remove_dir_all(half.path)?;
+        }
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(self.directory)?.sync_all()
+    }
+
+    /// An empty directory beside the data. What broken runs have left of others is removed.
+    fn beside(&self, bytes: u64) -> io::Result<PathBuf> {
+        fs::create_dir_all(self.directory)?;
+        for half in self.halves()?.into_iter().filter(|half| !half.done) {
+            fs::remove_dir_all(half.path)?;
+        }
+        let work = self.work();
+        if fs::symlink_metadata(&work).is_ok() {
+            fs::remove_dir_all(&work)?;
+        }
+        let space = statvfs(self.directory)?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if bytes > free {
+            return Err(io::Error::other(format!("{bytes} bytes are needed beside them and {free} are free")));
+        }
+        fs::DirBuilder::new().mode(0o700).create(&work)?;
+        Ok(work)
+    }
+
+    /// Unpacks what `receive` writes, an archive, beside the data. Returns the sum of what was unpacked.
+    pub(super) fn unpack(
+        &self,
+        most: Most,
+        receive: impl FnOnce(&mut dyn Write) -> Result<(), Failed> + Send,
+    ) -> Result<String, Failed> {
+        let work = self.beside(most.bytes).map_err(|error| self.told(&error))?;
+        let (pieces, coming) = sync_channel(4);
+        let unpacked = thread::scope(|scope| {
+            let unpacking = scope.spawn(|| {
+                let mut stream = Stream { coming, piece: vec![], at: 0 };
+                let sum = stream.unpack(self.id, &work, most);
+                // To the end, so that whoever sends it is not left waiting.
+                let _ = io::copy(&mut stream, &mut io::sink());
+                sum
+            });
+            let received = receive(&mut Pieces(pieces));
+            let unpacked = unpacking.join().unwrap_or_else(|_| Err(Failed::new("it was not unpacked")));
+            received.and(unpacked)
+        });
+        unpacked.inspect_err(|_| drop(fs::remove_dir_all(&work)))
+    }
+}
+
+struct Pieces(SyncSender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pieces one after the other.
+struct Stream {
+    coming: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Stream {
+    fn unpack(&mut self, id: &str, into: &Path, most: Most) -> Result<String, Failed> {
+        let told = |error: &crate::archive::Error| Failed::new(error.sentence());
+        let mut begin = vec![];
+        self.by_ref().take(6).read_to_end(&mut begin).map_err(|error| Failed::new(error.to_string()))?;
+        let compression = Compression::of(&begin);
+        let whole = io::Cursor::new(begin).chain(self);
+        let mut stream = compression.decoder(whole).map_err(|error| Failed::new(error.to_string()))?;
+        unpack(&mut stream, id, into, most).map(|sum| sum.text()).map_err(|error| told(&error))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            match self.coming.recv() {
+                Ok(piece) => (self.piece, self.at) = (piece, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let length = (&self.piece[self.at..]).read(bytes)?;
+        self.at += length;
+        Ok(length)
+    }
+}

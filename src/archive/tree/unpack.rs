@@ -1,0 +1,245 @@
+//! A tree out of an archive, into an empty directory that nothing leaves.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat,
+    chownat, fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2, symlinkat, syncfs,
+    utimensat,
+};
+use rustix::io::Errno;
+
+use crate::archive::Error;
+use crate::archive::tree::acl;
+use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
+use crate::archive::tree::group::digested;
+use crate::archive::tree::read::{self, Sum};
+
+/// Zeros of a file with holes that are left out, at once.
+const HOLE: usize = 4096;
+
+/// What an archive may hold at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Members.
+    pub members: u64,
+    /// Bytes of all contents.
+    pub bytes: u64,
+}
+
+/// What a directory gets once nothing more is put into it.
+type Directories = BTreeMap<Vec<u8>, Entry>;
+
+/// Unpacks the tree called `name` to the empty directory `into`. Returns the sum of what was unpacked.
+///
+/// # Errors
+///
+/// [`Error`]; what has been unpacked so far is of no use.
+pub fn unpack(stream: &mut dyn Read, name: &str, into: &Path, most: Most) -> Result<Sum, Error> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::open(into, flags, Mode::empty()).map_err(|error| told(name.as_bytes(), error))?;
+    let mut target = Target { root, name: name.as_bytes(), most, directories: Directories::new(), sum: Sum::default() };
+    read::whole(stream, &mut |entry, content| target.put(entry, content))?;
+    target.finish()
+}
+
+struct Target<'t> {
+    root: OwnedFd,
+    name: &'t [u8],
+    most: Most,
+    directories: Directories,
+    sum: Sum,
+}
+
+/// The path of a member below the tree called `name`; empty for the tree itself.
+///
+/// # Errors
+///
+/// [`Error::Escapes`]: it is somewhere else.
+pub fn below(path: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
+    let escapes = || Error::Escapes { path: shown(path) };
+    if path.starts_with(b"/") || path.contains(&0) {
+        return Err(escapes());
+    }
+    let mut parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|it| !it.is_empty() && *it != b".").collect();
+    if parts.contains(&&b".."[..]) || parts.first() != Some(&name) {
+        return Err(escapes());
+    }
+    parts.remove(0);
+    Ok(parts.join(&b"/"[..]))
+}
+
+/// A path without its last name, and that name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+impl Target<'_> {
+    fn put(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
+        if self.sum.members >= self.most.members || self.sum.bytes + entry.size > self.most.bytes {
+            return Err(Error::Large { most: format!("{} members, {} bytes", self.most.members, self.most.bytes) });
+        }
+        let path = below(&entry.path, self.name)?;
+        let fail = |error| told(&entry.path, error);
+        let mut written = None;
+        if path.is_empty() && entry.kind != Kind::Directory {
+            return Err(Error::Escapes { path: shown(&entry.path) });
+        }
+        let (above, name) = split(&path);
+        let above = self.directory(above, &entry.path)?;
+        match &entry.kind {
+            Kind::Directory => {
+                if !path.is_empty() {
+                    self.directory(&path, &entry.path)?;
+                }
+                self.directories.insert(path.clone(), entry.clone());
+            }
+            Kind::File | Kind::Sparse(_) => {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = openat(&above, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+                let mut file = File::from(file);
+                let member = {
+                    let mut through = Through { content, file: &mut file, holes: entry.kind != Kind::File };
+                    digested(entry, &mut through)?
+                };
+                file.set_len(entry.size).map_err(|source| failed(&entry.path, source))?;
+                dress(&OwnedFd::from(file), entry)?;
+                written = Some(member);
+            }
+            Kind::Link(to) => {
+                symlinkat(&to[..], &above, name).map_err(fail)?;
+                owned(&above, name, entry).map_err(fail)?;
+                utimensat(&above, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+            }
+            Kind::Name(of) => {
+                let of = below(of, self.name)?;
+                let (other, first) = split(&of);
+                let other = self.directory(other, &entry.path)?;
+                linkat(&other, first, &above, name, AtFlags::empty()).map_err(fail)?;
+            }
+            Kind::Fifo => {
+                let mode = Mode::from_raw_mode(entry.mode & 0o777);
+                mknodat(&above, name, FileType::Fifo, mode, 0).map_err(fail)?;
+                owned(&above, name, entry).map_err(fail)?;
+                chmodat(&above, name, mode, AtFlags::empty()).map_err(fail)?;
+                utimensat(&above, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+            }
+            Kind::Device => return Err(Error::Device { path: shown(&entry.path) }),
+        }
+        let member = match written {
+            Some(member) => member,
+            None => digested(entry, content)?,
+        };
+        self.sum.add(&member);
+        Ok(())
+    }
+
+    /// Opens a directory below, made if it is missing, never through a link.
+    fn directory(&self, path: &[u8], member: &[u8]) -> Result<OwnedFd, Error> {
+        match self.open(path) {
+            Err(Errno::NOENT) => {
+                let (above, name) = split(path);
+                let above = self.directory(above, member)?;
+                match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(told(member, error)),
+                }
+                self.open(path).map_err(|error| told(member, error))
+            }
+            Err(Errno::LOOP | Errno::XDEV | Errno::NOTDIR) => Err(Error::Through { path: shown(member) }),
+            opened => opened.map_err(|error| told(member, error)),
+        }
+    }
+
+    fn open(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { &b"."[..] } else { path };
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        openat2(&self.root, path, flags, Mode::empty(), within)
+    }
+
+    /// Gives directories what they are to have, the deepest first, and waits until everything is on the disk.
+    fn finish(self) -> Result<Sum, Error> {
+        // What is below something comes behind it.
+        for (path, entry) in self.directories.iter().rev() {
+            let directory = self.open(path).map_err(|error| told(&entry.path, error))?;
+            dress(&directory, entry)?;
+        }
+        if !self.directories.contains_key(&b""[..]) {
+            // Archives of the original do not say what the directory itself is like.
+            fchmod(&self.root, Mode::from_raw_mode(0o755)).map_err(|error| told(self.name, error))?;
+        }
+        syncfs(&self.root).map_err(|error| told(self.name, error))?;
+        Ok(self.sum)
+    }
+}
+
+/// Hands content on to whoever reads it, and writes it to a file.
+struct Through<'t> {
+    content: &'t mut dyn Read,
+    file: &'t mut File,
+    holes: bool,
+}
+
+impl Read for Through<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.content.read(bytes)?;
+        for piece in bytes[..length].chunks(HOLE) {
+            if self.holes && piece.iter().all(|byte| *byte == 0) {
+                self.file.seek(SeekFrom::Current(i64::try_from(piece.len()).unwrap_or(0)))?;
+            } else {
+                self.file.write_all(piece)?;
+            }
+        }
+        Ok(length)
+    }
+}
+
+/// Gives a file or directory its owner, bits, attributes and time.
+fn dress(file: &OwnedFd, entry: &Entry) -> Result<(), Error> {
+    let fail = |error| told(&entry.path, error);
+    fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid))).map_err(fail)?;
+    fchmod(file, Mode::from_raw_mode(entry.mode)).map_err(fail)?;
+    for (key, value) in &entry.records {
+        let list = || {
+            let text = std::str::from_utf8(value).ok().and_then(acl::attribute);
+            let reason = || format!("`{}` has an access list that cannot be read", shown(&entry.path));
+            text.ok_or_else(|| Error::Format { reason: reason() })
+        };
+        let set = |name: &[u8], value: &[u8]| fsetxattr(file.as_fd(), name, value, XattrFlags::empty()).map_err(fail);
+        match key.strip_prefix(XATTR.as_bytes()) {
+            Some(name) => set(name, value)?,
+            None if key == ACCESS.as_bytes() => set(acl::ACCESS.as_bytes(), &list()?)?,
+            None if key == DEFAULT.as_bytes() => set(acl::DEFAULT.as_bytes(), &list()?)?,
+            None => {}
+        }
+    }
+    futimens(file, &times(entry.mtime)).map_err(fail)
+}
+
+fn owned(above: &OwnedFd, name: &[u8], entry: &Entry) -> rustix::io::Result<()> {
+    let (uid, gid) = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
+    chownat(above, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn times(modification: i64) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: modification, tv_nsec: 0 },
+    }
+}
+
+fn told(path: &[u8], error: Errno) -> Error {
+    failed(path, io::Error::from(error))
+}
+
+fn failed(path: &[u8], source: io::Error) -> Error {
+    Error::File { path: shown(path), source }
+}

@@ -1,0 +1,72 @@
+//! The steps of a restore.
+
+use crate::agent::data::Change;
+use crate::flow::backup::{DATA, Ongoing};
+use crate::flow::instance;
+use crate::flow::progress::Progress;
+use crate::flow::restore::{Error, Spec, reading};
+use crate::flow::world::World;
+use crate::module::copy::Content;
+
+/// Reads an archive here and unpacks it beside the data.
+///
+/// # Errors
+///
+/// See [`Error`]; the data are as they were.
+pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
+    progress.say(format!("reading {}", spec.archive.display()));
+    let reads = spec.clone();
+    let examined = tokio::task::spawn_blocking(move || reading::examine(&reads));
+    let joined = |error| Error::File { file: spec.archive.clone(), source: std::io::Error::other(error) };
+    let examined = examined.await.map_err(joined)??;
+    progress.say("unpacking beside the data");
+    let content = Content { sha256: examined.sha256, sha1: String::new(), size: examined.size };
+    let most = (content, examined.sum.members, examined.sum.bytes);
+    let sum = world.agent.unpack(DATA, &spec.id, &spec.archive, most).await?;
+    if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.clone())) }
+}
+
+/// Starts instances with the restored data. If one does not come up, everything that this run has exchanged goes back.
+///
+/// # Errors
+///
+/// [`Error::SwappedBack`], or why it could not be swapped back.
+pub async fn prove(world: &World, ongoing: &mut Ongoing, names: &[String], progress: &Progress) -> Result<(), Prove> {
+    let source = match ongoing.resume(world, names, progress).await {
+        Ok(()) => {
+            ongoing.proven(names);
+            return Ok(());
+        }
+        Err(source) if ongoing.exchanged.is_empty() => return Err(source.into()),
+        Err(source) => source,
+    };
+    let mut all = ongoing.proven.clone();
+    all.extend(names.iter().cloned());
+    ongoing.pause(world, &all).await?;
+    for (id, stamp) in std::mem::take(&mut ongoing.exchanged) {
+        world.agent.change(DATA, &id, Change::Undo, &stamp).await.map_err(Error::from)?;
+    }
+    ongoing.resume(world, &all, progress).await?;
+    Err(Error::SwappedBack(Box::new(source)).into())
+}
+
+/// Why instances do not serve with the restored data.
+#[derive(Debug)]
+pub enum Prove {
+    /// The restore.
+    Restore(Error),
+    /// An instance.
+    Instance(instance::Error),
+}
+
+impl From<Error> for Prove {
+    fn from(error: Error) -> Self {
+        Self::Restore(error)
+    }
+}
+
+impl From<instance::Error> for Prove {
+    fn from(error: instance::Error) -> Self {
+        Self::Instance(error)
+    }
+}

@@ -1,0 +1,357 @@
+//! Restores: the data come back as they were, those from before are kept, and whatever breaks or is made up, the data on
+//! the host are whole and what was running runs.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ryo::archive::Compression;
+use ryo::event::Events;
+use ryo::flow::restore::{self, Spec, find};
+use ryo::project::Kind;
+
+use crate::backup::{data, deployed, furnish, look};
+use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::stage::Stage;
+
+fn spec(id: &str, kind: Kind, archive: &Path, stamp: &str) -> Spec {
+    let (id, stamp) = (id.to_owned(), stamp.to_owned());
+    Spec { host: "local".to_owned(), id, kind, archive: archive.to_owned(), stamp }
+}
+
+/// What is restored of a backup of the tiny project and its module.
+fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
+    let of = |(id, kind)| {
+        let (archive, found) = find::archive(&stage.path("work"), "local", id, Some(stamp)).unwrap();
+        spec(id, kind, &archive, &found)
+    };
+    [("ryo-tiny-store", Kind::Module), ("ryo-tiny", Kind::Project)].map(of).to_vec()
+}
+
+/// A deployed project with a backup `1`, whose data have been spoilt since.
+async fn spoilt() -> Stage {
+    let stage = deployed().await;
+    furnish(&data(&stage));
+    backed_up(&stage).await;
+    fs::write(data(&stage).join("data/plain"), "spoilt\n").unwrap();
+    fs::remove_dir_all(data(&stage).join("data/deep")).unwrap();
+    stage
+}
+
+/// The same with hardly any data.
+async fn spoilt_a_little() -> Stage {
+    let stage = deployed().await;
+    fs::write(data(&stage).join("data/plain"), "plain\n").unwrap();
+    backed_up(&stage).await;
+    fs::write(data(&stage).join("data/plain"), "spoilt\n").unwrap();
+    stage
+}
+
+async fn backed_up(stage: &Stage) {
+    let archives = stage.archives("1", Compression::Gzip);
+    stage.backs_up(stage.lxd.clone(), &archives, &Events::nowhere()).await.unwrap();
+}
+
+async fn restores(stage: &Stage, specs: &[Spec]) -> Result<String, (u8, String)> {
+    let ended = stage.settles(stage.lxd.clone(), |_, seen| restore::plan("restore", specs, seen)).await;
+    ended.map(|plan| plan.text())
+}
+
+fn runs(stage: &Stage) -> bool {
+    ["tiny", "store"]
+        .iter()
+        .all(|name| stage.lxd.with_instance(name, |it| it.running && !it.config.contains_key("user.ryo.paused")))
+}
+
+fn beside(stage: &Stage) -> Vec<String> {
+    let entries = fs::read_dir(stage.path("host/var/containers")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_come_back_and_those_from_before_are_kept_until_it_is_settled() {
+    let stage = spoilt().await;
+    let before = look(&data(&stage));
+    let inode = fs::metadata(data(&stage)).unwrap().ino();
+    assert_eq!(
+        restores(&stage, &specs(&stage, "1")).await.unwrap(),
+        "restore:\n\
+        \x20 ~ ryo-tiny-store: unpack backup-local-ryo-tiny-store-1.tar.gz beside the data\n\
+        \x20 ~ ryo-tiny: unpack backup-local-ryo-tiny-1.tar.gz beside the data\n\
+        \x20 ~ ryo-tiny: stop instance tiny\n\
+        \x20 ~ ryo-tiny-store: stop instance store\n\
+        \x20 ± ryo-tiny-store: exchange /var/containers/ryo-tiny-store and what was unpacked\n\
+        \x20 ~ ryo-tiny-store: see instance store come up with the restored data\n\
+        \x20 ± ryo-tiny: exchange /var/containers/ryo-tiny and what was unpacked\n\
+        \x20 ~ ryo-tiny: see instance tiny come up with the restored data\n\
+        8 steps\n"
+    );
+    let place = tempfile::tempdir().unwrap();
+    let archive = &specs(&stage, "1")[1].archive;
+    let unpacked = Command::new("tar").arg("-xzpf").arg(archive).current_dir(place.path()).status().unwrap();
+    assert!(unpacked.success());
+    let restored = look(&data(&stage));
+    assert_eq!(restored, look(&place.path().join("ryo-tiny")));
+    assert_ne!(restored, before);
+    assert!(fs::metadata(data(&stage).join("data/sparse")).unwrap().blocks() < 1000, "holes are filled");
+    let mut value = [0; 10];
+    let length = rustix::fs::getxattr(data(&stage).join("data/plain"), "user.note", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"kept");
+    assert!(runs(&stage));
+    assert_eq!(stage.plan().await.steps, []);
+    assert!(beside(&stage).contains(&format!(".ryo-kept-ryo-tiny@{inode}@1")), "{:?}", beside(&stage));
+
+    let (code, text) = restores(&stage, &specs(&stage, "1")).await.unwrap_err();
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            2,
+            "error: the data of ryo-tiny-store from before the restore of 1 are still kept\n\
+             hint: put them back with `ryo restore … --undo`\n\
+             hint: or remove them with `ryo restore … --commit`\n"
+        )
+    );
+    let undone = stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
+    assert_eq!(
+        undone.text(),
+        "undo:\n\
+        \x20 ~ ryo-tiny-store: stop instance store\n\
+        \x20 ± ryo-tiny-store: put /var/containers/ryo-tiny-store back as it was before the restore\n\
+        \x20     destroys the restored data of ryo-tiny-store, with everything that was written to them since\n\
+        \x20 ~ ryo-tiny-store: start instance store again\n\
+        \x20 ~ ryo-tiny: stop instance tiny\n\
+        \x20 ± ryo-tiny: put /var/containers/ryo-tiny back as it was before the restore\n\
+        \x20     destroys the restored data of ryo-tiny, with everything that was written to them since\n\
+        \x20 ~ ryo-tiny: start instance tiny again\n\
+        6 steps\n"
+    );
+    assert_eq!(look(&data(&stage)), before);
+    assert!(runs(&stage) && beside(&stage).is_empty());
+
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_commit("commit", ids, seen)).await.unwrap();
+    assert_eq!(look(&data(&stage)), restored);
+    assert!(beside(&stage).is_empty());
+    let nothing = stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await;
+    assert_eq!(
+        nothing.unwrap_err(),
+        (2, "error: nothing is kept from before a restore of ryo-tiny-store, ryo-tiny\n".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_of_the_original_is_restored_and_the_newest_is_found() {
+    let stage = spoilt().await;
+    let tree = tempfile::tempdir().unwrap();
+    furnish(&tree.path().join("ryo-tiny"));
+    // As the original makes them: without the directory itself, in the PAX form, with names of owners.
+    let archive = stage.path("work/ryo-host/backup-restore/backups/backup-local-ryo-tiny-20200101.tar.gz");
+    let script = "tar --format=posix -czf \"$1\" ryo-tiny/*";
+    let made = Command::new("sh").args(["-c", script, "sh"]).arg(&archive).current_dir(tree.path()).status().unwrap();
+    assert!(made.success());
+    let later = std::time::SystemTime::now() + Duration::from_secs(60);
+    fs::File::open(&archive).unwrap().set_modified(later).unwrap();
+    let (found, stamp) = find::archive(&stage.path("work"), "local", "ryo-tiny", None).unwrap();
+    assert_eq!((&found, stamp.as_str()), (&archive, "20200101"));
+    let (other, stamp) = find::archive(&stage.path("work"), "local", "ryo-tiny-store", None).unwrap();
+    assert_eq!(stamp, "1", "{}", other.display());
+    restores(&stage, &[spec("ryo-tiny", Kind::Project, &found, "20200101")]).await.unwrap();
+    assert_eq!(look(&data(&stage)), look(&tree.path().join("ryo-tiny")));
+    assert_eq!(fs::metadata(data(&stage)).unwrap().mode() & 0o7777, 0o755);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_come_up_is_swapped_back() {
+    let mut stage = spoilt().await;
+    stage.limits.address = Duration::from_millis(100);
+    let before = look(&data(&stage));
+    // The project's instance starts with the restored data and has no address; with those from before it has one.
+    let specs = &specs(&stage, "1")[1..];
+    stage.lxd.with_instance("tiny", |tiny| tiny.unstartable = Some("its data are too old".to_owned()));
+    let (code, text) = restores(&stage, specs).await.unwrap_err();
+    // It cannot start with any data here: that is told, and the data are those from before.
+    assert_eq!(code, 1, "{text}");
+    assert_eq!(look(&data(&stage)), before);
+    stage.lxd.with_instance("tiny", |tiny| tiny.unstartable = None);
+    stage.deploys().await;
+    assert!(runs(&stage) && beside(&stage).is_empty());
+    assert_eq!(look(&data(&stage)), before);
+}
+
+fn archive(stage: &Stage, name: &str, make: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> PathBuf {
+    let path = stage.path(name);
+    let mut builder = tar::Builder::new(vec![]);
+    make(&mut builder);
+    fs::write(&path, builder.into_inner().unwrap()).unwrap();
+    path
+}
+
+fn add(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, link: &str, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    let old = header.as_old_mut();
+    old.name[..path.len()].copy_from_slice(path.as_bytes());
+    old.linkname[..link.len()].copy_from_slice(link.as_bytes());
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    builder.append(&header, content).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_is_made_up_changes_nothing() {
+    use tar::EntryType as T;
+    type Members = &'static [(T, &'static str, &'static str, &'static [u8])];
+    let table: [(&str, Members, &str); 9] = [
+        ("up", &[(T::Regular, "ryo-tiny/../x", "", b"x")], "`ryo-tiny/../x` leads out of the directory"),
+        ("absolute", &[(T::Regular, "/etc/x", "", b"x")], "`/etc/x` leads out of the directory"),
+        ("another", &[(T::Regular, "ryo-other/x", "", b"x")], "`ryo-other/x` leads out of the directory"),
+        ("device", &[(T::Char, "ryo-tiny/null", "", b"")], "`ryo-tiny/null` is a device"),
+        (
+            "name",
+            &[(T::Link, "ryo-tiny/passwd", "../../etc/passwd", b"")],
+            "`../../etc/passwd` leads out of the directory",
+        ),
+        (
+            "through",
+            &[(T::Symlink, "ryo-tiny/out", "/", b""), (T::Regular, "ryo-tiny/out/x", "", b"x")],
+            "the host: `ryo-tiny/out/x` leads through a link",
+        ),
+        (
+            "twice",
+            &[(T::Regular, "ryo-tiny/x", "", b"1"), (T::Regular, "ryo-tiny/x", "", b"2")],
+            "the host: cannot read or write `ryo-tiny/x`: File exists (os error 17)",
+        ),
+        (
+            "sizes",
+            &[(T::XHeader, "pax", "", b"11 size=512\n"), (T::Regular, "ryo-tiny/x", "", b"x")],
+            "it is no archive that can be read",
+        ),
+        ("kind", &[(T::XGlobalHeader, "ryo-tiny/x", "", b"")], "`ryo-tiny/x` is of a kind that is not known"),
+    ];
+    let stage = spoilt().await;
+    let before = look(&data(&stage));
+    for (name, members, wanted) in table {
+        let made = archive(&stage, name, |builder| {
+            members.iter().for_each(|(kind, path, link, content)| add(builder, *kind, path, link, content));
+        });
+        let (code, text) = restores(&stage, &[spec("ryo-tiny", Kind::Project, &made, "x")]).await.unwrap_err();
+        assert_eq!(code, 1, "{name}: {text}");
+        assert!(text.contains(wanted), "{name}: {text}");
+        assert_eq!(look(&data(&stage)), before, "{name}");
+        assert!(runs(&stage) && beside(&stage).is_empty(), "{name}: {:?}", beside(&stage));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_is_damaged_changes_nothing() {
+    let stage = spoilt().await;
+    let before = look(&data(&stage));
+    let specs = specs(&stage, "1");
+    let project = &specs[1..];
+    let archive = &project[0].archive;
+    let whole = fs::read(archive).unwrap();
+    let mut damaged: Vec<(String, Vec<u8>)> = vec![];
+    for share in 1..12 {
+        damaged.push((format!("cut at {share}/12"), whole[..whole.len() * share / 12].to_vec()));
+        let mut flipped = whole.clone();
+        flipped[whole.len() * share / 12] ^= 4;
+        damaged.push((format!("flipped at {share}/12"), flipped));
+    }
+    // Cut between groups of members, it is a valid stream all the same.
+    let end = Compression::Gzip.whole(&[0; 1024]).unwrap();
+    damaged.push(("without its end".to_owned(), whole[..whole.len() - end.len()].to_vec()));
+    damaged.push(("with more behind it".to_owned(), [&whole[..], &end].concat()));
+    damaged.push(("another one".to_owned(), fs::read(&specs[0].archive).unwrap()));
+    for (name, bytes) in damaged {
+        fs::write(archive, bytes).unwrap();
+        let ended = restores(&stage, project).await;
+        assert!(ended.is_err(), "{name} is restored");
+        assert_eq!(look(&data(&stage)), before, "{name}");
+        assert!(runs(&stage) && beside(&stage).is_empty(), "{name}: {:?}", beside(&stage));
+    }
+    fs::write(archive, &whole).unwrap();
+    let manifest = archive.with_file_name("backup-local-ryo-tiny-1.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let told = [
+        ("\"mode\":\"4751\"", "\"mode\":\"0751\"", "is not what its manifest says: `ryo-tiny/data/plain` is another"),
+        ("\"id\":\"ryo-tiny\"", "\"id\":\"ryo-x\"", "is of ryo-x on host `local`, not of ryo-tiny on host `local`"),
+        ("\"form\":1", "\"form\":9", "because: it is of form 9, this `ryo` reads form 1"),
+    ];
+    for (from, to, wanted) in told {
+        assert!(text.contains(from), "{from}");
+        fs::write(&manifest, text.replacen(from, to, 1)).unwrap();
+        let (_, text) = restores(&stage, project).await.unwrap_err();
+        assert!(text.contains(wanted), "{text}");
+    }
+    fs::write(&manifest, text).unwrap();
+    // A run was killed between the two steps of an exchange.
+    let inode = fs::metadata(data(&stage)).unwrap().ino();
+    fs::create_dir(stage.path(&format!("host/var/containers/.ryo-kept-ryo-tiny@{inode}@1"))).unwrap();
+    restores(&stage, project).await.unwrap();
+    assert_ne!(look(&data(&stage)), before);
+}
+
+/// Restores with one exchange that breaks, then again. Returns whether there was such an exchange.
+async fn broken(fault: Fault, at: usize) -> bool {
+    let stage = spoilt_a_little().await;
+    let before = look(&data(&stage));
+    let specs = specs(&stage, "1");
+    let faulty = Arc::new(Faulty::new(stage.lxd.clone(), fault, at));
+    let ended = stage.settles(faulty.clone(), |_, seen| restore::plan("restore", &specs, seen)).await;
+    if !faulty.happened() {
+        return false;
+    }
+    let restored = look(&data(&stage)) != before;
+    assert!(ended.is_err() || (restored && runs(&stage)), "{fault:?} at {at}: a lie");
+    if let Err((code, text)) = restores(&stage, &specs).await {
+        let settled = text.contains("are still kept") && restored;
+        assert!(settled, "{fault:?} at {at}: after {ended:?}, running again: {code} {text}");
+    }
+    assert_ne!(look(&data(&stage)), before, "{fault:?} at {at}: after {ended:?}");
+    assert!(runs(&stage), "{fault:?} at {at}: after {ended:?}");
+    stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
+    assert_eq!(look(&data(&stage)), before, "{fault:?} at {at}: after {ended:?}");
+    true
+}
+
+async fn sweep(fault: Fault) {
+    const AT_ONCE: usize = 8;
+    let mut at = 0;
+    loop {
+        let there = join_all((at..at + AT_ONCE).map(|at| broken(fault, at))).await.into_iter().filter(|it| *it).count();
+        at += there;
+        if there < AT_ONCE {
+            break;
+        }
+    }
+    assert!(at > 10, "only {at} exchanges");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_survives_every_request_that_does_not_arrive() {
+    sweep(FAULTS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_survives_every_answer_that_is_lost() {
+    sweep(FAULTS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_survives_every_answer_that_breaks_off() {
+    sweep(FAULTS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_survives_every_job_that_fails() {
+    sweep(FAULTS[3]).await;
+}
