@@ -154,7 +154,7 @@ async fn an_archive_of_the_original_is_restored_and_the_newest_is_found() {
     let script = "tar --format=posix -czf \"$1\" ryo-tiny/*";
     let made = Command::new("sh").args(["-c", script, "sh"]).arg(&archive).current_dir(tree.path()).status().unwrap();
     assert!(made.success());
-    let later = std::time::SystemTime::now() + Duration::from_secs(60);
+    let later = std::time::SystemTime::now() + Duration::from_mins(1);
     fs::File::open(&archive).unwrap().set_modified(later).unwrap();
     let (found, stamp) = find::archive(&stage.path("work"), "local", "ryo-tiny", None).unwrap();
     assert_eq!((&found, stamp.as_str()), (&archive, "20200101"));
@@ -241,7 +241,9 @@ async fn an_archive_that_is_made_up_changes_nothing() {
     let before = look(&data(&stage));
     for (name, members, wanted) in table {
         let made = archive(&stage, name, |builder| {
-            members.iter().for_each(|(kind, path, link, content)| add(builder, *kind, path, link, content));
+            for (kind, path, link, content) in members {
+                add(builder, *kind, path, link, content);
+            }
         });
         let (code, text) = restores(&stage, &[spec("ryo-tiny", Kind::Project, &made, "x")]).await.unwrap_err();
         assert_eq!(code, 1, "{name}: {text}");
