@@ -1,18 +1,11 @@
 //! The program from outside: what a person types, reads and gets as an exit code. No server is needed.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
 use ryo::cli::Arguments;
 
-use crate::support::work::copy;
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
+use crate::support::work::{Ended, copy};
 
 /// A working directory with the repositories of the tests and these settings.
 fn work(settings: &str) -> tempfile::TempDir {
@@ -23,16 +16,9 @@ fn work(settings: &str) -> tempfile::TempDir {
 }
 
 fn ryo(directory: &Path, words: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
-    command.args(words).current_dir(directory).stdin(Stdio::null());
-    command.env("RYO_SETTINGS", directory.join("settings.yml")).env("HOME", directory).env_remove("SSH_AUTH_SOCK");
-    let output = command.output().unwrap();
-    let here = directory.display().to_string();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap().replace(&here, "HERE"),
-        stderr: String::from_utf8(output.stderr).unwrap().replace(&here, "HERE"),
-    }
+    Ended::here(directory, words, |command| {
+        command.env("RYO_SETTINGS", directory.join("settings.yml")).env_remove("SSH_AUTH_SOCK");
+    })
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey, PublicKey};
 use ryo::failure::Failure;
@@ -15,24 +14,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::project::{CONTROL, HOST, lay_out};
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
+use crate::support::work::Ended;
 
 fn ryo(directory: &Path, words: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
-    command.args(words).current_dir(directory).stdin(Stdio::null());
-    command.env("HOME", directory).env("USER", own().name).env_remove("XDG_CONFIG_HOME");
-    let output = command.output().unwrap();
-    let here = directory.display().to_string();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap().replace(&here, "HERE"),
-        stderr: String::from_utf8(output.stderr).unwrap().replace(&here, "HERE"),
-    }
+    Ended::here(directory, words, |command| {
+        command.env("USER", own().name).env_remove("XDG_CONFIG_HOME");
+    })
 }
 
 /// The account that runs the tests.

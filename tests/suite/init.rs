@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use ryo::project::host::PublicIpv6;
 use ryo::project::networks::{self, Network};
@@ -13,25 +12,13 @@ use tempfile::TempDir;
 
 use crate::project::{CONTROL, HOST, lay_out, told};
 use crate::support::terminal::Terminal;
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
+use crate::support::work::Ended;
 
 /// Runs `ryo init` with nobody in front of it.
 fn init(directory: &Path, words: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
-    command.arg("init").args(words).current_dir(directory).stdin(Stdio::null());
-    command.env("HOME", directory).env("USER", "anna").env_remove("SUDO_USER").env_remove("XDG_CONFIG_HOME");
-    let output = command.output().unwrap();
-    let here = directory.display().to_string();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap().replace(&here, "HERE"),
-        stderr: String::from_utf8(output.stderr).unwrap().replace(&here, "HERE"),
-    }
+    Ended::here(directory, &[&["init"], words].concat(), |command| {
+        command.env("USER", "anna").env_remove("SUDO_USER").env_remove("XDG_CONFIG_HOME");
+    })
 }
 
 fn directory() -> TempDir {

@@ -205,6 +205,16 @@ impl Ended {
         }
     }
 
+    /// Runs `ryo` in `directory`, which is called `HERE` in what it says, with nobody in front of it.
+    pub fn here(directory: &Path, words: &[&str], set: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
+        command.args(words).current_dir(directory).stdin(Stdio::null()).env("HOME", directory);
+        set(&mut command);
+        let ended = Self::of(&command.output().unwrap());
+        let here = |text: &str| text.replace(&directory.display().to_string(), "HERE");
+        Self { code: ended.code, stdout: here(&ended.stdout), stderr: here(&ended.stderr) }
+    }
+
     /// Fails the test unless it ended well.
     #[track_caller]
     pub fn well(self) -> Self {
