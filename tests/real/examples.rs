@@ -105,7 +105,25 @@ async fn deployed_from_cold_and_fetched(host: Host) {
     work.ryo(&deploy).well();
     assert_eq!(page(&proxy).await, expected_page(&host.name, &own, &format!("Changed. {GREETING}"), 2));
     assert_eq!(host.client().instance("web-proxy").await.unwrap().unwrap().value, untouched);
+    backed_up_and_restored(&work, &host).await;
     wipe(&host).await;
+}
+
+/// The page has been shown twice: it counts in the directory that is backed up.
+async fn backed_up_and_restored(work: &Work, host: &Host) {
+    let proxy = format!("{}.1:8080", host.network);
+    let visitor = async || page(&proxy).await.split_once("visitor ").map(|(_, rest)| rest[..1].to_owned());
+    let ryo = |command: &str, more: &[&str]| {
+        work.ryo(&[&[command, "ryo-hello", "-n", &host.name, "--yes"], more].concat()).well().stdout
+    };
+    let said = ryo("backup", &["-s", "one"]);
+    assert!(said.contains(&format!("\nbackup ryo-hello one on {}: done\n", host.name)), "{said}");
+    assert_eq!(visitor().await.as_deref(), Some("3"));
+    assert_eq!(visitor().await.as_deref(), Some("4"));
+    ryo("restore", &[]);
+    assert_eq!(visitor().await.as_deref(), Some("3"), "what was counted when it was backed up goes on");
+    ryo("restore", &["--undo"]);
+    assert_eq!(visitor().await.as_deref(), Some("5"), "what was there before the restore goes on");
 }
 
 #[tokio::test]
