@@ -129,6 +129,15 @@ impl Common {
         Ok(repository)
     }
 
+    /// Reads the repositories that stand beside `repository` under `names`.
+    ///
+    /// # Errors
+    ///
+    /// One of them is none.
+    pub fn siblings(&self, repository: &Repository, names: &[String]) -> Result<Vec<Repository>, Failure> {
+        names.iter().map(|name| self.load(&repository.sibling(name))).collect()
+    }
+
     /// The directory in which the repositories stand side by side, where no repository says so: the named one, else the
     /// present one or the next above it that has `ryo-host` in it.
     ///

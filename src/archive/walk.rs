@@ -68,6 +68,19 @@ pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
         }
         _ => Error::Read(error),
     };
+    entries(stream, wrong, &mut |entry| match of_tar(entry).map_err(wrong)? {
+        Some(member) => visit(&member, entry),
+        None => Ok(()),
+    })
+}
+
+/// Hands every entry of a tar stream to `each`, as many as one archive may have; `wrong` says what a failure to read
+/// means.
+pub(super) fn entries<R: Read>(
+    stream: R,
+    wrong: fn(io::Error) -> Error,
+    each: &mut dyn FnMut(&mut tar::Entry<'_, R>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut archive = tar::Archive::new(stream);
     let mut count = 0;
     for entry in archive.entries().map_err(wrong)? {
@@ -76,9 +89,7 @@ pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
         if count > MEMBERS {
             return Err(Error::Large { most: format!("{MEMBERS} members") });
         }
-        if let Some(member) = of_tar(&entry).map_err(wrong)? {
-            visit(&member, &mut entry)?;
-        }
+        each(&mut entry)?;
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ fn specs(arguments: &Arguments, common: &Common, repository: &Repository, now: S
         return Err(Failure::new(Kind::Request, problem));
     }
     let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
-    let modules = names.iter().map(|name| common.load(&repository.sibling(name))).collect::<Result<Vec<_>, _>>()?;
+    let modules = common.siblings(repository, names)?;
     let compression = Compression::from(arguments.compress);
     let directory = backup::directory(&repository.working_directory);
     let spec = |repository: &Repository| -> Result<Spec, Failure> {

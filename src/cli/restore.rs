@@ -109,7 +109,7 @@ fn sources(
     repository: &Repository,
 ) -> Result<Vec<(crate::project::Kind, String)>, Failure> {
     let names: &[String] = if arguments.modules { &repository.modules } else { &[] };
-    let modules = names.iter().map(|name| common.load(&repository.sibling(name))).collect::<Result<Vec<_>, _>>()?;
+    let modules = common.siblings(repository, names)?;
     let source = |repository: &Repository| {
         let identity = repository.identity(&arguments.host).map_err(problems)?;
         Ok((repository.kind, identity.id))

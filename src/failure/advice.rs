@@ -253,6 +253,7 @@ fn restore(error: &restore::Error) -> Advice {
     match error {
         restore::Error::Lxd(error) => lxd(error),
         restore::Error::Agent(error) => agent(error),
+        restore::Error::Instance(error) => instance(error),
         restore::Error::None { .. } | restore::Error::Other { .. } => {
             Advice::of(Kind::Request, "name a stamp with `-s`, or an archive with `--file`")
         }

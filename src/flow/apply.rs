@@ -59,15 +59,6 @@ pub enum Error {
     Record(#[from] project::deployed::Error),
 }
 
-impl From<restore::carry::Prove> for Error {
-    fn from(error: restore::carry::Prove) -> Self {
-        match error {
-            restore::carry::Prove::Restore(error) => error.into(),
-            restore::carry::Prove::Instance(error) => error.into(),
-        }
-    }
-}
-
 /// A plan that was not carried out to its end.
 #[derive(Debug, Error)]
 pub enum Stopped {

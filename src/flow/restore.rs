@@ -31,6 +31,9 @@ pub enum Error {
     /// The agent on the host.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// An instance cannot be stopped, or does not come up.
+    #[error(transparent)]
+    Instance(#[from] Box<instance::Error>),
     /// There is no such backup.
     #[error("there is no backup of {id} on host `{host}`{} in `{}`", stamped(stamp.as_deref()), directory.display())]
     None {

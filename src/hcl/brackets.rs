@@ -53,9 +53,19 @@ pub fn not_closed(text: &str) -> String {
     format!("`{what}` is not closed")
 }
 
-/// The length of the template in braces with which `text` begins; nothing if it begins with none, or with one that is
-/// not closed.
+/// Characters of `$${` and `%%{`, which begin no template.
+const ESCAPE: usize = 3;
+
+fn is_escape(text: &str) -> bool {
+    text.starts_with("$${") || text.starts_with("%%{")
+}
+
+/// The length of the template in braces with which `text` begins, or of the escape of one; nothing if it begins with
+/// neither, or with a template that is not closed.
 pub fn template(text: &str) -> Option<usize> {
+    if is_escape(text) {
+        return Some(ESCAPE);
+    }
     if !text.starts_with("${") && !text.starts_with("%{") {
         return None;
     }
@@ -158,8 +168,8 @@ impl<'a> Scan<'a> {
     /// One step in a template.
     fn literal(&mut self, c: char) {
         let rest = self.rest();
-        if rest.starts_with("$${") || rest.starts_with("%%{") {
-            self.at += 3;
+        if is_escape(rest) {
+            self.at += ESCAPE;
         } else if rest.starts_with("${") || rest.starts_with("%{") {
             self.open(Open::Bracket('}'), 2);
         } else {

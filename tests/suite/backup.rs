@@ -12,14 +12,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join_all;
 use ryo::archive::Compression;
 use ryo::event::{Event, Events};
 use ryo::flow::backup::{How, Manifest, Ongoing};
 use ryo::flow::progress::Progress;
 use tokio::sync::watch;
 
-use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
 /// Where the project's data are.
@@ -273,15 +272,7 @@ async fn broken(fault: Fault, at: usize) -> bool {
 
 /// Breaks every exchange of a backup, one at a time, in one way.
 async fn sweep(fault: Fault) {
-    const AT_ONCE: usize = 8;
-    let mut at = 0;
-    loop {
-        let there = join_all((at..at + AT_ONCE).map(|at| broken(fault, at))).await.into_iter().filter(|it| *it).count();
-        at += there;
-        if there < AT_ONCE {
-            break;
-        }
-    }
+    let at = every_exchange(|at| broken(fault, at)).await;
     assert!(at > 10, "only {at} exchanges");
 }
 

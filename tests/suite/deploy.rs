@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use ryo::http::Http;
 use serde_json::Value;
 
-use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,9 +100,6 @@ fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
 
 type Prepare = dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = Stage>>>;
 
-/// How many stages are played on side by side: most of their time is spent waiting.
-const AT_ONCE: usize = 8;
-
 /// Breaks every exchange of a deployment, one at a time, in one way, and then repeats the command. A broken run never
 /// says that it is done when it is not, and after the repeat the host is as if nothing had happened.
 async fn sweep(prepare: &Prepare, fault: Fault) {
@@ -111,15 +107,7 @@ async fn sweep(prepare: &Prepare, fault: Fault) {
     stage.deploys().await;
     let clean = stage.everything();
     for wire in [Broken::Lxd, Broken::Consul] {
-        let mut at = 0;
-        loop {
-            let some = (at..at + AT_ONCE).map(|at| broken(prepare, wire, fault, at, &clean));
-            let there = join_all(some).await.into_iter().filter(|there| *there).count();
-            at += there;
-            if there < AT_ONCE {
-                break;
-            }
-        }
+        let at = every_exchange(|at| broken(prepare, wire, fault, at, &clean)).await;
         assert!(at > 3, "{wire:?}: only {at} exchanges");
     }
 }

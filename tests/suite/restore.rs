@@ -8,14 +8,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ryo::archive::Compression;
 use ryo::event::Events;
 use ryo::flow::restore::{self, Spec, find};
 use ryo::project::Kind;
 
 use crate::backup::{data, deployed, furnish, look};
-use crate::support::faulty::{FAULTS, Fault, Faulty};
+use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
 fn spec(id: &str, kind: Kind, archive: &Path, stamp: &str) -> Spec {
@@ -326,15 +325,7 @@ async fn broken(fault: Fault, at: usize) -> bool {
 }
 
 async fn sweep(fault: Fault) {
-    const AT_ONCE: usize = 8;
-    let mut at = 0;
-    loop {
-        let there = join_all((at..at + AT_ONCE).map(|at| broken(fault, at))).await.into_iter().filter(|it| *it).count();
-        at += there;
-        if there < AT_ONCE {
-            break;
-        }
-    }
+    let at = every_exchange(|at| broken(fault, at)).await;
     assert!(at > 10, "only {at} exchanges");
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::{SinkExt, StreamExt};
 use ryo::http::{Http, HttpError, Method, Request, Response, Socket, Stream};
 use serde_json::{Value, json};
@@ -13,6 +13,22 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::exchange::response;
+
+/// How many stages are played on side by side: most of their time is spent waiting.
+const AT_ONCE: usize = 8;
+
+/// Has `broken` break every exchange, one at a time, by its number, until it says that there is none of that number.
+/// Returns how many there were.
+pub async fn every_exchange<B: Future<Output = bool>>(broken: impl Fn(usize) -> B) -> usize {
+    let mut at = 0;
+    loop {
+        let there = join_all((at..at + AT_ONCE).map(&broken)).await.into_iter().filter(|there| *there).count();
+        at += there;
+        if there < AT_ONCE {
+            return at;
+        }
+    }
+}
 
 /// A way in which an exchange breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

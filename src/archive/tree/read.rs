@@ -8,9 +8,7 @@ use tar::EntryType;
 use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::Member;
-
-/// Most members of one archive.
-pub const MEMBERS: u64 = 20_000_000;
+use crate::archive::walk::entries;
 
 /// Zeros at the end of an archive that is whole.
 const END: u64 = 1024;
@@ -56,19 +54,12 @@ pub type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error> + 'v;
 ///
 /// [`Error`], also that of `visit`.
 pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
-    let mut archive = tar::Archive::new(stream);
-    let mut count = 0;
-    for entry in archive.entries().map_err(wrong)? {
-        let mut entry = entry.map_err(wrong)?;
-        count += 1;
-        if count > MEMBERS {
-            return Err(Error::Large { most: format!("{MEMBERS} members") });
-        }
-        let member = member(&mut entry)?;
-        visit(&member, &mut entry)?;
-        io::copy(&mut entry, &mut io::sink()).map_err(wrong)?;
-    }
-    Ok(())
+    entries(stream, wrong, &mut |entry| {
+        let member = member(entry)?;
+        visit(&member, entry)?;
+        io::copy(entry, &mut io::sink()).map_err(wrong)?;
+        Ok(())
+    })
 }
 
 /// Visits every member of a whole archive, and makes sure that it is whole.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -15,8 +14,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::archive::Error;
-use crate::archive::tree::acl;
 use crate::archive::tree::entry::{self, Entry, Kind, shown};
+use crate::archive::tree::{acl, failed, told};
 
 /// Most bytes of the names, and of one value, of a file's extended attributes.
 const ATTRIBUTES: usize = 64 << 10;
@@ -343,12 +342,4 @@ fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> 
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn told(path: &[u8], error: Errno) -> Error {
-    failed(path, io::Error::from(error))
-}
-
-fn failed(path: &[u8], source: io::Error) -> Error {
-    Error::File { path: shown(path), source }
 }

@@ -14,10 +14,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::archive::Error;
-use crate::archive::tree::acl;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
+use crate::archive::tree::{acl, failed, told};
 
 /// Zeros of a file with holes that are left out, at once.
 const HOLE: usize = 4096;
@@ -234,12 +234,4 @@ fn times(modification: i64) -> Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: modification, tv_nsec: 0 },
     }
-}
-
-fn told(path: &[u8], error: Errno) -> Error {
-    failed(path, io::Error::from(error))
-}
-
-fn failed(path: &[u8], source: io::Error) -> Error {
-    Error::File { path: shown(path), source }
 }

@@ -2,7 +2,6 @@
 
 use crate::agent::data::Change;
 use crate::flow::backup::{DATA, Ongoing};
-use crate::flow::instance;
 use crate::flow::progress::Progress;
 use crate::flow::restore::{Error, Spec, reading};
 use crate::flow::world::World;
@@ -31,42 +30,21 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
 /// # Errors
 ///
 /// [`Error::SwappedBack`], or why it could not be swapped back.
-pub async fn prove(world: &World, ongoing: &mut Ongoing, names: &[String], progress: &Progress) -> Result<(), Prove> {
+pub async fn prove(world: &World, ongoing: &mut Ongoing, names: &[String], progress: &Progress) -> Result<(), Error> {
     let source = match ongoing.resume(world, names, progress).await {
         Ok(()) => {
             ongoing.proven(names);
             return Ok(());
         }
-        Err(source) if ongoing.exchanged.is_empty() => return Err(source.into()),
+        Err(source) if ongoing.exchanged.is_empty() => return Err(Box::new(source).into()),
         Err(source) => source,
     };
     let mut all = ongoing.proven.clone();
     all.extend(names.iter().cloned());
-    ongoing.pause(world, &all).await?;
+    ongoing.pause(world, &all).await.map_err(Box::new)?;
     for (id, stamp) in std::mem::take(&mut ongoing.exchanged) {
-        world.agent.change(DATA, &id, Change::Undo, &stamp).await.map_err(Error::from)?;
+        world.agent.change(DATA, &id, Change::Undo, &stamp).await?;
     }
-    ongoing.resume(world, &all, progress).await?;
-    Err(Error::SwappedBack(Box::new(source)).into())
-}
-
-/// Why instances do not serve with the restored data.
-#[derive(Debug)]
-pub enum Prove {
-    /// The restore.
-    Restore(Error),
-    /// An instance.
-    Instance(instance::Error),
-}
-
-impl From<Error> for Prove {
-    fn from(error: Error) -> Self {
-        Self::Restore(error)
-    }
-}
-
-impl From<instance::Error> for Prove {
-    fn from(error: instance::Error) -> Self {
-        Self::Instance(error)
-    }
+    ongoing.resume(world, &all, progress).await.map_err(Box::new)?;
+    Err(Error::SwappedBack(Box::new(source)))
 }

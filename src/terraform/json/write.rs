@@ -218,8 +218,7 @@ fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let escape = (rest.starts_with("$${") || rest.starts_with("%%{")).then_some(3);
-        let length = escape.or_else(|| brackets::template(rest)).unwrap_or(c.len_utf8());
+        let length = brackets::template(rest).unwrap_or(c.len_utf8());
         match c {
             _ if length > c.len_utf8() => out.push_str(&rest[..length]),
             '"' => out.push_str("\\\""),
