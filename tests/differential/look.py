@@ -16,6 +16,18 @@ PASSING = (
 )
 
 
+# Holds for every account the day on which its password was set: the two may be asked on two days. 0 asks for a new one.
+SHADOW = ("/etc/shadow", "/etc/shadow-")
+
+
+def without_days(content):
+    rows = [row.split(b":") for row in content.split(b"\n")]
+    for row in rows:
+        if len(row) > 2 and row[2] not in (b"", b"0"):
+            row[2] = b"day"
+    return b"\n".join(b":".join(row) for row in rows)
+
+
 def entry(path):
     about = os.lstat(path)
     kind = stat.S_IFMT(about.st_mode)
@@ -26,6 +38,8 @@ def entry(path):
         told["links"] = about.st_nlink
         with open(path, "rb") as file:
             content = file.read()
+        if path in SHADOW:
+            content = without_days(content)
         told["sha1"] = hashlib.sha1(content).hexdigest()
         if len(content) < 400:
             told["text"] = content.decode("utf-8", "replace")
