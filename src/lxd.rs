@@ -195,6 +195,14 @@ impl Client {
         if server.is_trusted() { Ok(server) } else { Err(Error::Untrusted { host: self.name().to_owned() }) }
     }
 
+    /// Lets in whoever shows this certificate from now on.
+    ///
+    /// - `name`: what a person calls it.
+    /// - `certificate`: X.509 in DER.
+    pub async fn trust(&self, name: &str, certificate: &[u8]) -> Result<(), Error> {
+        self.tell(request::trust(name, certificate)).await
+    }
+
     /// Lists the profiles.
     pub async fn profiles(&self) -> Result<Vec<Profile>, Error> {
         self.call(request::profiles()).await

@@ -32,6 +32,7 @@ pub mod address;
 pub mod database;
 pub mod host;
 pub mod settings;
+pub mod tls;
 pub mod tunnel;
 
 pub use address::{Address, read as address};
@@ -145,9 +146,16 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
         None => find_socket(line.machine().as_ref(), &address.name).await?,
     };
     let server = Wire::new(format!("LXD at {socket} on {}", address.name), "lxd", line.unix(&socket));
-    let lxd = lxd::Client::new(Arc::new(server));
+    let by_socket = lxd::Client::new(Arc::new(server));
     // Before an agent is put there: what cannot be had at all is told first.
-    lxd.server().await?;
+    by_socket.server().await?;
+    let lxd = match &host.tls {
+        Some(directory) => {
+            let route = in_tunnel(address).await?;
+            tls::open(&address.name, (&address.host, tls::PORT), route, directory, &by_socket).await?
+        }
+        None => by_socket,
+    };
     let agent = start_agent(&line).await?;
     let token = agent.read(CONSUL_TOKEN).await?;
     let token = token.map(|token| Secret::new(String::from_utf8_lossy(&token).trim().to_owned()));
@@ -214,9 +222,11 @@ async fn line(address: &Address, settings: &Settings, events: &Events) -> Result
 
 /// The way to a host: through its tunnel if it has been set up with one, unless the settings name another address.
 async fn route(address: &Address, host: &settings::Host) -> Result<ssh::Route, Failure> {
-    if host.address.is_some() {
-        return Ok(ssh::Route::Direct);
-    }
+    if host.address.is_some() { Ok(ssh::Route::Direct) } else { in_tunnel(address).await }
+}
+
+/// The way to the host's end of its tunnel.
+async fn in_tunnel(address: &Address) -> Result<ssh::Route, Failure> {
     let written = flow::host::written(&address.working_directory, &address.name);
     let Some(end) = written.map_err(|error| Failure::new(Kind::Request, error))? else {
         return Ok(ssh::Route::Direct);

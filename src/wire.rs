@@ -4,6 +4,7 @@ mod body;
 mod dial;
 mod pool;
 mod quiet;
+pub mod tls;
 
 use std::io;
 use std::time::Duration;

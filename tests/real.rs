@@ -34,5 +34,7 @@ mod provision;
 mod ssh;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "real/tls.rs"]
+mod tls;
 #[path = "real/wireguard.rs"]
 mod wireguard;

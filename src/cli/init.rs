@@ -1,6 +1,6 @@
 //! `ryo init`: asks for what is needed and writes the first configuration.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,9 +33,9 @@ pub struct Arguments {
     /// Name of the host: letters and digits
     #[arg(long, value_name = "NAME", value_parser = question::name)]
     pub host: Option<String>,
-    /// IPv4 address at which this computer reaches the host
-    #[arg(long, value_name = "IP", value_parser = value::ipv4)]
-    pub address: Option<Ipv4Addr>,
+    /// Address at which this computer reaches the host
+    #[arg(long, value_name = "IP", value_parser = value::ip)]
+    pub address: Option<IpAddr>,
     /// IPv4 address at which the internet reaches the host
     #[arg(long, value_name = "IP", value_parser = value::ipv4)]
     pub public_address: Option<Ipv4Addr>,

@@ -63,7 +63,7 @@ pub fn taken(
     working_directory: &Path,
     control: &Control,
     host: &str,
-    addresses: &[std::net::Ipv4Addr],
+    addresses: &[std::net::IpAddr],
 ) -> Result<Vec<Network>, Vec<Problem>> {
     let mut taken = networks::taken(working_directory, control, host)?;
     taken.extend(addresses.iter().copied().map(Network::only));

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::file::Owner;
@@ -52,6 +54,12 @@ fn alias_path(name: &str) -> String {
 /// What the server is and can.
 pub fn server() -> Request {
     get("/1.0")
+}
+
+/// Lets in whoever shows this certificate (X.509 in DER).
+pub fn trust(name: &str, certificate: &[u8]) -> Request {
+    let certificate = STANDARD.encode(certificate);
+    post("/1.0/certificates", json!({ "type": "client", "name": name, "certificate": certificate }))
 }
 
 /// All instances with configuration, devices and state.

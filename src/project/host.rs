@@ -1,6 +1,6 @@
 //! The configuration of a host: `ryo-host/configuration/configuration_<h>.yml`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::place::{Place, Problem};
@@ -14,7 +14,7 @@ pub struct Host {
     /// Its name; `local` is this machine.
     pub name: String,
     /// The address that the control node uses, and that the services of the host listen on.
-    pub control_ip: Ipv4Addr,
+    pub control_ip: IpAddr,
     /// The public address.
     pub public_ip: Ipv4Addr,
     /// The public IPv6 network and address, if `host_public_ipv6` says that there is one.
@@ -132,7 +132,7 @@ pub fn inspect(working_directory: &Path, name: &str) -> (Option<Host>, Vec<Probl
 
 fn typed(name: &str, settings: &mut Settings) -> Option<Host> {
     let public = settings.truth("host_public_ipv6");
-    let (control_ip, public_ip) = (settings.ipv4("host_control_ip"), settings.ipv4("host_public_ip"));
+    let (control_ip, public_ip) = (settings.ip("host_control_ip"), settings.ipv4("host_public_ip"));
     let public_ipv6 = if public {
         let prefix = settings.ipv6_prefix("host_public_ipv6_prefix");
         settings.ipv6("host_public_ipv6_address").map(|address| PublicIpv6 { prefix, address })
@@ -144,7 +144,7 @@ fn typed(name: &str, settings: &mut Settings) -> Option<Host> {
     };
     let host = Host {
         name: name.to_owned(),
-        control_ip: control_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        control_ip: control_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         public_ip: public_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
         public_ipv6,
         initial_ssh_port: settings.port("host_initial_ssh_port"),

@@ -1,6 +1,6 @@
 //! Networks of hosts: chosen so that no two hosts of a working directory meet.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::place::Problem;
@@ -30,9 +30,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// One IPv4 address.
-    pub fn only(address: Ipv4Addr) -> Self {
-        Self { address: address.to_ipv6_mapped().to_bits(), bits: 128 }
+    /// One address.
+    pub fn only(address: IpAddr) -> Self {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        Self { address: address.to_bits(), bits: 128 }
     }
 
     /// The network of the first three parts of an IPv4 address.

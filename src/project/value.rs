@@ -2,7 +2,7 @@
 //!
 //! An error goes on where the name of the value stops: `must be …`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longest name of an account.
 const LONGEST_ACCOUNT: usize = 32;
@@ -30,6 +30,15 @@ pub fn port(text: &str) -> Result<u16, String> {
 /// It is none.
 pub fn ipv4(text: &str) -> Result<Ipv4Addr, String> {
     wanted(text.parse().ok(), "an IPv4 address")
+}
+
+/// Reads an address of either family.
+///
+/// # Errors
+///
+/// It is none.
+pub fn ip(text: &str) -> Result<IpAddr, String> {
+    wanted(text.parse().ok(), "an IP address")
 }
 
 /// Reads an IPv6 address.

@@ -20,7 +20,7 @@ pub fn host(host: &Host) -> String {
     format!(
         "# The host server `{name}`. There are passwords in here: never publish this file.
 
-# The IPv4 address at which the control node reaches the host and on which its services answer. It is in inventory_{name} too.
+# The address at which the control node reaches the host and on which its services answer. It is in inventory_{name} too.
 host_control_ip: {control_ip}
 
 # The IPv4 address at which the internet reaches the host.

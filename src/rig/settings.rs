@@ -45,6 +45,9 @@ pub struct Host {
     pub host_key: Option<String>,
     /// The unix socket of LXD or Incus on the host, if it is not at one of the usual places.
     pub socket: Option<PathBuf>,
+    /// The directory of certificates with which LXD or Incus is spoken to by TLS, at the host's end of the tunnel, in
+    /// place of its socket: see [`tls`](crate::rig::tls).
+    pub tls: Option<PathBuf>,
     /// Host and port of Consul, if it is not where the repositories say.
     pub consul: Option<String>,
     /// What serves the containers of a host that is set up: `lxd` or `incus`.

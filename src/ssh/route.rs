@@ -21,7 +21,11 @@ pub enum Route {
 
 impl Route {
     /// Connects to a server on this way within `limit`.
-    pub(super) async fn dial(&self, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Stream>> {
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or not within that time.
+    pub async fn dial(&self, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Direct => Ok(Box::new(resolve::dial(host, port, limit).await?)),
             Self::Tunnel(tunnel) => through(tunnel, host, port, limit).await,

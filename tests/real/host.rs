@@ -67,10 +67,55 @@ rm -f /etc/ssh/sshd_config.d/50-cloud-init.conf
 systemctl restart ssh
 ";
 
+/// The network in which a server is reached by IPv6: `::1` is the bed, `::2` the server.
+const IPV6: &str = "fd42:7:7:7";
+
+/// How a server has its address there again after each start.
+const BY_IPV6: &str = r"
+cat >/etc/systemd/system/provider-ipv6.service <<'END'
+[Unit]
+After=network.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/ip address replace fd42:7:7:7::2/64 dev eth0 nodad
+[Install]
+WantedBy=multi-user.target
+END
+systemctl enable --quiet --now provider-ipv6
+";
+
+/// An address of the bed that goes with the test.
+struct OwnAddress(String);
+
+impl OwnAddress {
+    fn on_the_bridge_of(gateway: IpAddr) -> Self {
+        let told = run("ip", &["-o", "address", "show", "to", &gateway.to_string()], Path::new("/"));
+        let bridge = String::from_utf8(told).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+        let own = Self(bridge);
+        own.change("replace");
+        own
+    }
+
+    fn change(&self, what: &str) {
+        let address = format!("{IPV6}::1/64");
+        run("ip", &["address", what, &address, "dev", &self.0], Path::new("/"));
+    }
+}
+
+impl Drop for OwnAddress {
+    fn drop(&mut self) {
+        self.change("delete");
+    }
+}
+
 /// A server, as it was rented.
 struct Server {
     instance: Instance,
     address: IpAddr,
+    /// Where the control node reaches it.
+    control: IpAddr,
+    _own: Option<OwnAddress>,
     work: Work,
     mirror: Mirror,
 }
@@ -90,13 +135,19 @@ impl Server {
             consul: String::new(),
             subnet: "3".to_owned(),
         });
-        let server = Self { instance, address, work, mirror };
+        // The one is reached by IPv4, the other by nothing but IPv6.
+        let own = (kind == "incus").then(|| OwnAddress::on_the_bridge_of(gateway(address)));
+        let control = if own.is_some() { format!("{IPV6}::2").parse().unwrap() } else { address };
+        let server = Self { instance, address, control, _own: own, work, mirror };
         server.push("/usr/local/share/ca-certificates/mirror.crt", server.mirror.authority().as_bytes().to_vec()).await;
         if let Some(probe) = probe() {
             server.push("/usr/local/lib/idmap-probe.so", probe).await;
         }
         server.inside(&format!("update-ca-certificates >/dev/null 2>&1; {NESTED} {RENTED}")).await;
         server.inside(&format!("echo 'root:{PASSWORD}' | chpasswd")).await;
+        if server.control != server.address {
+            server.inside(BY_IPV6).await;
+        }
         server.configure(kind);
         server
     }
@@ -122,9 +173,9 @@ impl Server {
             fs::remove_file(self.work.path(file)).unwrap();
         }
         fs::write(self.work.path("password"), PASSWORD).unwrap();
-        let address = self.address.to_string();
-        let words = ["init", ".", "--host", NAME, "--address", &address, "--password-file", "password", "--yes"];
-        let own = ["--user", "anna", "--pool-size", "6GB", "--local-user", "root"];
+        let (control_ip, public) = (self.control.to_string(), self.address.to_string());
+        let words = ["init", ".", "--host", NAME, "--address", &control_ip, "--password-file", "password", "--yes"];
+        let own = ["--public-address", &public, "--user", "anna", "--pool-size", "6GB", "--local-user", "root"];
         self.work.ryo(&[words.as_slice(), &own].concat()).well();
         // The machine that runs the tests has the networks of this row itself.
         let chosen = ryo::project::host::read(&self.work.path("."), NAME).unwrap();
@@ -140,10 +191,11 @@ impl Server {
         self.mirror.put("consul.zip", Served::Bytes(zip));
         let url = self.mirror.url("consul.zip");
         let policy = if kind == "lxd" { "deny" } else { "allow" };
+        let tls = if kind == "lxd" { String::new() } else { format!("tls: {}\n    ", self.work.path("tls").display()) };
         fs::write(
             self.work.path("settings.yml"),
             format!(
-                "hosts:\n  {NAME}:\n    server: {kind}\n    consul_default_policy: {policy}\n    build_network: 10.30.99.1/24\n    consul_program:\n      \
+                "hosts:\n  {NAME}:\n    {tls}server: {kind}\n    consul_default_policy: {policy}\n    build_network: 10.30.99.1/24\n    consul_program:\n      \
                  url: {url}\n      sha256: {sum}\n"
             ),
         )

@@ -823,8 +823,10 @@ fn package_lists_of_an_image_build_serve_until_something_about_them_changes() {
     lists::fetched(&system);
     assert!(!lists::serve(&system), "a machine that lives on");
     assert!(!at("var/lib/ryo/image-build").exists());
+    assert!(!lists::is_of_an_image(&system));
 
     fs::write(at("var/lib/ryo/image-build"), "").unwrap();
+    assert!(lists::is_of_an_image(&system));
     assert!(!lists::serve(&system), "not fetched yet");
     lists::fetched(&system);
     assert!(lists::serve(&system));

@@ -1,6 +1,7 @@
 //! `ryo init`: what is asked, what is written, and what is left alone.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 const WEB: &str = r#"# The host server `web`. There are passwords in here: never publish this file.
 
-# The IPv4 address at which the control node reaches the host and on which its services answer. It is in inventory_web too.
+# The address at which the control node reaches the host and on which its services answer. It is in inventory_web too.
 host_control_ip: "192.168.7.20"
 
 # The IPv4 address at which the internet reaches the host.
@@ -213,9 +214,9 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
     let (first, before) = (host::read(&here.join("new/place"), "web").unwrap(), files(here));
     let made_up = first.user_password.reveal().to_owned();
     assert!(made_up.len() == 24 && made_up.chars().all(|c| c.is_ascii_alphanumeric()), "{made_up}");
-    let address = "203.0.113.7".parse().unwrap();
+    let address = Ipv4Addr::new(203, 0, 113, 7);
     let expected = Host {
-        control_ip: address,
+        control_ip: address.into(),
         public_ip: address,
         public_ipv6: None,
         initial_ssh_port: 22,
@@ -237,10 +238,10 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
     assert_eq!((kept, names(here).len()), (3, 5));
     let second = host::read(&here.join("new/place"), "db").unwrap();
     assert_ne!(second.user_password, first.user_password);
-    let (address, text) = ("203.0.113.8".parse().unwrap(), str::to_owned);
+    let (address, text) = (Ipv4Addr::new(203, 0, 113, 8), str::to_owned);
     let expected = Host {
         name: text("db"),
-        control_ip: address,
+        control_ip: address.into(),
         public_ip: address,
         user_password: second.user_password.clone(),
         wireguard_part: text("10.0.2"),
@@ -255,6 +256,25 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
         inventory.lines().skip(2).take(5).collect::<Vec<_>>(),
         ["[host_control_ip]", "203.0.113.8", "", "[host_wireguard_ip6]", "fd10:10:0:2::2"]
     );
+
+    // Who is reached by IPv6 serves by IPv4 all the same.
+    let by_ipv6 = ["--host", "six", "--address", "2001:db8:7::2"];
+    let ended = init(&below, &[&by_ipv6[..], &["--yes"]].concat());
+    assert_eq!(
+        ended.stderr,
+        "error: cannot ask `IPv4 address at which the internet reaches it:`: standard input is no terminal\nhint: give \
+         `--public-address`\n"
+    );
+    let ended = init(&below, &[&by_ipv6[..], &["--public-address", "203.0.113.10", "--yes"]].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let six = host::read(&here.join("new/place"), "six").unwrap();
+    assert_eq!(
+        (six.control_ip.to_string(), six.public_ip.to_string()),
+        ("2001:db8:7::2".into(), "203.0.113.10".into())
+    );
+    let inventory = fs::read_to_string(below.join("inventory_six")).unwrap();
+    assert!(inventory.contains("[host_control_ip]\n2001:db8:7::2\n"), "{inventory}");
+
     let third = init(&below, &["--address", "203.0.113.9", "--yes"]);
     assert_eq!(
         third.stderr, "error: cannot ask `Name of the host:`: standard input is no terminal\nhint: give `--host`\n",
@@ -388,7 +408,7 @@ fn without_a_terminal_the_flag_that_is_missing_is_named() {
     let place = directory();
     let given = [
         ("--host", "db", "Name of the host:", true),
-        ("--address", "192.168.7.9", "IPv4 address at which this computer reaches it:", false),
+        ("--address", "192.168.7.9", "Address at which this computer reaches it:", false),
         ("--public-address", "203.0.113.9", "IPv4 address at which the internet reaches it:", true),
         ("--ipv6-prefix", "2001:db8:1:2::/64", "Its public IPv6 network (empty: none):", true),
         ("--ipv6-address", "2001:db8:1:2::1", "Its address there:", true),
@@ -433,8 +453,8 @@ fn a_wrong_answer_is_told_at_once() {
         ("--host", "<NAME>", "wg0", "`wg0` cannot be the name of a host: it is taken"),
         ("--host", "<NAME>", "TEMPLATE", "`TEMPLATE` cannot be the name of a host: it is taken"),
         ("--host", "<NAME>", "local", "`local` is this computer, which is not set up from outside"),
-        ("--address", "<IP>", "2001:db8::1", "must be an IPv4 address"),
-        ("--address", "<IP>", "host.example", "must be an IPv4 address"),
+        ("--address", "<IP>", "host.example", "must be an IP address"),
+        ("--public-address", "<IP>", "2001:db8::1", "must be an IPv4 address"),
         ("--public-address", "<IP>", "300.1.1.1", "must be an IPv4 address"),
         ("--ipv6-prefix", "<PREFIX>", "2001:db8::1:/64", network),
         ("--ipv6-prefix", "<PREFIX>", "::/0", network),
@@ -521,8 +541,8 @@ fn a_person_is_asked_and_asked_again() {
     let mut terminal = Terminal::start(place.path(), &["init"]);
     terminal.answer("Name of the host: (web)", "my-host");
     terminal.expect("`my-host` is no name for a host: only letters and digits").erase(7).press("db\r");
-    terminal.answer("IPv4 address at which this computer reaches it:", "");
-    terminal.expect("must be an IPv4 address").press("192.168.7.9\r");
+    terminal.answer("Address at which this computer reaches it:", "");
+    terminal.expect("must be an IP address").press("192.168.7.9\r");
     terminal.answer("IPv4 address at which the internet reaches it: (192.168.7.9)", "");
     terminal.answer("Its public IPv6 network (empty: none):", "2001:db8:1:2::/64");
     terminal.answer("Its address there: (2001:db8:1:2::1)", "");
@@ -540,11 +560,11 @@ fn a_person_is_asked_and_asked_again() {
     assert!(shown.ends_with("next: ryo control setup, then ryo host setup db\r\n"), "{shown}");
     assert!(!shown.contains("hush"), "a password is not shown: {shown}");
     let host = host::read(place.path(), "db").unwrap();
-    let address = "192.168.7.9".parse().unwrap();
+    let address = Ipv4Addr::new(192, 168, 7, 9);
     let public = PublicIpv6 { prefix: "2001:db8:1:2".to_owned(), address: "2001:db8:1:2::1".parse().unwrap() };
     let expected = Host {
         name: "db".to_owned(),
-        control_ip: address,
+        control_ip: address.into(),
         public_ip: address,
         public_ipv6: Some(public),
         initial_ssh_port: 2022,

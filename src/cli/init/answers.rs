@@ -1,6 +1,6 @@
 //! Answers → what is configured.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -17,8 +17,8 @@ use crate::project::{self, Control, Host, value};
 use crate::secret::Secret;
 
 const NAME: Question<String> = Question { text: "Name of the host:", flag: "--host", read: question::name };
-const ADDRESS: Question<Ipv4Addr> =
-    Question { text: "IPv4 address at which this computer reaches it:", flag: "--address", read: value::ipv4 };
+const ADDRESS: Question<IpAddr> =
+    Question { text: "Address at which this computer reaches it:", flag: "--address", read: value::ip };
 const PUBLIC_ADDRESS: Question<Ipv4Addr> =
     Question { text: "IPv4 address at which the internet reaches it:", flag: "--public-address", read: value::ipv4 };
 const IPV6_PREFIX: Question<question::Prefix> =
@@ -86,7 +86,7 @@ pub(super) fn host(
 ) -> Result<Host, Failure> {
     let control_ip = asking.ask(&ADDRESS, arguments.address.as_ref(), None)?;
     let public_ip = public_address(arguments, asking, control_ip)?;
-    let networks = networks(directory, name, control, [control_ip, public_ip])?;
+    let networks = networks(directory, name, control, [control_ip, IpAddr::V4(public_ip)])?;
     let public_ipv6 = public_ipv6(arguments, asking)?;
     let root_user = asking.ask(&FIRST_USER, arguments.first_user.as_ref(), Some("root"))?;
     let root_password = match &arguments.password_file {
@@ -120,12 +120,16 @@ pub(super) fn host(
     })
 }
 
-/// Only a host at a private address may have another one in the internet.
-fn public_address(arguments: &Arguments, asking: &Asking, control_ip: Ipv4Addr) -> Result<Ipv4Addr, Failure> {
-    if arguments.public_address.is_none() && !control_ip.is_private() {
-        return Ok(control_ip);
+/// Only a host at a private address, or one that is reached by IPv6, may have another one in the internet.
+fn public_address(arguments: &Arguments, asking: &Asking, control_ip: IpAddr) -> Result<Ipv4Addr, Failure> {
+    match control_ip {
+        IpAddr::V4(control_ip) if arguments.public_address.is_none() && !control_ip.is_private() => Ok(control_ip),
+        IpAddr::V4(control_ip) => {
+            asking.ask(&PUBLIC_ADDRESS, arguments.public_address.as_ref(), Some(&control_ip.to_string()))
+        }
+        // What the containers serve, they serve by IPv4 too.
+        IpAddr::V6(_) => asking.ask(&PUBLIC_ADDRESS, arguments.public_address.as_ref(), None),
     }
-    asking.ask(&PUBLIC_ADDRESS, arguments.public_address.as_ref(), Some(&control_ip.to_string()))
 }
 
 fn public_ipv6(arguments: &Arguments, asking: &Asking) -> Result<Option<PublicIpv6>, Failure> {
@@ -137,7 +141,7 @@ fn public_ipv6(arguments: &Arguments, asking: &Asking) -> Result<Option<PublicIp
     Ok(Some(PublicIpv6 { prefix, address }))
 }
 
-fn networks(directory: &Path, name: &str, control: &Control, addresses: [Ipv4Addr; 2]) -> Result<Networks, Failure> {
+fn networks(directory: &Path, name: &str, control: &Control, addresses: [IpAddr; 2]) -> Result<Networks, Failure> {
     let taken = init::taken(directory, control, name, &addresses).map_err(problems)?;
     networks::free(&taken).ok_or_else(|| {
         Failure::new(

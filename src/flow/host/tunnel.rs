@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -107,7 +108,7 @@ fn between(host: &Host) -> Result<pair::Ends, Error> {
         host: vec![address(&format!("{}.2", host.wireguard_part))?, address(&host.tunnel_address())?],
         behind_control: vec![],
         behind_host: vec![address(&format!("{}.0/24", host.bridge_part))?, address(&format!("{bridge}:0/112"))?],
-        endpoint: address(&format!("{}:{}", host.control_ip, host.wireguard_port))?,
+        endpoint: address(&SocketAddr::new(host.control_ip, host.wireguard_port).to_string())?,
     })
 }
 

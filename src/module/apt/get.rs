@@ -129,6 +129,10 @@ impl<'a> Apt<'a> {
         for option in arguments.dpkg_options.split(',').filter(|option| !option.is_empty()) {
             words.extend(["-o".to_owned(), format!("Dpkg::Options::=--{option}")]);
         }
+        if lists::is_of_an_image(self.host.system) {
+            // What has not reached the disk when the machine breaks down is an image that is built again anyway.
+            words.extend(["-o".to_owned(), "Dpkg::Options::=--force-unsafe-io".to_owned()]);
+        }
         let release = arguments.default_release.as_ref();
         words.extend(release.into_iter().flat_map(|release| ["-t".to_owned(), release.clone()]));
         let recommends = |yes: bool| format!("APT::Install-Recommends={}", if yes { "yes" } else { "no" });

@@ -28,6 +28,11 @@ pub fn fetched(system: &System) {
     }
 }
 
+/// Whether the machine is there only to become an image.
+pub fn is_of_an_image(system: &System) -> bool {
+    system.real(IMAGE_BUILD).exists()
+}
+
 /// Whether the lists are of this image build and nothing says that they would be others now.
 pub fn serve(system: &System) -> bool {
     let Ok(mark) = system.real(IMAGE_BUILD).metadata() else { return false };
