@@ -85,27 +85,29 @@ END
 systemctl enable --quiet --now provider-ipv6
 ";
 
-/// An address of the bed that goes with the test.
-struct OwnAddress(String);
+/// An address of the bed that goes with the test, on a bridge that has IPv6 for as long.
+struct OwnAddress {
+    bridge: String,
+}
 
 impl OwnAddress {
     fn on_the_bridge_of(gateway: IpAddr) -> Self {
         let told = run("ip", &["-o", "address", "show", "to", &gateway.to_string()], Path::new("/"));
-        let bridge = String::from_utf8(told).unwrap().split_whitespace().nth(1).unwrap().to_owned();
-        let own = Self(bridge);
-        own.change("replace");
+        let own = Self { bridge: String::from_utf8(told).unwrap().split_whitespace().nth(1).unwrap().to_owned() };
+        own.disable("0").unwrap();
+        run("ip", &["address", "replace", &format!("{IPV6}::1/64"), "dev", &own.bridge, "nodad"], Path::new("/"));
         own
     }
 
-    fn change(&self, what: &str) {
-        let address = format!("{IPV6}::1/64");
-        run("ip", &["address", what, &address, "dev", &self.0], Path::new("/"));
+    fn disable(&self, ipv6: &str) -> std::io::Result<()> {
+        fs::write(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.bridge), ipv6)
     }
 }
 
 impl Drop for OwnAddress {
     fn drop(&mut self) {
-        self.change("delete");
+        // Without IPv6 the bridge has no such address either.
+        let _ = self.disable("1");
     }
 }
 

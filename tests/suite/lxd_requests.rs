@@ -61,6 +61,11 @@ fn requests_are_what_the_documentation_says() {
     let publish = Publish { instance: "web".to_owned(), properties: [("os".to_owned(), "x".to_owned())].into() };
     let cases = [
         (request::server(), "GET /1.0", Value::Null),
+        (
+            request::trust("ryo anna@desk", b"DER"),
+            "POST /1.0/certificates",
+            json!({ "type": "client", "name": "ryo anna@desk", "certificate": "REVS" }),
+        ),
         (request::instances(), "GET /1.0/instances?recursion=2", Value::Null),
         (request::stop_instance("web", 20), "PUT /1.0/instances/web/state", stop(20, false)),
         (request::kill_instance("web"), "PUT /1.0/instances/web/state", stop(-1, true)),
