@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, restore, session, unit};
+use crate::flow::{apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -124,6 +124,24 @@ impl From<restore::Error> for Failure {
     }
 }
 
+impl From<history::Error> for Failure {
+    fn from(error: history::Error) -> Self {
+        let advice = history(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<rollback::Error> for Failure {
+    fn from(error: rollback::Error) -> Self {
+        match error {
+            rollback::Error::Look(error) => error.into(),
+            rollback::Error::Unit(error) => error.into(),
+            rollback::Error::History(error) => error.into(),
+            rollback::Error::Lxd(error) => error.into(),
+        }
+    }
+}
+
 impl From<unit::Error> for Failure {
     fn from(error: unit::Error) -> Self {
         let advice = match &error {
@@ -238,6 +256,25 @@ fn control(error: &control::Error) -> Advice {
     Advice::of(Kind::Request, hint)
 }
 
+fn history(error: &history::Error) -> Advice {
+    match error {
+        history::Error::Lxd(error) => lxd(error),
+        history::Error::Agent(error) => agent(error),
+        history::Error::Directory(error) => step(error),
+        history::Error::Malformed { path, .. } => {
+            Advice::of(Kind::World, &format!("move {path} on the host away: the next deployment writes it anew"))
+        }
+        history::Error::Nothing { .. } => {
+            Advice::of(Kind::Request, "a version is kept when `ryo deploy` or `ryo upgrade` has ended well with it")
+        }
+        history::Error::First { .. } => Advice::of(Kind::Request, "check out what is wanted and deploy it"),
+        history::Error::None { kept, .. } => Advice::of(Kind::Request, &format!("kept are {}", kept.join(", "))),
+        history::Error::ImageGone { .. } => {
+            Advice::of(Kind::Request, "check out that version and deploy it: its image is built anew")
+        }
+    }
+}
+
 fn backup(error: &backup::Error) -> Advice {
     match error {
         backup::Error::Lxd(error) => lxd(error),
@@ -294,7 +331,15 @@ fn instance(error: &instance::Error) -> Advice {
         instance::Error::Lxd(error) => lxd(error),
         instance::Error::Consul(error) => consul(error),
         instance::Error::Gone { .. } => Advice::world(),
-        instance::Error::Unhealthy { source, .. } => lxd(source),
+        instance::Error::Unhealthy { source, .. } => match source {
+            health::Error::Lxd(error) => lxd(error),
+            health::Error::Agent(error) => agent(error),
+            health::Error::Consul(error) => consul(error),
+            health::Error::Silent { .. }
+            | health::Error::Critical { .. }
+            | health::Error::Unknown { .. }
+            | health::Error::Module(_) => Advice::world(),
+        },
         instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },
     }
 }

@@ -16,9 +16,10 @@ use ryo::failure::Failure;
 
 use ryo::flow::apply;
 use ryo::flow::backup::{self, Source, Spec};
+use ryo::flow::history;
 use ryo::flow::names::Names;
 use ryo::flow::restore;
-use ryo::flow::session::{self, Wanted};
+use ryo::flow::session::{self, Planned, Wanted};
 use ryo::flow::unit::Version;
 use ryo::flow::world::{Limits, ReachDatabase, World};
 use ryo::http::Http;
@@ -215,7 +216,7 @@ impl Stage {
     pub async fn plan(&self) -> Plan {
         let world = self.world(self.lxd.clone(), self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
-        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap()
+        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap().plan
     }
 
     /// Looks, plans and applies; an error as the text that a person would read.
@@ -226,8 +227,9 @@ impl Stage {
     async fn run(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>, events: &Events) -> Result<usize, Failure> {
         let world = self.world(lxd, consul).await;
         let (_sender, stop) = watch::channel(false);
-        let plan = session::plan(&world, &self.wanted(), events, &stop).await?;
+        let Planned { plan, units } = session::plan(&world, &self.wanted(), events, &stop).await?;
         apply::apply(&world, &plan, events, &stop).await?;
+        history::remember(&world, &units).await?;
         Ok(plan.steps.len())
     }
 
