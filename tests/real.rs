@@ -34,5 +34,7 @@ mod provision;
 mod ssh;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "real/upgrade.rs"]
+mod upgrade;
 #[path = "real/wireguard.rs"]
 mod wireguard;

@@ -10,11 +10,11 @@ use crate::cli::{self, Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::{self, Spec};
-use crate::flow::{history, journal};
 use crate::flow::names::Names;
 use crate::flow::session::{self, Planned, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::world::World;
+use crate::flow::{history, journal};
 use crate::plan::{Plan, Values};
 use crate::project::Repository;
 use crate::rig::settings::Settings;
@@ -177,12 +177,7 @@ pub async fn bring(request: &Request, common: &Common, shown: &Shown) -> Result<
 /// # Errors
 ///
 /// A [`Failure`] with what a person should read.
-pub async fn plan_only(
-    request: &Request,
-    watch: Watch,
-    common: &Common,
-    shown: &Shown,
-) -> Result<ExitCode, Failure> {
+pub async fn plan_only(request: &Request, watch: Watch, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let settings = common.settings()?;
     let untouched = Request { pull: false, ..request.clone() };
     let repositories = repositories(&untouched, common, &settings, &shown.events).await?;
@@ -249,7 +244,11 @@ fn chosen(project: &Repository, modules: &Modules) -> Result<Vec<String>, Failur
             if let Some(other) = names.iter().find(|name| !project.modules.contains(name)) {
                 let failure = Failure::new(Kind::Request, format!("`{}` has no module `{other}`", project.name));
                 let has = project.modules.join(", ");
-                return Err(failure.hint(if has.is_empty() { "it has none".to_owned() } else { format!("it has {has}") }));
+                return Err(failure.hint(if has.is_empty() {
+                    "it has none".to_owned()
+                } else {
+                    format!("it has {has}")
+                }));
             }
             Ok(project.modules.iter().filter(|module| names.contains(module)).cloned().collect())
         }

@@ -13,7 +13,8 @@ use crate::flow::{history, journal};
 use crate::rig;
 
 /// What stays, whatever is rolled back.
-const STAYS: &str = "data stay as they are: mounted directories, volumes, databases, and what the set-up of the host made";
+const STAYS: &str =
+    "data stay as they are: mounted directories, volumes, databases, and what the set-up of the host made";
 
 /// What is rolled back, and where.
 #[derive(Clone, Debug, clap::Args)]

@@ -10,6 +10,7 @@ use crate::cli::shown::Shown;
 use crate::failure::Failure;
 
 /// What is upgraded, and where.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  ryo upgrade ryo-gitea -n web --module ryo-mariadb --backup")]
 pub struct Arguments {

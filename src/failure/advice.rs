@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, session, unit};
+use crate::flow::{
+    apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, session, unit,
+};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};

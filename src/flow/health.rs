@@ -131,13 +131,7 @@ async fn checks(world: &World, name: &str) -> Result<Vec<Check>, lxd::Error> {
 }
 
 /// Waits until something answers.
-async fn answers(
-    world: &World,
-    name: &str,
-    check: &Check,
-    own: Option<&IpAddr>,
-    limit: Duration,
-) -> Result<(), Error> {
+async fn answers(world: &World, name: &str, check: &Check, own: Option<&IpAddr>, limit: Duration) -> Result<(), Error> {
     let own = own.map(ToString::to_string).unwrap_or_default();
     let url = check.url(&own);
     let task = question(check, &own, &url)?;
@@ -174,9 +168,7 @@ async fn passes(world: &World, name: &str, before: Before, limit: Duration) -> R
         // It has never said anything of it.
         (Err(_), Before::Unknown) => Ok(()),
         (Err(error), Before::Known) => Err(error.into()),
-        (Ok(checks), Before::Known) if checks.is_empty() => {
-            Err(Error::Unknown { name: name.to_owned(), after: limit })
-        }
+        (Ok(checks), Before::Known) if checks.is_empty() => Err(Error::Unknown { name: name.to_owned(), after: limit }),
         (Ok(checks), _) => {
             let critical = checks.iter().filter(|check| check.is_critical());
             let found: Vec<String> = critical.map(described).collect();
@@ -233,7 +225,8 @@ pub async fn last_words(world: &World, name: &str) -> LastWords {
         Ok(Ok(ended)) if ended.status == 0 => String::from_utf8_lossy(&ended.stdout).into_owned(),
         _ => String::new(),
     };
-    let lines: Vec<String> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let lines: Vec<String> =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if !lines.is_empty() {
         return LastWords { place: "journal", lines };
     }

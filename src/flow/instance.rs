@@ -16,9 +16,9 @@ use crate::flow::found;
 use crate::flow::health::{self, Before, LastWords};
 use crate::flow::names;
 use crate::flow::world::World;
+use crate::lxd;
 use crate::lxd::instance::{ImageSource, NewInstance};
 use crate::lxd::model::{Config, Devices, Instance, Settings};
-use crate::lxd;
 use crate::plan::{InstanceSpec, Restart, Update};
 
 /// Longest name of an instance: it is a host name.

@@ -144,7 +144,8 @@ fn an_image_that_arrives_damaged_or_finds_no_room() {
 #[test]
 fn an_instance_whose_cloud_init_fails() {
     let source = lxd::Error::CloudInit { instance: "web".to_owned(), errors: vec!["bad runcmd".to_owned()] };
-    let error = instance::Error::Unhealthy { name: "web".to_owned(), last: LastWords::default(), source: source.into() };
+    let error =
+        instance::Error::Unhealthy { name: "web".to_owned(), last: LastWords::default(), source: source.into() };
     reads(
         stopped(error.into()),
         1,
