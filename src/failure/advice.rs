@@ -33,6 +33,9 @@ impl Advice {
 /// The hint of every flow that stopped in the middle.
 const AGAIN: &str = "run the same command again: what is done is found done";
 
+/// The hint when an instance is back, and only that.
+const BACK: &str = "what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back";
+
 impl Failure {
     fn advised(error: impl StdError + Send + Sync + 'static, advice: Advice) -> Self {
         Self { kind: advice.kind, error: Box::new(error), hints: advice.hints }
@@ -342,7 +345,7 @@ fn instance(error: &instance::Error) -> Advice {
             | health::Error::Unknown { .. }
             | health::Error::Module(_) => Advice::world(),
         },
-        instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },
+        instance::Error::SwappedBack { .. } => Advice::of(Kind::Unhealthy, BACK),
     }
 }
 

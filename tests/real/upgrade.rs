@@ -204,6 +204,33 @@ async fn what_consul_finds_critical_is_swapped_back_on_lxd() {
     wipe_tiny(&host).await;
 }
 
+#[tokio::test]
+async fn an_upgrade_backs_up_first_if_there_is_anything_to_do() {
+    let host = Host::lxd();
+    wipe_tiny(&host).await;
+    let work = Work::new(host.clone());
+    work.ryo(&["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes"]).well();
+    let archives = || {
+        let found = fs::read_dir(work.path("ryo-host/backup-restore/backups")).into_iter().flatten().flatten();
+        let names = found.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let archives = names.filter(|name| name.ends_with(".tar.gz"));
+        let mut owners: Vec<String> = archives.map(|name| name.rsplitn(3, '-').last().unwrap().to_owned()).collect();
+        owners.sort();
+        owners
+    };
+    let upgrade = |version| {
+        work.ryo(&["upgrade", "ryo-tiny", "-n", &host.name, "-v", version, "--backup", "--yes"]).well().stdout
+    };
+    assert_eq!(upgrade("1"), format!("upgrade ryo-tiny 1 on {}: nothing to do\n", host.name));
+    assert_eq!(archives(), Vec::<String>::new());
+    work.edit(GREETINGS, "Hello", "Welcome");
+    upgrade("2");
+    let name = &host.name;
+    assert_eq!(archives(), [format!("backup-{name}-ryo-tiny"), format!("backup-{name}-ryo-tiny-store")]);
+    assert!(host.inside("tiny", &["cat", "/etc/greeting"]).await.starts_with("Welcome"));
+    wipe_tiny(&host).await;
+}
+
 /// What the greeting is, if the instance runs, and the instances of the project with those beside them.
 async fn found(host: &Host) -> (Option<String>, Vec<String>) {
     let instances = host.client().instances().await.unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,7 +55,8 @@ fn swapped_back(step: &str, because: &str) -> Told {
     let text = format!(
         "error: {step}: ryo-tiny: replace instance tiny by one from ryo-tiny-tiny-1\n  \
          because: the new instance `tiny` did not come up, and the old one is back\n  \
-         because: instance `tiny` did not come up\n  because: {because}\n{AGAIN}"
+         because: instance `tiny` did not come up\n  because: {because}\n\
+         hint: what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back\n{AGAIN}"
     );
     Told { code: 13, text, warnings: vec![] }
 }
@@ -250,6 +252,37 @@ fn modules_come_along_if_they_are_named() {
     assert_eq!(ended.stderr, "error: `ryo-tiny` has no module `ryo-other`\nhint: it has ryo-tiny-store\n");
 }
 
+fn git(directory: &Path, words: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"]).args(words);
+    let ended = command.current_dir(directory).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(ended.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn changes_in_the_way_of_the_pull_are_told_and_left() {
+    let work = work();
+    let (here, origin) = (work.path().join("ryo-tiny"), work.path().join("origin"));
+    fs::rename(&here, &origin).unwrap();
+    for words in [&["init", "-q"][..], &["add", "-A"], &["commit", "-q", "-m", "one"]] {
+        git(&origin, words);
+    }
+    git(work.path(), &["clone", "-q", "origin", "ryo-tiny"]);
+    fs::write(origin.join("deploy.sh"), "MODULES=\"ryo-tiny-store\"\n# two\n").unwrap();
+    git(&origin, &["commit", "-q", "-a", "-m", "two"]);
+    let own = "MODULES=\"ryo-tiny-store\"\n# my own\n";
+    fs::write(here.join("deploy.sh"), own).unwrap();
+    let ended = ryo(work.path(), &["upgrade", "ryo-tiny", "-n", "local", "--yes"]);
+    assert_eq!(ended.code, Some(2));
+    let told = ended.stderr.split_once("error: ").map_or(ended.stderr.as_str(), |(_, rest)| rest);
+    assert_eq!(
+        told,
+        "changes in `ryo-tiny` are in the way of its update: `deploy.sh`\nhint: commit these changes or take them back\n\
+         hint: give `--no-pull` to deploy what is checked out\n"
+    );
+    assert_eq!(fs::read_to_string(here.join("deploy.sh")).unwrap(), own);
+}
+
 #[test]
 fn an_address_that_cannot_be_asked_is_told_with_its_place() {
     let work = work();
@@ -260,8 +293,8 @@ fn an_address_that_cannot_be_asked_is_told_with_its_place() {
     let ended = ryo(work.path(), &["check", "ryo-tiny", "-n", "local"]);
     assert_eq!(ended.code, Some(2));
     assert_eq!(
-        ended.stderr,
-        "error: 1 problem; nothing was touched\n  HERE/ryo-tiny/project-deployment/02-tiny.tf:14:3: `user.ryo.health`: \
-         cannot ask `8000` (it is `tcp://:PORT` or `http://:PORT/PATH`, several separated by spaces)\n"
+        ended.stdout,
+        "ryo-tiny/project-deployment/02-tiny.tf:14:12: `user.ryo.health`: cannot ask `8000`\n  \
+         hint: it is `tcp://:PORT` or `http://:PORT/PATH`, several separated by spaces\n1 problem\n"
     );
 }
