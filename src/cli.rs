@@ -25,8 +25,10 @@ pub mod init;
 pub mod interrupt;
 pub mod play;
 pub mod restore;
+pub mod rollback;
 pub mod shown;
 pub mod tunnel;
+pub mod upgrade;
 
 /// Hosts your own services on a server you control.
 #[derive(Debug, Parser)]
@@ -67,6 +69,10 @@ pub enum Command {
     Control(control::Command),
     /// Deploy a project with its modules, or a module
     Deploy(deploy::Arguments),
+    /// Bring a project, or a module, to its newest version; an instance that does not come up gives the old one back
+    Upgrade(upgrade::Arguments),
+    /// Bring a project, or a module, back to the version before, from what is kept on the host
+    Rollback(rollback::Arguments),
     /// Back up what a project with its modules, or a module, keeps on a host
     Backup(backup::Arguments),
     /// Restore what a project or a module keeps on a host; what is there now is kept
@@ -97,6 +103,10 @@ pub enum Command {
 pub enum Plan {
     /// What `ryo deploy` would do
     Deploy(deploy::PlanArguments),
+    /// What `ryo upgrade` would do with what is checked out
+    Upgrade(upgrade::PlanArguments),
+    /// What `ryo rollback` would do
+    Rollback(rollback::PlanArguments),
 }
 
 impl Common {
@@ -229,9 +239,13 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::run(*arguments, &common).await,
         Command::Control(command) => control::run(command, &common).await,
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
+        Command::Upgrade(arguments) => upgrade::run(arguments, &common).await,
+        Command::Rollback(arguments) => rollback::run(arguments, &common).await,
         Command::Backup(arguments) => backup::run(arguments, &common).await,
         Command::Restore(arguments) => restore::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
+        Command::Plan(Plan::Rollback(arguments)) => rollback::plan(arguments, &common).await,
+        Command::Plan(Plan::Upgrade(arguments)) => upgrade::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,
         Command::Host(command) => host::run(command, &common).await,

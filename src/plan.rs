@@ -510,6 +510,13 @@ impl Plan {
         Self { title: self.title.clone(), steps, values: Values::Known }
     }
 
+    /// Returns the steps of both as one plan with the title of `next`.
+    #[must_use]
+    pub fn followed_by(mut self, next: Self) -> Self {
+        self.steps.extend(next.steps);
+        Self { steps: self.steps, ..next }
+    }
+
     /// Returns what a person reads: every step with its differences and what it destroys.
     pub fn text(&self) -> String {
         if self.steps.is_empty() {

@@ -13,6 +13,7 @@ pub mod database;
 pub mod evaluate;
 pub mod expand;
 pub mod file;
+pub mod health;
 pub mod image;
 pub mod instance;
 pub mod json;
@@ -31,6 +32,8 @@ pub mod trigger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::database::{DatabaseObject, DatabaseProvider};
 pub use self::file::{Content, Directories, File};
 pub use self::image::CachedImage;
@@ -38,6 +41,7 @@ pub use self::lifecycle::{Ignored, Lifecycle, Protection};
 pub use self::object::{Object, ObjectKind};
 pub use self::read::PENDING;
 pub use self::run::evaluate;
+
 use crate::place::{Place, Problem};
 use crate::secret::Secret;
 
@@ -58,7 +62,7 @@ pub struct Deployment {
 }
 
 /// Where the Consul server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsulProvider {
     /// Host and port, e.g. `[fd10:10:10:1::1:1]:8500`.
     pub address: String,
@@ -69,15 +73,17 @@ pub struct ConsulProvider {
     /// Token of the access control lists, if there are any.
     pub token: Option<Secret>,
     /// Where it is configured.
+    #[serde(skip)]
     pub place: Place,
 }
 
 /// One thing to be made.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resource {
     /// As Terraform writes it, e.g. `module.acl.consul_keys.deny["x"]`.
     pub address: String,
     /// Where its block starts.
+    #[serde(skip)]
     pub place: Place,
     /// Addresses of what must be there first.
     pub depends_on: Vec<String>,
@@ -88,7 +94,7 @@ pub struct Resource {
 }
 
 /// What a resource is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Kind {
     /// `lxd_container`, `lxd_instance`, `incus_instance`.
     Instance(Instance),
@@ -100,7 +106,8 @@ pub enum Kind {
     File(File),
     /// An image of an image server.
     Image(CachedImage),
-    /// `mysql_*`, `postgresql_*`.
+    /// `mysql_*`, `postgresql_*`. What is kept of a version has none.
+    #[serde(skip)]
     Database(DatabaseObject),
 }
 
@@ -113,7 +120,7 @@ impl Deployment {
 
 /// A container or virtual machine, as wanted.
 #[expect(clippy::struct_excessive_bools, reason = "each is an attribute of the provider")]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Name on the server.
     pub name: String,
@@ -144,7 +151,7 @@ pub struct Instance {
 }
 
 /// Consul keys that are made together, as wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsulKeys {
     /// Datacenter, if it is not the provider's.
     pub datacenter: Option<String>,
@@ -157,7 +164,7 @@ pub struct ConsulKeys {
 }
 
 /// One Consul key, as wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsulKey {
     /// Path without a leading slash.
     pub path: String,

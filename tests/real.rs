@@ -36,5 +36,7 @@ mod ssh;
 mod support;
 #[path = "real/tls.rs"]
 mod tls;
+#[path = "real/upgrade.rs"]
+mod upgrade;
 #[path = "real/wireguard.rs"]
 mod wireguard;

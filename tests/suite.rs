@@ -66,6 +66,8 @@ mod project;
 mod recordings;
 #[path = "suite/restore.rs"]
 mod restore;
+#[path = "suite/rollback.rs"]
+mod rollback;
 #[path = "suite/setting_up.rs"]
 mod setting_up;
 #[path = "suite/ssh.rs"]
@@ -76,6 +78,8 @@ mod support;
 mod terraform;
 #[path = "suite/ui.rs"]
 mod ui;
+#[path = "suite/upgrade.rs"]
+mod upgrade;
 #[path = "suite/wire.rs"]
 mod wire;
 #[path = "suite/wireguard.rs"]

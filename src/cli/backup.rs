@@ -73,8 +73,10 @@ pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Fail
 
 async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let repository = common.load(&arguments.directory)?;
-    let specs = specs(arguments, common, &repository, journal::stamp())?;
-    let stamp = specs.first().map_or("", |spec| &spec.stamp);
+    let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
+    let modules = common.siblings(&repository, names)?;
+    let stamp = arguments.stamp.clone().unwrap_or_else(journal::stamp);
+    let specs = specs(&repository, &modules, &arguments.host, &stamp, arguments.compress.into())?;
     let title = format!("backup {} {stamp} on {}", repository.name, arguments.host);
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
@@ -91,22 +93,28 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
 }
 
 /// The archives to be made: those of the modules first.
-fn specs(arguments: &Arguments, common: &Common, repository: &Repository, now: String) -> Result<Vec<Spec>, Failure> {
-    let stamp = arguments.stamp.clone().unwrap_or(now);
-    if let Some(problem) = backup::misfit(&stamp) {
+///
+/// # Errors
+///
+/// The stamp is none, or a repository has no identity.
+pub fn specs(
+    repository: &Repository,
+    modules: &[Repository],
+    host: &str,
+    stamp: &str,
+    compression: Compression,
+) -> Result<Vec<Spec>, Failure> {
+    if let Some(problem) = backup::misfit(stamp) {
         return Err(Failure::new(Kind::Request, problem));
     }
-    let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
-    let modules = common.siblings(repository, names)?;
-    let compression = Compression::from(arguments.compress);
     let directory = backup::directory(&repository.working_directory);
     let spec = |repository: &Repository| -> Result<Spec, Failure> {
-        let id = repository.identity(&arguments.host).map_err(problems)?.id;
+        let id = repository.identity(host).map_err(problems)?.id;
         Ok(Spec {
-            file: directory.join(backup::name(&arguments.host, &id, &stamp, compression)),
-            host: arguments.host.clone(),
+            file: directory.join(backup::name(host, &id, stamp, compression)),
+            host: host.to_owned(),
             source: Source { id, kind: repository.kind },
-            stamp: stamp.clone(),
+            stamp: stamp.to_owned(),
             compression,
         })
     };

@@ -1,18 +1,21 @@
-//! `ryo deploy` and `ryo plan deploy`.
+//! `ryo deploy` and `ryo plan deploy`; and what `ryo upgrade` has in common with them.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use crate::archive::Compression;
 use crate::cli::shown::{Shown, carry_out, settled};
-use crate::cli::{Common, problems};
+use crate::cli::{self, Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
-use crate::flow::journal;
+use crate::flow::backup::{self, Spec};
 use crate::flow::names::Names;
-use crate::flow::session::{self, Wanted};
+use crate::flow::session::{self, Planned, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::world::World;
-use crate::plan::Values;
+use crate::flow::{history, journal};
+use crate::plan::{Plan, Values};
 use crate::project::Repository;
 use crate::rig::settings::Settings;
 use crate::{git, rig};
@@ -36,6 +39,9 @@ pub struct Arguments {
     /// Leave the modules of a project alone
     #[arg(long)]
     pub no_modules: bool,
+    /// How long an instance may take to become healthy; then the one that it replaces is put back (default: 1200)
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -48,12 +54,70 @@ pub struct PlanArguments {
     /// As for `ryo deploy`
     #[command(flatten)]
     pub deploy: Arguments,
+    /// What stands for every plan
+    #[command(flatten)]
+    pub watch: Watch,
+}
+
+/// What `ryo plan` takes beside what the command takes that is planned.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Watch {
     /// End with exit code 4 if anything is to be done
     #[arg(long)]
     pub exit_code: bool,
     /// Plan as on an empty host, from the repositories alone: no connection is opened
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Which modules of a project come with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Modules {
+    /// All that it needs.
+    All,
+    /// None.
+    None,
+    /// Those with these names.
+    These(Vec<String>),
+}
+
+/// What is brought to a host, whichever command it was typed with.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command, as the title of the plan says it.
+    pub verb: &'static str,
+    /// The repository.
+    pub directory: PathBuf,
+    /// The host.
+    pub host: String,
+    /// The version, if one was given.
+    pub version: Option<String>,
+    /// Whether repositories are cloned and pulled first.
+    pub pull: bool,
+    /// Which modules come with it.
+    pub modules: Modules,
+    /// Whether everything is backed up before.
+    pub backup: bool,
+    /// How long an instance may take to become healthy, if that was said.
+    pub timeout: Option<Duration>,
+    /// Whether nobody is asked.
+    pub yes: bool,
+}
+
+impl From<Arguments> for Request {
+    fn from(arguments: Arguments) -> Self {
+        Self {
+            verb: "deploy",
+            directory: arguments.directory,
+            host: arguments.host,
+            version: arguments.version,
+            pull: !arguments.no_pull,
+            modules: if arguments.no_modules { Modules::None } else { Modules::All },
+            backup: false,
+            timeout: arguments.timeout.map(Duration::from_secs),
+            yes: arguments.yes,
+        }
+    }
 }
 
 /// Deploys.
@@ -63,7 +127,7 @@ pub struct PlanArguments {
 /// A [`Failure`] with what a person should read.
 pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = deploy(&arguments, common, &shown).await;
+    let ended = bring(&arguments.into(), common, &shown).await;
     shown.end(ended)
 }
 
@@ -74,72 +138,125 @@ pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Fail
 /// A [`Failure`] with what a person should read.
 pub async fn plan(arguments: PlanArguments, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = plan_only(&arguments, common, &shown).await;
+    let ended = plan_only(&arguments.deploy.into(), arguments.watch, common, &shown).await;
     shown.end(ended)
 }
 
-async fn deploy(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
+/// Looks, plans, asks and carries out.
+///
+/// # Errors
+///
+/// A [`Failure`] with what a person should read.
+pub async fn bring(request: &Request, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let settings = common.settings()?;
-    let repositories = repositories(arguments, common, &settings, &shown.events).await?;
-    let (world, wanted) = open(arguments, &settings, repositories, &shown.events).await?;
+    let repositories = repositories(request, common, &settings, &shown.events).await?;
+    let backed = if request.backup { everything(request, common, &repositories)? } else { vec![] };
+    let (world, wanted) = open(request, &settings, repositories, &shown.events).await?;
     let _lock = world.agent.lock("ryo", &format!("{}: {}", journal::who(), wanted.title)).await?;
-    let mut plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+    let Planned { mut plan, mut units } = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
     if !plan.steps.is_empty() {
-        shown.ui.print(plan.text().trim_end());
-        if !shown.agreed(arguments.yes)? {
+        let backup = backup_first(&world, &wanted.title, &backed).await?;
+        shown.ui.print(backup.clone().followed_by(plan.clone()).text().trim_end());
+        if !shown.agreed(request.yes)? {
             return Ok(ExitCode::SUCCESS);
         }
         if plan.values == Values::Awaited {
             carry_out(&world, &plan.preparation(), shown).await?;
-            plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+            Planned { plan, units } = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
         }
+        plan = backup.followed_by(plan);
         carry_out(&world, &plan, shown).await?;
     }
+    history::remember(&world, &units).await?;
     settled(&plan, shown);
     Ok(ExitCode::SUCCESS)
 }
 
-async fn plan_only(arguments: &PlanArguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
+/// Plans and prints the plan; touches nothing.
+///
+/// # Errors
+///
+/// A [`Failure`] with what a person should read.
+pub async fn plan_only(request: &Request, watch: Watch, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let settings = common.settings()?;
-    let untouched = Arguments { no_pull: true, ..arguments.deploy.clone() };
+    let untouched = Request { pull: false, ..request.clone() };
     let repositories = repositories(&untouched, common, &settings, &shown.events).await?;
-    let plan = if arguments.offline {
+    let plan = if watch.offline {
         let names = Names { rewrites: settings.images.clone(), remotes: settings.remotes.clone() };
         session::plan_offline(&untouched.host, &names, &wanted(&untouched, repositories)?)?
     } else {
+        let backed = if request.backup { everything(request, common, &repositories)? } else { vec![] };
         let (world, wanted) = open(&untouched, &settings, repositories, &shown.events).await?;
-        session::plan(&world, &wanted, &shown.events, &shown.stop).await?
+        let plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?.plan;
+        let needed = !plan.steps.is_empty();
+        if needed { backup_first(&world, &wanted.title, &backed).await?.followed_by(plan) } else { plan }
     };
     shown.ui.result(&plan.json(), plan.text().trim_end());
-    let pending = arguments.exit_code && !plan.steps.is_empty();
+    let pending = watch.exit_code && !plan.steps.is_empty();
     Ok(if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS })
 }
 
-/// The repository that was named and the modules that it needs, cloned or pulled, in the order of deployment.
+/// The archives of a project with all its modules, or of a module: whatever is upgraded, what belongs together is backed
+/// up together.
+fn everything(request: &Request, common: &Common, repositories: &[Repository]) -> Result<Vec<Spec>, Failure> {
+    let Some(repository) = repositories.last() else { return Err(nothing()) };
+    let modules = common.siblings(repository, &repository.modules)?;
+    cli::backup::specs(repository, &modules, &request.host, &journal::stamp(), Compression::Gzip)
+}
+
+/// The plan of the backup; of nothing if nothing is to be backed up.
+async fn backup_first(world: &World, title: &str, specs: &[Spec]) -> Result<Plan, Failure> {
+    if specs.is_empty() {
+        return Ok(Plan::default());
+    }
+    Ok(backup::plan(title, specs, &backup::look(world, specs).await?))
+}
+
+/// The repository that was named and the modules that come with it, cloned or pulled, in the order of deployment.
 async fn repositories(
-    arguments: &Arguments,
+    request: &Request,
     common: &Common,
     settings: &Settings,
     events: &Events,
 ) -> Result<Vec<Repository>, Failure> {
-    if !arguments.no_pull && is_repository(&arguments.directory) {
-        git::update(&arguments.directory, events).await?;
+    if request.pull && is_repository(&request.directory) {
+        git::update(&request.directory, events).await?;
     }
-    let project = common.load(&arguments.directory)?;
-    let names: &[String] = if arguments.no_modules { &[] } else { &project.modules };
+    let project = common.load(&request.directory)?;
+    let names = chosen(&project, &request.modules)?;
     let modules: Vec<PathBuf> = names.iter().map(|module| project.sibling(module)).collect();
-    for (directory, module) in modules.iter().zip(names) {
-        pull(directory, &settings.module_url(module), arguments.no_pull, events).await?;
+    for (directory, module) in modules.iter().zip(&names) {
+        pull(directory, &settings.module_url(module), request.pull, events).await?;
     }
     // Before anything is loaded that may be missing: the check tells everything at once.
-    common.check(&arguments.directory, &arguments.host)?;
+    common.check(&request.directory, &request.host)?;
     let mut repositories = modules.iter().map(|directory| common.load(directory)).collect::<Result<Vec<_>, _>>()?;
     repositories.push(project);
     Ok(repositories)
 }
 
-async fn pull(directory: &Path, url: &str, no_pull: bool, events: &Events) -> Result<(), Failure> {
-    if no_pull {
+/// The modules of `project` that come with it, in its order.
+fn chosen(project: &Repository, modules: &Modules) -> Result<Vec<String>, Failure> {
+    match modules {
+        Modules::All => Ok(project.modules.clone()),
+        Modules::None => Ok(vec![]),
+        Modules::These(names) => {
+            if let Some(other) = names.iter().find(|name| !project.modules.contains(name)) {
+                let failure = Failure::new(Kind::Request, format!("`{}` has no module `{other}`", project.name));
+                let has = project.modules.join(", ");
+                return Err(failure.hint(if has.is_empty() {
+                    "it has none".to_owned()
+                } else {
+                    format!("it has {has}")
+                }));
+            }
+            Ok(project.modules.iter().filter(|module| names.contains(module)).cloned().collect())
+        }
+    }
+}
+
+async fn pull(directory: &Path, url: &str, pull: bool, events: &Events) -> Result<(), Failure> {
+    if !pull {
         return Ok(());
     }
     if !directory.exists() {
@@ -151,15 +268,16 @@ async fn pull(directory: &Path, url: &str, no_pull: bool, events: &Events) -> Re
 }
 
 async fn open(
-    arguments: &Arguments,
+    request: &Request,
     settings: &Settings,
     repositories: Vec<Repository>,
     events: &Events,
 ) -> Result<(World, Wanted), Failure> {
-    let wanted = wanted(arguments, repositories)?;
+    let wanted = wanted(request, repositories)?;
     let first = wanted.repositories.first().ok_or_else(nothing)?;
-    let address = rig::address(&first.working_directory, &arguments.host).map_err(problems)?;
-    let world = rig::open(&address, settings, events).await?;
+    let address = rig::address(&first.working_directory, &request.host).map_err(problems)?;
+    let mut world = rig::open(&address, settings, events).await?;
+    world.limits.healthy = request.timeout.unwrap_or(world.limits.healthy);
     Ok((world, wanted))
 }
 
@@ -167,11 +285,11 @@ fn nothing() -> Failure {
     Failure::new(Kind::Bug, "no repository to deploy")
 }
 
-fn wanted(arguments: &Arguments, repositories: Vec<Repository>) -> Result<Wanted, Failure> {
+fn wanted(request: &Request, repositories: Vec<Repository>) -> Result<Wanted, Failure> {
     let name = repositories.last().map(|it| it.name.clone()).ok_or_else(nothing)?;
-    let version = Version::chosen(arguments.version.as_deref(), journal::stamp());
-    let of = arguments.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
-    let title = format!("deploy {name}{of} on {}", arguments.host);
+    let version = Version::chosen(request.version.as_deref(), journal::stamp());
+    let of = request.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
+    let title = format!("{} {name}{of} on {}", request.verb, request.host);
     Ok(Wanted { title, repositories, version })
 }
 

@@ -13,7 +13,7 @@ use crate::flow::found::{Found, IMAGE_OWNER, IMAGE_VERSION};
 use crate::flow::session::{self, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::world::World;
-use crate::flow::{journal, look, prune};
+use crate::flow::{history, journal, look, prune};
 use crate::project::Repository;
 use crate::rig;
 
@@ -24,7 +24,7 @@ pub enum Command {
     Build(Build),
     /// List the images of a host
     List(List),
-    /// Remove images that no instance was made from, but for the newest of each kind
+    /// Remove images that no instance was made from, but for the newest of each kind and those that a rollback needs
     Prune(Prune),
 }
 
@@ -160,7 +160,8 @@ async fn remove(arguments: &Prune, common: &Common, shown: &Shown) -> Result<Exi
     let world = open(&arguments.host, common, shown).await?;
     let title = format!("prune images on {}", arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
-    let found = look::server(&world).await?;
+    let mut found = look::server(&world).await?;
+    found.kept = history::kept(&world, &found).await?;
     let plan = prune::plan(&title, &found, arguments.keep);
     if !plan.steps.is_empty() {
         shown.ui.print(plan.text().trim_end());

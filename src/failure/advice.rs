@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
-use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, restore, session, unit};
+use crate::flow::{
+    apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, session, unit,
+};
 use crate::http::HttpError;
 use crate::machine::Lost;
 use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
@@ -30,6 +32,9 @@ impl Advice {
 
 /// The hint of every flow that stopped in the middle.
 const AGAIN: &str = "run the same command again: what is done is found done";
+
+/// The hint when an instance is back, and only that.
+const BACK: &str = "what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back";
 
 impl Failure {
     fn advised(error: impl StdError + Send + Sync + 'static, advice: Advice) -> Self {
@@ -121,6 +126,24 @@ impl From<restore::Error> for Failure {
     fn from(error: restore::Error) -> Self {
         let advice = restore(&error);
         Self::advised(error, advice)
+    }
+}
+
+impl From<history::Error> for Failure {
+    fn from(error: history::Error) -> Self {
+        let advice = history(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<rollback::Error> for Failure {
+    fn from(error: rollback::Error) -> Self {
+        match error {
+            rollback::Error::Look(error) => error.into(),
+            rollback::Error::Unit(error) => error.into(),
+            rollback::Error::History(error) => error.into(),
+            rollback::Error::Lxd(error) => error.into(),
+        }
     }
 }
 
@@ -238,6 +261,25 @@ fn control(error: &control::Error) -> Advice {
     Advice::of(Kind::Request, hint)
 }
 
+fn history(error: &history::Error) -> Advice {
+    match error {
+        history::Error::Lxd(error) => lxd(error),
+        history::Error::Agent(error) => agent(error),
+        history::Error::Directory(error) => step(error),
+        history::Error::Malformed { path, .. } => {
+            Advice::of(Kind::World, &format!("move {path} on the host away: the next deployment writes it anew"))
+        }
+        history::Error::Nothing { .. } => {
+            Advice::of(Kind::Request, "a version is kept when `ryo deploy` or `ryo upgrade` has ended well with it")
+        }
+        history::Error::First { .. } => Advice::of(Kind::Request, "check out what is wanted and deploy it"),
+        history::Error::None { kept, .. } => Advice::of(Kind::Request, &format!("kept are {}", kept.join(", "))),
+        history::Error::ImageGone { .. } => {
+            Advice::of(Kind::Request, "check out that version and deploy it: its image is built anew")
+        }
+    }
+}
+
 fn backup(error: &backup::Error) -> Advice {
     match error {
         backup::Error::Lxd(error) => lxd(error),
@@ -294,8 +336,16 @@ fn instance(error: &instance::Error) -> Advice {
         instance::Error::Lxd(error) => lxd(error),
         instance::Error::Consul(error) => consul(error),
         instance::Error::Gone { .. } => Advice::world(),
-        instance::Error::Unhealthy { source, .. } => lxd(source),
-        instance::Error::SwappedBack { .. } => Advice { kind: Kind::Unhealthy, hints: vec![] },
+        instance::Error::Unhealthy { source, .. } => match source {
+            health::Error::Lxd(error) => lxd(error),
+            health::Error::Agent(error) => agent(error),
+            health::Error::Consul(error) => consul(error),
+            health::Error::Silent { .. }
+            | health::Error::Critical { .. }
+            | health::Error::Unknown { .. }
+            | health::Error::Module(_) => Advice::world(),
+        },
+        instance::Error::SwappedBack { .. } => Advice::of(Kind::Unhealthy, BACK),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::found;
 use crate::plan::{InstanceSpec, Restart};
-use crate::terraform::{Ignored, Instance, trigger};
+use crate::terraform::{Ignored, Instance, health, trigger};
 
 /// What it takes to make the one the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,10 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
         }
         (None, Some(_)) => changes.push("notes what it is to be replaced with".to_owned()),
         _ => {}
+    }
+    let checks = |config: &BTreeMap<String, String>| config.get(health::KEY).cloned().unwrap_or_default();
+    if checks(&wanted.instance.config) != checks(&found.config) {
+        changes.push(format!("config {} differs", health::KEY));
     }
     // An instance of the original tools says nothing; it is adopted as it is.
     if let Some(owner) = found.config(found::OWNER).filter(|owner| *owner != wanted.owner) {

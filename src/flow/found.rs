@@ -142,6 +142,8 @@ pub struct Found {
     pub owned_databases: BTreeMap<String, BTreeSet<String>>,
     /// Host-setup playbooks, by owner.
     pub host_setup: BTreeMap<String, HostSetup>,
+    /// Fingerprints of images that a rollback would need.
+    pub kept: BTreeSet<String>,
     /// Projects and modules in the lists of deployed ones.
     pub recorded: BTreeSet<String>,
 }

@@ -5,22 +5,21 @@
 //! the next plan knows what it sees (see [`crate::flow::found`]).
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use thiserror::Error;
 
 use crate::consul;
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::flow::access;
 use crate::flow::found;
+use crate::flow::health::{self, Before, LastWords};
 use crate::flow::names;
 use crate::flow::world::World;
+use crate::lxd;
 use crate::lxd::instance::{ImageSource, NewInstance};
 use crate::lxd::model::{Config, Devices, Instance, Settings};
-use crate::lxd::{self, wait};
 use crate::plan::{InstanceSpec, Restart, Update};
-
-/// Lines of the console that an error shows.
-const CONSOLE: usize = 15;
 
 /// Longest name of an instance: it is a host name.
 const LONGEST_NAME: usize = 63;
@@ -41,14 +40,14 @@ pub enum Error {
         name: String,
     },
     /// It was started and did not come up.
-    #[error("instance `{name}` did not come up{}", console_text(.console))]
+    #[error("instance `{name}` did not come up{}", in_full(.last))]
     Unhealthy {
         /// Its name.
         name: String,
-        /// The last lines of its console.
-        console: Vec<String>,
+        /// What it wrote last.
+        last: LastWords,
         /// What is missing.
-        source: lxd::Error,
+        source: health::Error,
     },
     /// The new one did not come up; the old one is back.
     #[error("the new instance `{name}` did not come up, and the old one is back")]
@@ -60,12 +59,12 @@ pub enum Error {
     },
 }
 
-fn console_text(lines: &[String]) -> String {
+fn in_full(last: &LastWords) -> String {
     let mut text = String::new();
-    if !lines.is_empty() {
-        text.push_str("; its console ends with:");
+    if !last.lines.is_empty() {
+        let _ = write!(text, "; its {} ends with:", last.place);
     }
-    for line in lines {
+    for line in &last.lines {
         let _ = write!(text, "\n{line}");
     }
     text
@@ -77,7 +76,7 @@ pub async fn create(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
     world.lxd.create(&new).await?;
     access::give(world, spec, &spec.instance.name).await?;
     if spec.instance.running {
-        start(world, &spec.instance.name, events).await?;
+        start(world, &spec.instance.name, Before::Unknown, events).await?;
     }
     prove(world, &spec.instance.name).await
 }
@@ -85,7 +84,7 @@ pub async fn create(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
 /// Starts an instance that was in use before. It is unproven until it has been seen to come up.
 pub async fn resume(world: &World, name: &str, events: &Events) -> Result<(), Error> {
     change(world, name, |settings| doubt(&mut settings.config)).await?;
-    start(world, name, events).await?;
+    start(world, name, Before::Unknown, events).await?;
     prove(world, name).await
 }
 
@@ -101,7 +100,7 @@ pub async fn pause(world: &World, name: &str) -> Result<(), Error> {
 
 /// Starts an instance that was stopped for a while, and sees it come up.
 pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<(), Error> {
-    start(world, name, events).await?;
+    start(world, name, Before::Unknown, events).await?;
     prove(world, name).await
 }
 
@@ -111,27 +110,23 @@ fn doubt(config: &mut Config) {
 }
 
 /// Starts an instance that is stopped and sees it come up.
-async fn start(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+async fn start(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
     if !world.lxd.state(name).await?.is_running() {
         world.lxd.start(name).await?;
     }
-    match healthy(world, name, events).await {
+    match health::healthy(world, name, before, events).await {
         Ok(()) => Ok(()),
         Err(source) => {
-            let console = world.lxd.console_tail(name, CONSOLE).await.unwrap_or_default();
-            Err(Error::Unhealthy { name: name.to_owned(), console, source })
+            let last = health::last_words(world, name).await;
+            Err(Error::Unhealthy { name: name.to_owned(), last, source })
         }
     }
 }
 
-async fn healthy(world: &World, name: &str, events: &Events) -> Result<(), lxd::Error> {
-    wait::address(&world.lxd, name, world.limits.address).await?;
-    if let wait::CloudInit::Done { warnings } = wait::cloud_init(&world.lxd, name, world.limits.cloud_init).await? {
-        for warning in warnings {
-            events.warn(format!("cloud-init in instance `{name}`: {warning}"));
-        }
-    }
-    Ok(())
+/// Tells for how long an instance did not serve.
+fn tell_outage(name: &str, since: Instant, events: &Events) {
+    let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    events.emit(Event::Outage { instance: name.to_owned(), took });
 }
 
 /// Makes a new instance beside the old one and exchanges them.
@@ -148,11 +143,19 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     new.devices.retain(|_, device| is_root(device));
     world.lxd.create(&new).await?;
     access::give(world, spec, &beside).await?;
+    let before = health::before(world, name).await;
+    let since = Instant::now();
     let old = set_aside(world, name).await?;
-    match take_over(world, spec, &beside, &old, events).await {
-        Ok(()) => settle_old(world, name).await,
+    let ended = match take_over(world, spec, &beside, &old, before, events).await {
+        Ok(()) => Ok(()),
         Err(error) => Err(swap_back(world, name, error, events).await),
+    };
+    let serves = matches!(ended, Ok(()) | Err(Error::SwappedBack { .. }));
+    if old.is_running() && spec.instance.running && serves {
+        tell_outage(name, since, events);
     }
+    ended?;
+    settle_old(world, name).await
 }
 
 /// Puts the old instance back because the new one failed by `error`. Returns what there is to tell.
@@ -189,6 +192,7 @@ async fn take_over(
     spec: &InstanceSpec,
     beside: &str,
     old: &Instance,
+    before: Before,
     events: &Events,
 ) -> Result<(), Error> {
     let name = &spec.instance.name;
@@ -201,7 +205,7 @@ async fn take_over(
     })
     .await?;
     if spec.instance.running {
-        start(world, name, events).await?;
+        start(world, name, before, events).await?;
     }
     prove(world, name).await
 }
@@ -222,7 +226,7 @@ pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
     if new {
         access::give(world, spec, name).await?;
     }
-    let seen = if spec.instance.running { start(world, name, events).await } else { Ok(()) };
+    let seen = if spec.instance.running { start(world, name, Before::Unknown, events).await } else { Ok(()) };
     let seen = match seen {
         Ok(()) => prove(world, name).await,
         Err(error) => Err(error),
@@ -263,7 +267,7 @@ pub async fn put_back(world: &World, name: &str, events: &Events) -> Result<(), 
     })
     .await?;
     remove(world, &derived(name, "-ryo-new")).await?;
-    start(world, name, events).await?;
+    start(world, name, Before::Unknown, events).await?;
     prove(world, name).await
 }
 
@@ -283,6 +287,7 @@ pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(
     let name = &spec.instance.name;
     let running = world.lxd.state(name).await?.is_running();
     let stops = running && (update.restart == Restart::Yes || !spec.instance.running);
+    let since = Instant::now();
     if stops {
         world.lxd.stop(name, world.limits.stop).await?;
     }
@@ -295,7 +300,10 @@ pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(
     if !spec.instance.running {
         return Ok(());
     }
-    start(world, name, events).await?;
+    start(world, name, Before::Unknown, events).await?;
+    if stops {
+        tell_outage(name, since, events);
+    }
     prove(world, name).await
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::flow::found::{Found, IMAGE_KIND, IMAGE_OWNER, Image};
 use crate::plan::{Action, Plan, Step, Values};
 
-/// Plans the removal of images of ours that no instance was made from, but for the newest `keep` of each kind.
+/// Plans the removal of images of ours that no instance was made from, but for the newest `keep` of each kind and those
+/// that a rollback would need.
 ///
 /// Images that we did not build are left alone. An image without a name counts as well: a newer one took its name.
 pub fn plan(title: &str, found: &Found, keep: usize) -> Plan {
@@ -21,8 +22,10 @@ pub fn plan(title: &str, found: &Found, keep: usize) -> Plan {
         images.sort_by(|a, b| b.uploaded.cmp(&a.uploaded));
         let named = images.iter().filter(|image| !image.aliases.is_empty()).take(keep);
         let kept: BTreeSet<&str> = named.map(|image| image.fingerprint.as_str()).collect();
-        let needed =
-            |image: &&&Image| used.contains(image.fingerprint.as_str()) || kept.contains(image.fingerprint.as_str());
+        let needed = |image: &&&Image| {
+            let fingerprint = image.fingerprint.as_str();
+            used.contains(fingerprint) || kept.contains(fingerprint) || found.kept.contains(fingerprint)
+        };
         steps.extend(images.iter().filter(|image| !needed(image)).map(|image| removal(owner, image)));
     }
     Plan { title: title.to_owned(), steps, values: Values::Known }

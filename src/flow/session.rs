@@ -35,6 +35,15 @@ pub struct Wanted {
     pub version: Version,
 }
 
+/// A plan, and what it was made for.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What the host is to have.
+    pub units: Vec<Unit>,
+}
+
 /// Looks at the host and plans.
 ///
 /// # Errors
@@ -45,7 +54,7 @@ pub async fn plan(
     wanted: &Wanted,
     events: &Events,
     stop: &watch::Receiver<bool>,
-) -> Result<Plan, Error> {
+) -> Result<Planned, Error> {
     events.emit(Event::Looking { what: format!("host {}", world.host) });
     let mut found = look::server(world).await?;
     let units = units(&world.host, &world.names, wanted, &mut found, unit::evaluate)?;
@@ -53,9 +62,19 @@ pub async fn plan(
     look::rest(world, &units, &mut found, stop).await?;
     recorded(world, &mut found);
     let plan = deploy::plan(&wanted.title, &units, &found);
-    let mut problems = deploy::obstacles(&units, &found);
-    problems.extend(deploy::forbidden(&plan, &units));
-    if problems.is_empty() { Ok(plan) } else { Err(unit::Error::Problems(problems).into()) }
+    permitted(&plan, &units, &found)?;
+    Ok(Planned { plan, units })
+}
+
+/// Refuses a plan that cannot be carried out, or destroys what may not be destroyed.
+///
+/// # Errors
+///
+/// [`unit::Error::Problems`].
+pub fn permitted(plan: &Plan, units: &[Unit], found: &Found) -> Result<(), unit::Error> {
+    let mut problems = deploy::obstacles(units, found);
+    problems.extend(deploy::forbidden(plan, units));
+    if problems.is_empty() { Ok(()) } else { Err(unit::Error::Problems(problems)) }
 }
 
 /// Plans as if the host named `host` had nothing: reads the repositories alone.

@@ -59,6 +59,10 @@ pub struct Limits {
     pub address: Duration,
     /// From the address to the end of cloud-init.
     pub cloud_init: Duration,
+    /// From the end of cloud-init to a good answer of each thing that has to answer, Consul included.
+    pub checks: Duration,
+    /// From the start of an instance until it is healthy, all of these together.
+    pub healthy: Duration,
     /// From the request to stop to the end of an instance, before it is stopped by force.
     pub stop: Duration,
     /// From the end of an instance's first boot to the answer of the database server in it.
@@ -70,6 +74,8 @@ impl Default for Limits {
         Self {
             address: Duration::from_mins(2),
             cloud_init: Duration::from_mins(15),
+            checks: Duration::from_mins(2),
+            healthy: Duration::from_mins(20),
             stop: Duration::from_mins(1),
             database: Duration::from_mins(5),
         }

@@ -10,11 +10,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// Most bytes of a file that is looked through; scripts are smaller.
 const MOST: u64 = 1 << 20;
 
 /// How much of what begins with a path may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reach {
     /// The one key.
     Key,
@@ -23,7 +25,7 @@ pub enum Reach {
 }
 
 /// Paths of keys, and how far each reaches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Writes(pub BTreeMap<String, Reach>);
 
 impl Writes {

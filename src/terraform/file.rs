@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::hcl::Value;
 use crate::hcl::function::path;
 use crate::place::Problem;
@@ -11,7 +13,7 @@ use crate::terraform::object::default_project;
 use crate::terraform::read::Read;
 
 /// A file in an instance, as wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// The instance.
     pub instance: String,
@@ -30,7 +32,7 @@ pub struct File {
 }
 
 /// What is in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// This.
     Text(Secret),
@@ -39,7 +41,7 @@ pub enum Content {
 }
 
 /// Whether missing directories above a file are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Directories {
     /// They are.
     Make,

@@ -1,5 +1,7 @@
 //! `lxd_cached_image`, `lxd_image` and `incus_image`: images of an image server that the server is to have.
 
+use serde::{Deserialize, Serialize};
+
 use crate::hcl::Value;
 use crate::place::Problem;
 use crate::terraform::body::Filled;
@@ -7,7 +9,7 @@ use crate::terraform::object::default_project;
 use crate::terraform::read::Read;
 
 /// An image of an image server, as wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedImage {
     /// Its name with the server in front, e.g. `images:debian/12`.
     pub source: String,

@@ -6,7 +6,7 @@ use crate::place::Problem;
 use crate::terraform::body::Filled;
 use crate::terraform::object::default_project;
 use crate::terraform::read::Read;
-use crate::terraform::{Instance, address};
+use crate::terraform::{Instance, address, health};
 
 /// Longest name of an instance: it becomes a host name.
 const LONGEST_NAME: usize = 63;
@@ -46,6 +46,7 @@ pub fn build(filled: &Filled, read: &mut Read<'_>) -> Instance {
         hidden,
     };
     check_name(&instance.name, filled, read);
+    check_health(&instance, filled, read);
     default_project(filled, read);
     instance
 }
@@ -59,6 +60,17 @@ fn virtual_machine(filled: &Filled, read: &mut Read<'_>) -> bool {
             read.problems.push(problem.hint("it is `container` or `virtual-machine`"));
             false
         }
+    }
+}
+
+fn check_health(instance: &Instance, filled: &Filled, read: &mut Read<'_>) {
+    let value = instance.config.get(health::KEY).map_or("", String::as_str);
+    if read.is_pending(value) {
+        return;
+    }
+    if let Err(text) = health::parse(value) {
+        let problem = Problem::new(filled.place("config"), format!("`{}`: cannot ask `{text}`", health::KEY));
+        read.problems.push(problem.hint("it is `tcp://:PORT` or `http://:PORT/PATH`, several separated by spaces"));
     }
 }
 

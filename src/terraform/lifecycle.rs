@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Block, Body};
+use serde::{Deserialize, Serialize};
 
 use crate::hcl::{Scope, Type, Value, condition};
 use crate::place::Problem;
@@ -12,7 +13,7 @@ use crate::terraform::body::{Filled, unknown};
 use crate::terraform::schema;
 
 /// What may become of a resource that is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifecycle {
     /// Whether a plan that destroys it is refused.
     pub protection: Protection,
@@ -21,7 +22,7 @@ pub struct Lifecycle {
 }
 
 /// Whether a plan that destroys a resource is refused (`prevent_destroy`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protection {
     /// It is not.
     #[default]
@@ -31,7 +32,7 @@ pub enum Protection {
 }
 
 /// Attributes that stay as they are found (`ignore_changes`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ignored {
     /// All.
     All,

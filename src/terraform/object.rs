@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::place::Problem;
 use crate::terraform::body::Filled;
 use crate::terraform::instance::devices;
 use crate::terraform::read::Read;
 
 /// What an object is, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ObjectKind {
     /// `lxd_storage_pool`, `incus_storage_pool`.
     Pool,
@@ -24,7 +26,7 @@ pub enum ObjectKind {
 }
 
 /// An object of the server, as wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     /// What it is.
     pub kind: ObjectKind,

@@ -13,7 +13,7 @@ const INSTANCES: [&str; 2] = ["store", "tiny"];
 const OWNERS: [&str; 2] = ["ryo-tiny-store", "ryo-tiny"];
 
 /// Removes everything that a deployment of the tiny project leaves on a host.
-async fn wipe(host: &Host) {
+pub async fn wipe(host: &Host) {
     host.wipe(&OWNERS, &INSTANCES, "service/store/").await;
 }
 

@@ -8,17 +8,19 @@ use serde_json::Value;
 
 use crate::support::work::{Host, Work};
 
-const PAGE: &str = "ryo-hello/image-build/playbooks/roles/set-up-hello/templates/page.html.j2";
+/// The page, as the repository has it.
+pub const PAGE: &str = "ryo-hello/image-build/playbooks/roles/set-up-hello/templates/page.html.j2";
 
 /// What the page says as it is in the repository.
 pub const GREETING: &str = "This page comes out of your own server.";
 
-async fn wipe(host: &Host) {
+/// Removes everything that the examples leave on a host.
+pub async fn wipe(host: &Host) {
     host.wipe(&["ryo-hello", "ryo-web-proxy"], &["hello", "web-proxy"], "service/web-proxy/").await;
 }
 
 /// Fetches `path` from `address` and returns status and body, or nothing when no whole answer comes.
-fn fetch(address: &str, path: &str) -> Option<(u16, String)> {
+pub fn fetch(address: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;

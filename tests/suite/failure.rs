@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ryo::failure::{Failure, Kind};
+use ryo::flow::health::LastWords;
 use ryo::flow::{apply, image, instance, unit};
 use ryo::http::HttpError;
 use ryo::place::{Place, Problem};
@@ -143,7 +144,8 @@ fn an_image_that_arrives_damaged_or_finds_no_room() {
 #[test]
 fn an_instance_whose_cloud_init_fails() {
     let source = lxd::Error::CloudInit { instance: "web".to_owned(), errors: vec!["bad runcmd".to_owned()] };
-    let error = instance::Error::Unhealthy { name: "web".to_owned(), console: vec![], source };
+    let error =
+        instance::Error::Unhealthy { name: "web".to_owned(), last: LastWords::default(), source: source.into() };
     reads(
         stopped(error.into()),
         1,

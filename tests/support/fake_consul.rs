@@ -24,6 +24,8 @@ struct Store {
     index: u64,
     keys: BTreeMap<String, Key>,
     broken: Option<(u16, String)>,
+    /// What is found of nodes, each answer once; the last one stays.
+    nodes: BTreeMap<String, Vec<Value>>,
 }
 
 #[derive(Clone)]
@@ -50,6 +52,12 @@ impl FakeConsul {
         self.store().keys.remove(key);
     }
 
+    /// Finds this of the node `name`, one after the other; the last one from then on.
+    pub fn finds(&self, name: &str, checks: &[Value]) {
+        let answers = checks.iter().rev().cloned().collect();
+        self.store().nodes.insert(name.to_owned(), answers);
+    }
+
     /// Answers everything with this from now on; `None` mends it.
     pub fn broken(&self, answer: Option<(u16, &str)>) {
         self.store().broken = answer.map(|(status, text)| (status, text.to_owned()));
@@ -69,6 +77,9 @@ impl FakeConsul {
         match (asked.method.as_str(), asked.path.as_str()) {
             ("GET", "/v1/status/leader") => json_answer(200, &json!("127.0.0.1:8300")),
             ("PUT", "/v1/txn") => store.transaction(asked),
+            ("GET", path) if path.starts_with("/v1/health/node/") => {
+                json_answer(200, &store.node(&decoded(&path["/v1/health/node/".len()..])))
+            }
             ("GET", path) if path.starts_with("/v1/kv/") => store.read(asked, &decoded(&path["/v1/kv/".len()..])),
             (method, path) => plain(404, &format!("no handler for {method} {path}")),
         }
@@ -76,6 +87,15 @@ impl FakeConsul {
 }
 
 impl Store {
+    fn node(&mut self, name: &str) -> Value {
+        let Some(answers) = self.nodes.get_mut(name) else { return json!([]) };
+        match answers.len() {
+            0 => json!([]),
+            1 => answers[0].clone(),
+            _ => answers.pop().unwrap_or_default(),
+        }
+    }
+
     fn set(&mut self, name: &str, value: Vec<u8>) -> Value {
         let index = self.index;
         let created = self.keys.get(name).map_or(index, |key| key.created);

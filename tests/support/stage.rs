@@ -16,16 +16,18 @@ use ryo::failure::Failure;
 
 use ryo::flow::apply;
 use ryo::flow::backup::{self, Source, Spec};
+use ryo::flow::history;
 use ryo::flow::names::Names;
 use ryo::flow::restore;
-use ryo::flow::session::{self, Wanted};
+use ryo::flow::session::{self, Planned, Wanted};
 use ryo::flow::unit::Version;
 use ryo::flow::world::{Limits, ReachDatabase, World};
+use ryo::flow::{look, prune, rollback};
 use ryo::http::Http;
 use ryo::lxd;
 use ryo::machine::{Command, Lost, Machine, Process};
 use ryo::module::System;
-use ryo::plan::Plan;
+use ryo::plan::{Action, Plan, Step};
 use ryo::playbook::connection::Connection;
 use ryo::project;
 use ryo::sql;
@@ -85,6 +87,10 @@ pub struct Stage {
     pub limits: Limits,
     /// How database servers are reached.
     pub database: ReachDatabase,
+    /// The version that is deployed.
+    pub version: String,
+    /// The repositories that are deployed: the module and the project, unless a test says otherwise.
+    pub repositories: Vec<&'static str>,
     directory: tempfile::TempDir,
 }
 
@@ -135,6 +141,8 @@ impl Stage {
             boots: Arc::default(),
             limits: Limits::default(),
             database: Arc::new(reached),
+            version: "1".to_owned(),
+            repositories: vec!["ryo-tiny-store", "ryo-tiny"],
             directory,
         };
         let instances = stage.path("instances");
@@ -201,21 +209,62 @@ impl Stage {
         }
     }
 
-    /// The tiny project and the module that it needs, version 1.
+    /// The tiny project and the module that it needs.
     pub fn wanted(&self) -> Wanted {
         let load = |name: &str| project::load(&self.path("work").join(name)).unwrap();
         Wanted {
-            title: "deploy ryo-tiny 1 on local".to_owned(),
-            repositories: vec![load("ryo-tiny-store"), load("ryo-tiny")],
-            version: Version::Given("1".to_owned()),
+            title: format!("deploy ryo-tiny {} on local", self.version),
+            repositories: self.repositories.iter().map(|name| load(name)).collect(),
+            version: Version::Given(self.version.clone()),
         }
+    }
+
+    /// Looks and plans the way back of the tiny project.
+    pub async fn plans_back(&self, to: Option<&str>) -> Result<Plan, String> {
+        let world = self.world(self.lxd.clone(), self.consul.clone()).await;
+        let (_sender, stop) = watch::channel(false);
+        let planned = rollback::plan(&world, &tiny(), to, &Events::nowhere(), &stop).await;
+        planned.map(|planned| planned.plan).map_err(|error| Failure::from(error).text())
+    }
+
+    /// Looks, plans and carries the way back out; an error as the text that a person would read.
+    pub async fn rolls_back(
+        &self,
+        lxd: Arc<dyn Http>,
+        consul: Arc<dyn Http>,
+        to: Option<&str>,
+    ) -> Result<Plan, String> {
+        self.goes_back(lxd, consul, to).await.map_err(|failure| failure.text())
+    }
+
+    async fn goes_back(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>, to: Option<&str>) -> Result<Plan, Failure> {
+        let world = self.world(lxd, consul).await;
+        let (_sender, stop) = watch::channel(false);
+        let planned = rollback::plan(&world, &tiny(), to, &Events::nowhere(), &stop).await?;
+        apply::apply(&world, &planned.plan, &Events::nowhere(), &stop).await?;
+        history::write(&world, &tiny().owner, &planned.history).await?;
+        Ok(planned.plan)
+    }
+
+    /// The names of images that `ryo image prune` would remove if it kept none but those that are needed, sorted.
+    pub async fn prunes(&self) -> Vec<String> {
+        let world = self.world(self.lxd.clone(), self.consul.clone()).await;
+        let mut found = look::server(&world).await.unwrap();
+        found.kept = history::kept(&world, &found).await.unwrap();
+        let removed = |step: &Step| match &step.action {
+            Action::RemoveImage { aliases, .. } => aliases.join(", "),
+            other => panic!("{other}"),
+        };
+        let mut names: Vec<String> = prune::plan("prune", &found, 0).steps.iter().map(removed).collect();
+        names.sort();
+        names
     }
 
     /// Looks and plans.
     pub async fn plan(&self) -> Plan {
         let world = self.world(self.lxd.clone(), self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
-        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap()
+        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap().plan
     }
 
     /// Looks, plans and applies; an error as the text that a person would read.
@@ -226,8 +275,9 @@ impl Stage {
     async fn run(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>, events: &Events) -> Result<usize, Failure> {
         let world = self.world(lxd, consul).await;
         let (_sender, stop) = watch::channel(false);
-        let plan = session::plan(&world, &self.wanted(), events, &stop).await?;
+        let Planned { plan, units } = session::plan(&world, &self.wanted(), events, &stop).await?;
         apply::apply(&world, &plan, events, &stop).await?;
+        history::remember(&world, &units).await?;
         Ok(plan.steps.len())
     }
 
@@ -266,6 +316,11 @@ impl Stage {
     /// Deploys over wires that do not break.
     pub async fn deploys(&self) -> usize {
         self.deploy(self.lxd.clone(), self.consul.clone()).await.unwrap()
+    }
+
+    /// As [`Self::deploys`], telling what happens.
+    pub async fn deploys_and_tells(&self, events: &Events) {
+        self.run(self.lxd.clone(), self.consul.clone(), events).await.unwrap();
     }
 
     /// What is backed up of the tiny project: its module first.
@@ -328,6 +383,22 @@ fn reached(provider: &DatabaseProvider) -> sql::Server {
     }
 }
 
+/// The tiny project, as it is rolled back.
+fn tiny() -> rollback::Source {
+    rollback::Source { name: "ryo-tiny".to_owned(), owner: "ryo-tiny".to_owned(), kind: project::Kind::Project }
+}
+
+/// What is kept for rollbacks, without what differs from run to run.
+fn versions(text: &str) -> String {
+    let mut history: Value = serde_json::from_str(text).unwrap();
+    for version in history["versions"].as_array_mut().unwrap() {
+        version["when"] = Value::Null;
+        let images: Vec<String> = version["images"].as_object().unwrap().keys().cloned().collect();
+        version["images"] = json!(images);
+    }
+    history.to_string()
+}
+
 fn files(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_owned()];
@@ -338,7 +409,8 @@ fn files(root: &Path) -> BTreeMap<String, String> {
                 open.push(path);
             } else if !path.ends_with("journal.jsonl") {
                 let name = path.strip_prefix(root).unwrap().display().to_string();
-                found.insert(name, std::fs::read_to_string(&path).unwrap_or_default());
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                found.insert(name, if path.ends_with("versions.json") { versions(&text) } else { text });
             }
         }
     }

@@ -12,6 +12,7 @@ resource "lxd_container" "hello-v6" {
   config = {
     "security.privileged": "false"
     "user.user-data" = file("cloud-init/cloud-init-hello.yml")
+    "user.ryo.health" = "http://:8000/health"
   }
 
   # Network with addresses that do not change
@@ -76,6 +77,7 @@ resource "lxd_container" "hello-v4" {
   config = {
     "security.privileged": "false"
     "user.user-data" = file("cloud-init/cloud-init-hello.yml")
+    "user.ryo.health" = "http://:8000/health"
   }
 
   # Network with addresses that do not change

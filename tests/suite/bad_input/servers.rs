@@ -117,7 +117,8 @@ async fn a_replacement_whose_first_boot_fails_gives_the_old_one_back() {
                  because: the new instance `tiny` did not come up, and the old one is back\n  \
                  because: instance `tiny` did not come up; its console ends with:\n    \
                  Booting\n    Failed to start the application\n  \
-                 because: cloud-init failed in instance `tiny`: bootstrap.sh: exit 3\n{AGAIN}"
+                 because: cloud-init failed in instance `tiny`: bootstrap.sh: exit 3\n\
+                 hint: what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back\n{AGAIN}"
             )
         )
     );
