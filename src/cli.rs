@@ -67,8 +67,8 @@ pub enum Command {
     Control(control::Command),
     /// Deploy a project with its modules, or a module
     Deploy(deploy::Arguments),
-    /// Back up what a project with its modules, or a module, keeps on a host
-    Backup(backup::Arguments),
+    /// Back up what a project with its modules, or a module, keeps on a host; look after backups
+    Backup(Box<backup::Backup>),
     /// Restore what a project or a module keeps on a host; what is there now is kept
     Restore(restore::Arguments),
     /// Say what a command would do; touches nothing
@@ -229,7 +229,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::run(*arguments, &common).await,
         Command::Control(command) => control::run(command, &common).await,
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
-        Command::Backup(arguments) => backup::run(arguments, &common).await,
+        Command::Backup(backup) => backup::run(*backup, &common).await,
         Command::Restore(arguments) => restore::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,

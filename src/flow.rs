@@ -26,6 +26,7 @@ pub mod object;
 pub mod progress;
 pub mod prune;
 pub mod restore;
+pub mod schedule;
 pub mod session;
 pub mod unit;
 pub mod world;

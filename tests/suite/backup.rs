@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ryo::archive::Compression;
+use ryo::archive::seal::Identities;
 use ryo::event::{Event, Events};
 use ryo::flow::backup::{How, Manifest, Ongoing};
 use ryo::flow::progress::Progress;
@@ -107,8 +108,14 @@ pub async fn deployed() -> Stage {
     stage
 }
 
-fn manifest(archive: &Path) -> Manifest {
-    Manifest::read(archive).unwrap().unwrap()
+pub fn manifest(archive: &Path) -> Manifest {
+    let mut members = vec![];
+    let mut visit = |member| {
+        members.push(member);
+        true
+    };
+    let manifest = Manifest::read(archive, &Identities::default(), &mut visit).unwrap().unwrap();
+    Manifest { members, ..manifest }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
