@@ -9,7 +9,8 @@ use crate::cli::backup::store;
 use crate::cli::shown::{Shown, carry_out};
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
-use crate::flow::restore::{self, Spec, find};
+use crate::flow::backup::manifest;
+use crate::flow::restore::{self, Spec, find, reading};
 use crate::flow::{backup, journal};
 use crate::project::Repository;
 use crate::rig;
@@ -140,6 +141,10 @@ fn specs(
             Some(file) => (file.clone(), find::stamp(file, &identities)?),
             None => find::archive(&directory, &arguments.host, id, stamp.as_deref(), &identities)?,
         };
+        // Whoever cannot open it hears that before a host is asked anything.
+        if manifest::is_sealed(&archive) {
+            reading::top(&archive, &identities)?;
+        }
         stamp = Some(found.clone());
         let (host, id, identities) = (arguments.host.clone(), id.clone(), identities.clone());
         specs.insert(0, Spec { host, id, kind: *kind, archive, stamp: found, identities });

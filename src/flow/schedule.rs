@@ -127,9 +127,10 @@ pub struct Units {
 /// What stands in front of units.
 const HEAD: &str = "# Written by `ryo backup schedule`, which also changes and removes it.\n";
 
+/// Another `ryo` that is at work on the host (exit code 11) is waited for; what else fails has failed.
+const RETRY: &str = "Restart=on-failure\nRestartPreventExitStatus=1 2 3 12 13 101 130\nRestartSec=5min\n";
+
 /// Writes the units. Pure.
-///
-/// Another `ryo` that is at work on the host (exit code 11) is waited for: the service begins again after five minutes.
 ///
 /// # Errors
 ///
@@ -149,7 +150,7 @@ pub fn units(spec: &Spec, scope: Scope) -> Result<Units, Error> {
         let words: Vec<String> = words.iter().map(|word| quoted(word, '$')).collect::<Result<_, _>>()?;
         let _ = writeln!(service, "ExecStart={}", words.join(" "));
     }
-    service.push_str("RestartForceExitStatus=11\nRestartSec=5min\n");
+    service.push_str(RETRY);
     let timer = format!(
         "{HEAD}[Unit]\nDescription=When {id} on host {host} is backed up\n\n\
          [Timer]\nOnCalendar={}\nRandomizedDelaySec=15min\nPersistent=true\n\n\

@@ -50,7 +50,8 @@ fn units_are_written_like_this() {
          Environment=HOME=/root\n\
          ExecStart=/usr/local/bin/ryo backup /home/anna/ryo-projects/ryo-gitea -n web --yes\n\
          ExecStart=/usr/local/bin/ryo backup prune ryo-mariadb ryo-gitea -n web --yes --keep-daily 7\n\
-         RestartForceExitStatus=11\n\
+         Restart=on-failure\n\
+         RestartPreventExitStatus=1 2 3 12 13 101 130\n\
          RestartSec=5min\n"
     );
     assert_eq!(

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::failure::{Failure, Kind};
 use crate::flow::backup::catalogue::{Backup, Catalogue, bytes};
 use crate::flow::backup::retention::{self, Fate, Policy, Within};
 use crate::flow::journal;
+use crate::rig;
 
 /// Which backups are removed.
 #[derive(Clone, Debug, clap::Args)]
@@ -102,13 +104,17 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
     if !nothing && !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);
     }
-    for leftover in &catalogue.leftovers {
-        remove(leftover)?;
+    let (began, mut removed) = (Instant::now(), vec![]);
+    let ended = carry_out(&catalogue, &gone, &mut removed);
+    if !removed.is_empty() {
+        let result = ended.as_ref().map_or_else(|failure| failure.error.to_string(), |()| "done".to_owned());
+        let title = format!("prune backups in {}", catalogue.directory.display());
+        let line = journal::entry(&journal::who(), &title, &removed, began.elapsed(), &result);
+        if let Err(error) = journal::append(&rig::home(), &line) {
+            shown.events.warn(format!("the journal of this computer was not written: {error}"));
+        }
     }
-    for backup in &gone {
-        // The archive first: what is left if this breaks off is known for what it is.
-        backup.files().iter().try_for_each(|file| remove(file))?;
-    }
+    ended?;
     let row = |(backup, fate): &(&Backup, Fate)| {
         let (is_kept, reasons) = match fate {
             Fate::Stay(reasons) => (true, reasons.clone()),
@@ -130,6 +136,23 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
         if nothing { String::new() } else { format!("removed {} ({})", counted(gone.len(), left), bytes(freed)) };
     shown.ui.result(&result, &done);
     Ok(ExitCode::SUCCESS)
+}
+
+fn carry_out(catalogue: &Catalogue, gone: &[&Backup], removed: &mut Vec<String>) -> Result<(), Failure> {
+    for leftover in &catalogue.leftovers {
+        remove(leftover)?;
+        removed.push(format!("remove {}", leftover.file_name().unwrap_or_default().to_string_lossy()));
+    }
+    for backup in gone {
+        // The archive first: what is left if this breaks off is known for what it is.
+        for (turn, file) in backup.files().iter().enumerate() {
+            remove(file)?;
+            if turn == 0 {
+                removed.push(format!("remove {}", backup.name()));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn stays(fate: &Fate) -> bool {

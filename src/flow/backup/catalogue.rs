@@ -12,7 +12,7 @@ use crate::archive::{self, Compression};
 use crate::flow::backup::manifest::{self, Archive, Manifest};
 use crate::flow::backup::record::{About, Identity, Record};
 use crate::flow::backup::{Error, unfinished};
-use crate::flow::restore::reading;
+use crate::flow::restore::{self, reading};
 
 /// The backups in a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -252,7 +252,10 @@ fn one(archive: PathBuf, file: &fs::Metadata, identities: &Identities) -> Backup
 /// Whose data are in an archive that nothing stands beside: its name says it, together with the name of the tree in it.
 /// (`backup-web-a-b-1` may be of `a` with the stamp `b-1`, or of `a-b` with the stamp `1`.)
 fn named(archive: &Path, file: &fs::Metadata, identities: &Identities) -> Result<About, String> {
-    let top = reading::top(archive, identities).map_err(|error| sentence(&error))?;
+    let top = reading::top(archive, identities).map_err(|error| match error {
+        restore::Error::Archive { source, place, .. } => format!("{}, {place}", source.sentence()),
+        error => sentence(&error),
+    })?;
     let id = String::from_utf8(top).map_err(|_| "what is in it has a name that is no text".to_owned())?;
     let stem = manifest::stem(archive).unwrap_or_default();
     let name = stem.strip_prefix("backup-").unwrap_or_default();

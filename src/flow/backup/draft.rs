@@ -164,11 +164,12 @@ impl Draft {
         let fail = |source| Error::File { file: self.unfinished.path.clone(), source };
         let mut members = vec![];
         // What became longer by being written anew: it comes last.
-        let mut behind = vec![];
+        let (mut behind, mut last) = (vec![], vec![]);
         let mut at = 0;
         for group in std::mem::take(&mut self.groups) {
             let keep = group.keep(&self.stale);
             let Group { from, length, members: all, .. } = group;
+            let mut whose = &mut members;
             if keep.iter().all(|keep| *keep) {
                 self.move_up(from, length, at).map_err(fail)?;
                 at += length;
@@ -181,10 +182,12 @@ impl Draft {
                     at += bytes.len() as u64;
                 } else {
                     behind.extend(bytes);
+                    whose = &mut last;
                 }
             }
-            members.extend(all.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
+            whose.extend(all.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
         }
+        members.extend(last);
         behind.extend(self.spec.compression.whole(&END).map_err(fail)?);
         let mut file = &self.unfinished.file;
         file.write_all_at(&behind, at).map_err(fail)?;

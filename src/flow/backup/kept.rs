@@ -33,6 +33,9 @@ const FILE: u64 = 1 << 20;
 /// Most bytes of all contents and values.
 const ALL: u64 = 16 << 20;
 
+/// What is left out of every backup that is not encrypted.
+pub const UNSEALED: &str = "values of Consul keys and contents of files: the backup is not encrypted";
+
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -101,8 +104,7 @@ pub async fn gather(world: &World, spec: &Spec) -> Kept {
     kept.files = files;
     kept.left_out.extend(left_out);
     if !sealed && !(kept.keys.is_empty() && kept.files.is_empty()) {
-        let what = "values of Consul keys and contents of files: the backup is not encrypted";
-        kept.left_out.push(what.to_owned());
+        kept.left_out.push(UNSEALED.to_owned());
     }
     kept
 }

@@ -131,7 +131,7 @@ impl Ongoing {
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn archive(&mut self, world: &World, spec: &Spec) -> Result<(), Error> {
+    pub async fn archive(&mut self, world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
         let fail = |source| Error::File { file: spec.file.clone(), source };
         let Some(Copied { mut draft, sockets, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
             return Err(fail(std::io::Error::other("it was not copied")));
@@ -140,6 +140,9 @@ impl Ongoing {
         let instances = instances.iter().filter(|it| writes_to(it, &spec.source.id)).map(|it| self.instance(it));
         let instances = instances.collect();
         let kept = kept::gather(world, spec).await;
+        for what in kept.left_out.iter().filter(|what| *what != kept::UNSEALED) {
+            progress.events.warn(format!("not kept in the manifest of {}: {what}", spec.source.id));
+        }
         let spec = spec.clone();
         let made = tokio::task::spawn_blocking(move || {
             let whole = draft.finish()?;

@@ -126,10 +126,10 @@ pub fn decide<'c>(
             why.iter().for_each(|reason| stays(*turn, reason));
         }
     }
-    together(catalogue, &chosen, originals, &mut reasons);
     for turns in groups.values() {
         last_ones(&chosen, turns, &mut reasons);
     }
+    together(catalogue, &chosen, originals, &mut reasons);
     let fate = |(turn, backup): (usize, &'c Backup)| {
         let gone = if is_damaged(backup) { "damaged, and a newer one stays" } else { "no rule keeps it" };
         (backup, reasons.remove(&turn).map_or(Fate::Go(gone), Fate::Stay))
