@@ -10,6 +10,7 @@ use thiserror::Error;
 pub mod codec;
 pub mod member;
 pub mod pack;
+pub mod seal;
 pub mod tree;
 pub mod unpack;
 pub mod walk;
@@ -52,6 +53,12 @@ pub enum Error {
         /// What may be.
         most: String,
     },
+    /// It is sealed, and nothing was given that opens it.
+    #[error("it is encrypted, and no identity was given")]
+    Sealed,
+    /// It is sealed to others.
+    #[error("it is encrypted to others: no identity that was given opens it")]
+    Foreign,
     /// The archive itself cannot be read on.
     #[error("the archive cannot be read")]
     Read(#[source] io::Error),

@@ -73,8 +73,8 @@ pub enum Command {
     Upgrade(upgrade::Arguments),
     /// Bring a project, or a module, back to the version before, from what is kept on the host
     Rollback(rollback::Arguments),
-    /// Back up what a project with its modules, or a module, keeps on a host
-    Backup(backup::Arguments),
+    /// Back up what a project with its modules, or a module, keeps on a host; look after backups
+    Backup(Box<backup::Backup>),
     /// Restore what a project or a module keeps on a host; what is there now is kept
     Restore(restore::Arguments),
     /// Say what a command would do; touches nothing
@@ -241,7 +241,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Deploy(arguments) => deploy::run(arguments, &common).await,
         Command::Upgrade(arguments) => upgrade::run(arguments, &common).await,
         Command::Rollback(arguments) => rollback::run(arguments, &common).await,
-        Command::Backup(arguments) => backup::run(arguments, &common).await,
+        Command::Backup(backup) => backup::run(*backup, &common).await,
         Command::Restore(arguments) => restore::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Plan(Plan::Rollback(arguments)) => rollback::plan(arguments, &common).await,

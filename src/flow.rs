@@ -29,6 +29,7 @@ pub mod progress;
 pub mod prune;
 pub mod restore;
 pub mod rollback;
+pub mod schedule;
 pub mod session;
 pub mod unit;
 pub mod world;

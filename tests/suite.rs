@@ -66,12 +66,20 @@ mod project;
 mod recordings;
 #[path = "suite/restore.rs"]
 mod restore;
+#[path = "suite/retention.rs"]
+mod retention;
 #[path = "suite/rollback.rs"]
 mod rollback;
+#[path = "suite/schedule.rs"]
+mod schedule;
+#[path = "suite/seal.rs"]
+mod seal;
 #[path = "suite/setting_up.rs"]
 mod setting_up;
 #[path = "suite/ssh.rs"]
 mod ssh;
+#[path = "suite/store.rs"]
+mod store;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "suite/terraform.rs"]

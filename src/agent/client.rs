@@ -1,7 +1,6 @@
 //! This side of an agent.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -382,7 +381,7 @@ impl Client {
         }
     }
 
-    /// Unpacks `archive`, a file of this computer, beside the data of `id` in `directory`. Returns the sum of what was
+    /// Unpacks `archive`, which is on this computer, beside the data of `id` in `directory`. Returns the sum of what was
     /// unpacked.
     ///
     /// # Errors
@@ -392,10 +391,10 @@ impl Client {
         &self,
         directory: &str,
         id: &str,
-        archive: &Path,
+        archive: Blob,
         (content, members, bytes): (Content, u64, u64),
     ) -> Result<String, Error> {
-        let blobs = Blobs::from([(content.sha256.clone(), Blob::File(archive.to_owned()))]);
+        let blobs = Blobs::from([(content.sha256.clone(), archive)]);
         let (directory, id) = (directory.to_owned(), id.to_owned());
         let ask = Ask::Unpack { directory, id, content, members, bytes };
         match self.shared.ask(ask, vec![], &blobs).await? {

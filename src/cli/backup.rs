@@ -1,4 +1,4 @@
-//! `ryo backup`.
+//! `ryo backup`: backups are made, and looked after.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,59 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::archive::Compression;
+use crate::archive::seal::{Identities, Recipients};
 use crate::cli::shown::{Shown, carry_out};
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
+use crate::flow::backup::catalogue::bytes;
+use crate::flow::backup::manifest::{self, Archive, Member};
+use crate::flow::backup::record::Record;
 use crate::flow::backup::{self, Manifest, Source, Spec};
 use crate::flow::journal;
 use crate::project::Repository;
 use crate::rig;
 
+pub mod list;
+pub mod prune;
+pub mod schedule;
+pub mod show;
+pub mod store;
+pub mod verify;
+
+/// What is done with backups.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  ryo backup ryo-gitea -n web -s 20261123\n  ryo backup list -n web\n\n\
+                  A repository that is called like one of the commands is given as `./list`."
+)]
+pub struct Backup {
+    /// Something else than to make one
+    #[command(subcommand)]
+    pub store: Option<Store>,
+    /// What is backed up
+    #[command(flatten)]
+    pub make: Option<Arguments>,
+}
+
+/// What is done with backups that are there.
+#[derive(Debug, clap::Subcommand)]
+pub enum Store {
+    /// List the backups
+    List(list::Arguments),
+    /// Say what is known of a backup
+    Show(show::Arguments),
+    /// Read every byte of backups and compare it with what it should be
+    Verify(verify::Arguments),
+    /// Remove backups that are not to be kept
+    Prune(prune::Arguments),
+    /// Make backups at certain times, with a timer of systemd
+    Schedule(schedule::Arguments),
+}
+
 /// What is backed up.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Example:\n  ryo backup ryo-gitea -n web -s 20261123")]
 pub struct Arguments {
     /// The repository of a project or a module
     #[arg(default_value = ".", value_name = "DIR")]
@@ -34,6 +76,12 @@ pub struct Arguments {
     /// How archives are compressed
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
+    /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
+    #[arg(long, value_name = "RECIPIENT")]
+    pub encrypt: Vec<String>,
+    /// Where the archives go (default: ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -60,14 +108,23 @@ impl From<Compress> for Compression {
     }
 }
 
-/// Backs up.
+/// Backs up, or looks after backups.
 ///
 /// # Errors
 ///
 /// A [`Failure`] with what a person should read.
-pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Failure> {
+pub async fn run(backup: Backup, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = make(&arguments, common, &shown).await;
+    let ended = match (backup.store, backup.make) {
+        (Some(Store::List(arguments)), _) => list::run(&arguments, common, &shown),
+        (Some(Store::Show(arguments)), _) => show::run(&arguments, common, &shown),
+        (Some(Store::Verify(arguments)), _) => verify::run(&arguments, common, &shown).await,
+        (Some(Store::Prune(arguments)), _) => prune::run(&arguments, common, &shown),
+        (Some(Store::Schedule(arguments)), _) => schedule::run(&arguments, common, &shown).await,
+        (None, Some(arguments)) => make(&arguments, common, &shown).await,
+        // The command line asks for a host first.
+        (None, None) => Err(Failure::new(Kind::Request, "name the host: `-n NAME`")),
+    };
     shown.end(ended)
 }
 
@@ -76,7 +133,12 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
     let modules = common.siblings(&repository, names)?;
     let stamp = arguments.stamp.clone().unwrap_or_else(journal::stamp);
-    let specs = specs(&repository, &modules, &arguments.host, &stamp, arguments.compress.into())?;
+    let form = Form {
+        directory: store::directory(arguments.to.as_deref(), &repository.working_directory),
+        compression: arguments.compress.into(),
+        recipients: store::recipients(&arguments.encrypt, common)?,
+    };
+    let specs = specs(&repository, &modules, &arguments.host, &stamp, &form)?;
     let title = format!("backup {} {stamp} on {}", repository.name, arguments.host);
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
@@ -92,6 +154,16 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where archives go, and what they are.
+pub struct Form {
+    /// The directory.
+    pub directory: PathBuf,
+    /// How they are compressed.
+    pub compression: Compression,
+    /// To whom they are encrypted.
+    pub recipients: Recipients,
+}
+
 /// The archives to be made: those of the modules first.
 ///
 /// # Errors
@@ -102,20 +174,21 @@ pub fn specs(
     modules: &[Repository],
     host: &str,
     stamp: &str,
-    compression: Compression,
+    form: &Form,
 ) -> Result<Vec<Spec>, Failure> {
     if let Some(problem) = backup::misfit(stamp) {
         return Err(Failure::new(Kind::Request, problem));
     }
-    let directory = backup::directory(&repository.working_directory);
+    let Form { directory, compression, recipients } = form;
     let spec = |repository: &Repository| -> Result<Spec, Failure> {
         let id = repository.identity(host).map_err(problems)?.id;
         Ok(Spec {
-            file: directory.join(backup::name(host, &id, stamp, compression)),
+            file: backup::file(directory, host, &id, stamp, *compression, recipients),
+            recipients: recipients.clone(),
             host: host.to_owned(),
             source: Source { id, kind: repository.kind },
             stamp: stamp.to_owned(),
-            compression,
+            compression: *compression,
         })
     };
     modules.iter().chain([repository]).map(spec).collect()
@@ -126,15 +199,29 @@ fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Sh
     let mut rows = vec![];
     let mut lines = vec![format!("{title}: done")];
     for spec in specs {
-        let manifest = manifest(&spec.file)?;
-        lines.push(format!("  {}", describe(&spec.file, manifest.archive.size, manifest.members.len())));
+        let file = &spec.file;
+        let record = Record::read(file);
+        // What is encrypted cannot be opened by whoever has made it.
+        if let Some(Record { archive: Archive { size, sha256, .. }, .. }) = record.filter(|_| manifest::is_sealed(file))
+        {
+            lines.push(format!("  {} ({}, encrypted)", file.display(), bytes(size)));
+            rows.push(json!({ "file": file, "id": spec.source.id, "size": size, "sha256": sha256, "encrypted": true }));
+            continue;
+        }
+        let mut members = 0_usize;
+        let manifest = read(file, &mut |_| {
+            members += 1;
+            true
+        })?;
+        lines.push(format!("  {}", describe(file, manifest.archive.size, members)));
         rows.push(json!({
-            "file": spec.file,
+            "file": file,
             "id": manifest.id,
             "size": manifest.archive.size,
-            "members": manifest.members.len(),
+            "members": members,
             "sha256": manifest.archive.sha256,
             "sockets": manifest.sockets,
+            "encrypted": false,
         }));
     }
     let result = json!({ "plan": title, "archives": rows, "outages": outages });
@@ -142,21 +229,13 @@ fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Sh
     Ok(())
 }
 
-fn manifest(archive: &Path) -> Result<Manifest, Failure> {
-    let read = Manifest::read(archive).map_err(|error| Failure::new(Kind::World, error))?;
+fn read(archive: &Path, visit: &mut dyn FnMut(Member) -> bool) -> Result<Manifest, Failure> {
+    let read = Manifest::read(archive, &Identities::default(), visit);
+    let read = read.map_err(|error| Failure::new(Kind::World, error))?;
     read.ok_or_else(|| Failure::new(Kind::Bug, format!("`{}` has no manifest", archive.display())))
 }
 
 fn describe(file: &Path, size: u64, members: usize) -> String {
     let noun = if members == 1 { "member" } else { "members" };
     format!("{} ({}, {members} {noun})", file.display(), bytes(size))
-}
-
-/// Bytes as a person says them.
-fn bytes(count: u64) -> String {
-    match count {
-        0..1024 => format!("{count} bytes"),
-        1024..1_048_576 => format!("{} KiB", count >> 10),
-        _ => format!("{} MiB", count >> 20),
-    }
 }

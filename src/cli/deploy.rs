@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::archive::Compression;
+use crate::cli::backup::Form;
 use crate::cli::shown::{Shown, carry_out, settled};
 use crate::cli::{self, Common, problems};
 use crate::event::Events;
@@ -201,7 +202,12 @@ pub async fn plan_only(request: &Request, watch: Watch, common: &Common, shown: 
 fn everything(request: &Request, common: &Common, repositories: &[Repository]) -> Result<Vec<Spec>, Failure> {
     let Some(repository) = repositories.last() else { return Err(nothing()) };
     let modules = common.siblings(repository, &repository.modules)?;
-    cli::backup::specs(repository, &modules, &request.host, &journal::stamp(), Compression::Gzip)
+    let form = Form {
+        directory: backup::directory(&repository.working_directory),
+        compression: Compression::Gzip,
+        recipients: cli::backup::store::recipients(&[], common)?,
+    };
+    cli::backup::specs(repository, &modules, &request.host, &journal::stamp(), &form)
 }
 
 /// The plan of the backup; of nothing if nothing is to be backed up.

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::cli::backup::store;
 use crate::cli::shown::{Shown, carry_out};
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
-use crate::flow::restore::{self, Spec, find};
+use crate::flow::backup::manifest;
+use crate::flow::restore::{self, Spec, find, reading};
 use crate::flow::{backup, journal};
 use crate::project::Repository;
 use crate::rig;
@@ -32,6 +34,12 @@ pub struct Arguments {
     /// Restore the modules of a project as well, from backups with the same stamp
     #[arg(long)]
     pub modules: bool,
+    /// Where the archives are (default: ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub from: Option<PathBuf>,
+    /// The file with the identity of `age` that opens encrypted archives (default: that of the settings)
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
     /// How an earlier restore is settled
     #[command(flatten)]
     pub settle: Settle,
@@ -69,7 +77,7 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let repository = common.load(&arguments.directory)?;
     let sources = sources(arguments, common, &repository)?;
     let settles = arguments.settle.undo || arguments.settle.commit;
-    let specs = if settles { vec![] } else { specs(arguments, &repository, &sources)? };
+    let specs = if settles { vec![] } else { specs(arguments, common, &repository, &sources)? };
     let title = title(arguments, &repository, &specs);
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
@@ -119,19 +127,27 @@ fn sources(
 
 fn specs(
     arguments: &Arguments,
+    common: &Common,
     repository: &Repository,
     sources: &[(crate::project::Kind, String)],
 ) -> Result<Vec<Spec>, Failure> {
+    let identities = store::identities(arguments.identity.as_deref(), common)?;
+    let directory = store::directory(arguments.from.as_deref(), &repository.working_directory);
     let mut stamp = arguments.stamp.clone();
     let mut specs = vec![];
     // The project says which stamp is the newest.
     for (kind, id) in sources.iter().rev() {
         let (archive, found) = match &arguments.file {
-            Some(file) => (file.clone(), find::stamp(file)?),
-            None => find::archive(&repository.working_directory, &arguments.host, id, stamp.as_deref())?,
+            Some(file) => (file.clone(), find::stamp(file, &identities)?),
+            None => find::archive(&directory, &arguments.host, id, stamp.as_deref(), &identities)?,
         };
+        // Whoever cannot open it hears that before a host is asked anything.
+        if manifest::is_sealed(&archive) {
+            reading::top(&archive, &identities)?;
+        }
         stamp = Some(found.clone());
-        specs.insert(0, Spec { host: arguments.host.clone(), id: id.clone(), kind: *kind, archive, stamp: found });
+        let (host, id, identities) = (arguments.host.clone(), id.clone(), identities.clone());
+        specs.insert(0, Spec { host, id, kind: *kind, archive, stamp: found, identities });
     }
     Ok(specs)
 }

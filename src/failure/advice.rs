@@ -4,12 +4,15 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::failure::{Failure, Kind};
+use crate::flow::backup::manifest;
+use crate::flow::schedule::Scope;
 use crate::flow::{
-    apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, session, unit,
+    apply, backup, control, file, fresh, health, history, host, image, instance, look, restore, rollback, schedule,
+    session, unit,
 };
 use crate::http::HttpError;
 use crate::machine::Lost;
-use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
+use crate::{agent, archive, consul, git, lxd, playbook, sql, ssh, ui};
 
 /// Who can mend an error, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +121,28 @@ impl From<session::Error> for Failure {
 impl From<backup::Error> for Failure {
     fn from(error: backup::Error) -> Self {
         let advice = backup(&error);
+        Self::advised(error, advice)
+    }
+}
+
+impl From<schedule::Error> for Failure {
+    fn from(error: schedule::Error) -> Self {
+        let advice = match &error {
+            schedule::Error::Nobody { scope: Scope::System, .. } => {
+                Advice::of(Kind::World, "run `ryo backup` from whatever starts things here at certain times")
+            }
+            schedule::Error::Nobody { scope: Scope::User, .. } => Advice::of(
+                Kind::World,
+                "log in as this account itself (not with `su`), or have root run `loginctl enable-linger` for it",
+            ),
+            schedule::Error::Calendar { .. } => {
+                Advice::of(Kind::Request, "`man systemd.time` says how they are written, e.g. `Mon..Fri 22:30`")
+            }
+            schedule::Error::Word(_) => Advice { kind: Kind::Request, hints: vec![] },
+            schedule::Error::Refused { .. } | schedule::Error::File { .. } | schedule::Error::Lost(_) => {
+                Advice::world()
+            }
+        };
         Self::advised(error, advice)
     }
 }
@@ -299,7 +324,17 @@ fn restore(error: &restore::Error) -> Advice {
         restore::Error::None { .. } | restore::Error::Other { .. } => {
             Advice::of(Kind::Request, "name a stamp with `-s`, or an archive with `--file`")
         }
-        restore::Error::Archive { .. } | restore::Error::Differs { .. } => {
+        restore::Error::Store(error) => backup(error),
+        restore::Error::Archive { source, .. }
+        | restore::Error::Manifest { source: manifest::Error::Sealed(source), .. }
+            if matches!(source, archive::Error::Sealed | archive::Error::Foreign) =>
+        {
+            Advice::of(
+                Kind::Request,
+                "name the file with the identity: `--identity FILE`, or `backup: {identity: FILE}` in the settings",
+            )
+        }
+        restore::Error::Archive { .. } | restore::Error::Manifest { .. } | restore::Error::Differs { .. } => {
             Advice::of(Kind::World, "restore another backup; the data on the host are as they were")
         }
         restore::Error::Kept { .. } => Advice {

@@ -181,7 +181,7 @@ async fn run(
         Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
         Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
-        Action::Archive(spec) => Ok(ongoing.archive(world, spec).await?),
+        Action::Archive(spec) => Ok(ongoing.archive(world, spec, progress).await?),
         Action::Unpack(spec) => Ok(restore::carry::unpack(world, spec, progress).await?),
         Action::Change { id, change, stamp } => {
             world.agent.change(backup::DATA, id, *change, stamp).await?;

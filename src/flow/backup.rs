@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::agent::wire::Pass;
+use crate::archive::seal::{self, Recipients};
 use crate::archive::{self, Compression};
 use crate::flow::found;
 use crate::flow::world::World;
@@ -18,10 +19,16 @@ use crate::plan::{Action, Plan, Step, Values};
 use crate::project::Kind;
 use crate::{agent, lxd};
 
+pub mod catalogue;
 pub mod copy;
 pub mod draft;
+pub mod kept;
 pub mod manifest;
 pub mod ongoing;
+pub mod record;
+pub mod retention;
+pub mod unfinished;
+pub mod verify;
 
 pub use manifest::Manifest;
 pub use ongoing::Ongoing;
@@ -87,6 +94,8 @@ pub struct Spec {
     pub file: PathBuf,
     /// How it is compressed.
     pub compression: Compression,
+    /// To whom archive and manifest are sealed; nobody if they are not.
+    pub recipients: Recipients,
 }
 
 impl Spec {
@@ -118,6 +127,19 @@ pub fn name(host: &str, id: &str, stamp: &str, compression: Compression) -> Stri
     format!("backup-{host}-{id}-{stamp}.{end}")
 }
 
+/// Where an archive is, in `directory`.
+pub fn file(
+    directory: &Path,
+    host: &str,
+    id: &str,
+    stamp: &str,
+    compression: Compression,
+    recipients: &Recipients,
+) -> PathBuf {
+    let name = name(host, id, stamp, compression);
+    directory.join(if recipients.is_empty() { name } else { format!("{name}.{}", seal::SUFFIX) })
+}
+
 /// What is wrong with a stamp, if anything: it is part of the names of files.
 pub fn misfit(stamp: &str) -> Option<String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -139,8 +161,11 @@ pub struct Seen {
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
     for spec in specs {
-        if spec.file.exists() {
-            return Err(Error::There(spec.file.clone()));
+        // However it is compressed: what stands beside it has the same name.
+        let directory = spec.file.parent().unwrap_or(Path::new("."));
+        let mut names = catalogue::names(directory, &spec.host, &spec.source.id, &spec.stamp).into_iter();
+        if let Some(file) = names.find(|file| file.exists()) {
+            return Err(Error::There(file));
         }
         let path = spec.data();
         let there = world.agent.stat(&path).await?;

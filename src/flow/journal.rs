@@ -17,18 +17,23 @@ use crate::plan::Plan;
 /// - `outages`: for how many milliseconds instances did not serve.
 pub fn line(who: &str, plan: &Plan, took: Duration, result: &str, outages: &BTreeMap<String, u64>) -> Value {
     let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
-    let mut line = json!({
-        "when": seconds(),
-        "who": who,
-        "plan": plan.title,
-        "steps": steps,
-        "result": result,
-        "took": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    });
+    let mut line = entry(who, &plan.title, &steps, took, result);
     if !outages.is_empty() {
         line["outages"] = json!(outages);
     }
     line
+}
+
+/// The same of what no plan of a host is about.
+pub fn entry(who: &str, title: &str, steps: &[String], took: Duration, result: &str) -> Value {
+    json!({
+        "when": seconds(),
+        "who": who,
+        "plan": title,
+        "steps": steps,
+        "result": result,
+        "took": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    })
 }
 
 /// Seconds since 1970 (UTC).

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::agent::data::{Change, Kept};
-use crate::flow::backup::{DATA, is_left, writes_to};
+use crate::archive::seal::Identities;
+use crate::flow::backup::{self, DATA, is_left, manifest, writes_to};
 use crate::flow::instance;
 use crate::flow::world::World;
 use crate::lxd::model::Instance;
@@ -47,12 +48,22 @@ pub enum Error {
         directory: PathBuf,
     },
     /// An archive cannot be used.
-    #[error("the archive `{}` cannot be restored", file.display())]
+    #[error("the archive `{}` cannot be restored ({place})", file.display())]
     Archive {
         /// The archive.
         file: PathBuf,
+        /// Where in it.
+        place: reading::Place,
         /// Why.
         source: archive::Error,
+    },
+    /// A manifest cannot be used.
+    #[error("cannot read `{}`", file.display())]
+    Manifest {
+        /// The manifest.
+        file: PathBuf,
+        /// Why.
+        source: manifest::Error,
     },
     /// An archive is not what its manifest says.
     #[error("the archive `{}` is not what its manifest says: {what}", file.display())]
@@ -62,7 +73,10 @@ pub enum Error {
         /// What is different.
         what: String,
     },
-    /// An archive or its manifest cannot be read.
+    /// The directory of backups cannot be read.
+    #[error(transparent)]
+    Store(#[from] Box<backup::Error>),
+    /// An archive cannot be read.
     #[error("cannot read `{}`", file.display())]
     File {
         /// The file.
@@ -116,6 +130,8 @@ pub struct Spec {
     pub archive: PathBuf,
     /// The stamp of the backup.
     pub stamp: String,
+    /// What opens it, if it is sealed.
+    pub identities: Identities,
 }
 
 /// What a look at the host found.

@@ -1,13 +1,14 @@
 //! What tasks need of the control node: files and directories, whose bytes go to the target only if it wants them.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::archive::seal::Identities;
 use crate::module::{Blobs, Task, uri};
 
 /// Files up to this size are held in memory; of larger ones only where they are.
@@ -23,6 +24,8 @@ pub enum Blob {
     Held(Vec<u8>),
     /// The file that they are in.
     File(PathBuf),
+    /// The file that they are in, sealed, and what opens it.
+    Sealed(PathBuf, Identities),
 }
 
 impl Blob {
@@ -42,6 +45,13 @@ impl Blob {
                 file.seek(SeekFrom::Start(from))?;
                 let mut piece = vec![];
                 file.take(most).read_to_end(&mut piece)?;
+                Ok(piece)
+            }
+            Self::Sealed(path, identities) => {
+                let mut opened = identities.open(BufReader::new(File::open(path)?)).map_err(io::Error::other)?;
+                opened.seek(SeekFrom::Start(from))?;
+                let mut piece = vec![];
+                opened.take(most).read_to_end(&mut piece)?;
                 Ok(piece)
             }
         }

@@ -22,6 +22,8 @@ pub struct Settings {
     pub remotes: BTreeMap<String, String>,
     /// Where modules that are not checked out are cloned from; the module's name is put behind it.
     pub modules: Option<String>,
+    /// How backups are made and read.
+    pub backup: Backup,
     /// The one host key to be accepted, from the command line: it wins over the hosts' own.
     #[serde(skip)]
     pub host_key: Option<String>,
@@ -58,6 +60,16 @@ pub struct Host {
     pub consul_default_policy: Option<DefaultPolicy>,
     /// Network of the bridge that images are built on, e.g. `10.99.0.1/24`; the server chooses one if there is none.
     pub build_network: Option<String>,
+}
+
+/// How backups are made and read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// To whom they are encrypted, e.g. `age1…`; not encrypted if there is nobody.
+    pub recipients: Vec<String>,
+    /// The file with the identity that opens them.
+    pub identity: Option<PathBuf>,
 }
 
 /// What carries the connection.

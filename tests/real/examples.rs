@@ -1,7 +1,9 @@
 //! The examples, from cold, on both kinds of servers: what a browser gets of them through the web proxy.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -126,6 +128,20 @@ async fn backed_up_and_restored(work: &Work, host: &Host) {
     assert_eq!(visitor().await.as_deref(), Some("3"), "what was counted when it was backed up goes on");
     ryo("restore", &["--undo"]);
     assert_eq!(visitor().await.as_deref(), Some("5"), "what was there before the restore goes on");
+    let key = work.path("key.txt").display().to_string();
+    let made = Command::new("age-keygen").args(["-o", &key]).output().unwrap();
+    let recipient = String::from_utf8(made.stderr).unwrap().trim().rsplit(' ').next().unwrap().to_owned();
+    ryo("backup", &["-s", "two", "--encrypt", &recipient]);
+    assert_eq!(visitor().await.as_deref(), Some("6"));
+    let said = work.ryo(&["backup", "verify", "-s", "two", "--identity", &key]).well().stdout;
+    assert!(said.contains(&format!("{} ryo-hello two: whole (", host.name)), "{said}");
+    ryo("restore", &["--identity", &key]);
+    assert_eq!(visitor().await.as_deref(), Some("6"), "what was counted when it was encrypted goes on");
+    ryo("restore", &["--commit"]);
+    let said = work.ryo(&["backup", "show", "ryo-hello", "--identity", &key, "--files", "kept"]).well().stdout;
+    assert!(said.contains(" files of "), "{said}");
+    let configuration = format!("ryo-hello/configuration/configuration_{}.yml", host.name);
+    assert_eq!(fs::read(work.path("kept").join(&configuration)).unwrap(), fs::read(work.path(&configuration)).unwrap());
 }
 
 #[tokio::test]

@@ -13,11 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ryo::archive::Compression;
+use ryo::archive::seal::Identities;
 use ryo::event::{Event, Events};
+use ryo::flow::backup::draft::Draft;
 use ryo::flow::backup::{How, Manifest, Ongoing};
 use ryo::flow::progress::Progress;
 use tokio::sync::watch;
 
+use crate::seal::group;
 use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
@@ -107,8 +110,14 @@ pub async fn deployed() -> Stage {
     stage
 }
 
-fn manifest(archive: &Path) -> Manifest {
-    Manifest::read(archive).unwrap().unwrap()
+pub fn manifest(archive: &Path) -> Manifest {
+    let mut members = vec![];
+    let mut visit = |member| {
+        members.push(member);
+        true
+    };
+    let manifest = Manifest::read(archive, &Identities::default(), &mut visit).unwrap().unwrap();
+    Manifest { members, ..manifest }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +240,7 @@ async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
         // read again the next time.
         let again: usize = said.lock().unwrap().last().unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!((6..14).contains(&again), "{again}");
-        ongoing.archive(&world, spec).await.unwrap();
+        ongoing.archive(&world, spec, &progress).await.unwrap();
         let place = unpacked("tar", &["-xpf"], &spec.file);
         assert_eq!(look(&place.path().join("ryo-tiny")), look(&root), "{compression:?}");
         let mut paths: Vec<String> = manifest(&spec.file).members.into_iter().map(|it| it.path).collect();
@@ -240,6 +249,30 @@ async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
         paths.dedup();
         assert_eq!(paths.len(), count, "each once");
     }
+}
+
+/// A group that becomes longer when it is written anew comes last, and so do its members.
+#[test]
+fn members_are_told_in_the_order_of_the_archive() {
+    let stage = Stage::new();
+    let spec = &stage.archives("1", Compression::Gzip)[0];
+    let mut draft = Draft::begin(spec).unwrap();
+    let numbers: Vec<u8> = (0..60_000_u32).flat_map(|number| format!("{number}\n").into_bytes()).collect();
+    let best = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let first = best(&[group("stale", b"1"), group("long", &numbers)].concat());
+    draft.group(&mut &first[..], How::Serving).unwrap();
+    draft.group(&mut &best(&group("other", b"2"))[..], How::Serving).unwrap();
+    draft.group(&mut &best(&group("stale", b"3"))[..], How::Changed).unwrap();
+    let whole = draft.finish().unwrap();
+    draft.place().unwrap();
+    let told: Vec<_> = whole.members.iter().map(|it| String::from_utf8(it.entry.path.clone()).unwrap()).collect();
+    let listed = Command::new("tar").arg("-tzf").arg(&spec.file).output().unwrap().stdout;
+    assert_eq!(told, String::from_utf8(listed).unwrap().lines().collect::<Vec<_>>());
+    assert_eq!(told, ["other", "stale", "long"]);
 }
 
 /// Makes a backup of which one exchange with the server of containers breaks, then another one. What says that it is done

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ryo::archive::Compression;
+use ryo::archive::seal::Identities;
 use ryo::event::Events;
+use ryo::flow::backup;
 use ryo::flow::restore::{self, Spec, find};
 use ryo::project::Kind;
 
@@ -19,13 +21,19 @@ use crate::support::stage::Stage;
 
 fn spec(id: &str, kind: Kind, archive: &Path, stamp: &str) -> Spec {
     let (id, stamp) = (id.to_owned(), stamp.to_owned());
-    Spec { host: "local".to_owned(), id, kind, archive: archive.to_owned(), stamp }
+    let identities = Identities::default();
+    Spec { host: "local".to_owned(), id, kind, archive: archive.to_owned(), stamp, identities }
+}
+
+/// Where backups are.
+fn store(stage: &Stage) -> PathBuf {
+    backup::directory(&stage.path("work"))
 }
 
 /// What is restored of a backup of the tiny project and its module.
 fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
     let of = |(id, kind)| {
-        let (archive, found) = find::archive(&stage.path("work"), "local", id, Some(stamp)).unwrap();
+        let (archive, found) = find::archive(&store(stage), "local", id, Some(stamp), &Identities::default()).unwrap();
         spec(id, kind, &archive, &found)
     };
     [("ryo-tiny-store", Kind::Module), ("ryo-tiny", Kind::Project)].map(of).to_vec()
@@ -155,9 +163,10 @@ async fn an_archive_of_the_original_is_restored_and_the_newest_is_found() {
     assert!(made.success());
     let later = std::time::SystemTime::now() + Duration::from_mins(1);
     fs::File::open(&archive).unwrap().set_modified(later).unwrap();
-    let (found, stamp) = find::archive(&stage.path("work"), "local", "ryo-tiny", None).unwrap();
+    let (found, stamp) = find::archive(&store(&stage), "local", "ryo-tiny", None, &Identities::default()).unwrap();
     assert_eq!((&found, stamp.as_str()), (&archive, "20200101"));
-    let (other, stamp) = find::archive(&stage.path("work"), "local", "ryo-tiny-store", None).unwrap();
+    let (other, stamp) =
+        find::archive(&store(&stage), "local", "ryo-tiny-store", None, &Identities::default()).unwrap();
     assert_eq!(stamp, "1", "{}", other.display());
     restores(&stage, &[spec("ryo-tiny", Kind::Project, &found, "20200101")]).await.unwrap();
     assert_eq!(look(&data(&stage)), look(&tree.path().join("ryo-tiny")));

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use ryo::agent;
 use ryo::agent::serve::serve;
 use ryo::archive::Compression;
+use ryo::archive::seal::Recipients;
 use ryo::consul;
 use ryo::container::Container;
 use ryo::event::{Event, Events};
@@ -325,13 +326,19 @@ impl Stage {
 
     /// What is backed up of the tiny project: its module first.
     pub fn archives(&self, stamp: &str, compression: Compression) -> Vec<Spec> {
+        self.sealed_archives(stamp, compression, &Recipients::default())
+    }
+
+    /// The same, encrypted.
+    pub fn sealed_archives(&self, stamp: &str, compression: Compression, recipients: &Recipients) -> Vec<Spec> {
         let directory = backup::directory(&self.path("work"));
         let spec = |id: &str, kind| Spec {
             host: "local".to_owned(),
             source: Source { id: id.to_owned(), kind },
             stamp: stamp.to_owned(),
-            file: directory.join(backup::name("local", id, stamp, compression)),
+            file: backup::file(&directory, "local", id, stamp, compression, recipients),
             compression,
+            recipients: recipients.clone(),
         };
         vec![spec("ryo-tiny-store", project::Kind::Module), spec("ryo-tiny", project::Kind::Project)]
     }

@@ -1,15 +1,20 @@
 //! An archive that is being written: `….partial` beside its place, until it is whole.
+//!
+//! If the archive is to be sealed, so is the draft, group by group, to a key that is nowhere but in this process: what is
+//! copied never lies open where the archive will be, not even after a run that was killed.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::Error as Broken;
+use crate::archive::seal::{Identities, Recipients};
 use crate::archive::tree::group::{self, END, Member};
+use crate::archive::{Compression, Error as Broken};
+use crate::flow::backup::unfinished::{self, Unfinished};
 use crate::flow::backup::{Error, How, Spec};
 
 /// Bytes that are moved at once.
@@ -22,8 +27,9 @@ const LARGEST: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Draft {
     spec: Spec,
-    path: PathBuf,
-    file: File,
+    unfinished: Unfinished,
+    /// What opens its groups, and to whom they are sealed, if the archive will be.
+    seal: Option<(Identities, Recipients)>,
     groups: Vec<Group>,
     /// What of the first groups is not to be in the archive: it has changed since, or gone.
     stale: HashSet<Vec<u8>>,
@@ -40,6 +46,14 @@ struct Group {
     pass: How,
 }
 
+impl Group {
+    /// Which of its members stay.
+    fn keep(&self, stale: &HashSet<Vec<u8>>) -> Vec<bool> {
+        let fresh = self.pass != How::Serving;
+        self.members.iter().map(|it| fresh || !stale.contains(&it.entry.path)).collect()
+    }
+}
+
 /// What an archive turned out to be.
 #[derive(Debug)]
 pub struct Whole {
@@ -54,8 +68,7 @@ pub struct Whole {
 /// Writes what is read through it to a file.
 struct Tee<'t> {
     from: &'t mut dyn Read,
-    to: &'t mut File,
-    length: u64,
+    to: &'t mut dyn Write,
     failed: Option<io::Error>,
 }
 
@@ -66,7 +79,6 @@ impl Read for Tee<'_> {
             self.failed = Some(error);
             return Err(io::Error::other("it cannot be written"));
         }
-        self.length += length as u64;
         Ok(length)
     }
 }
@@ -78,15 +90,17 @@ impl Draft {
     ///
     /// [`Error::File`].
     pub fn begin(spec: &Spec) -> Result<Self, Error> {
-        let path = partial(&spec.file);
-        let fail = |source| Error::File { file: path.clone(), source };
+        let fail = |source| Error::File { file: spec.file.clone(), source };
         let directory = spec.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).map_err(fail)?;
-        sweep(directory).map_err(fail)?;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path).map_err(fail)?;
-        file.lock().map_err(fail)?;
-        Ok(Self { spec: spec.clone(), path, file, groups: vec![], stale: HashSet::new(), length: 0 })
+        unfinished::sweep(directory).map_err(fail)?;
+        let unfinished = Unfinished::begin(&spec.file).map_err(fail)?;
+        let seal = (!spec.recipients.is_empty()).then(Identities::made_up);
+        Ok(Self { spec: spec.clone(), unfinished, seal, groups: vec![], stale: HashSet::new(), length: 0 })
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::File { file: self.unfinished.path.clone(), source }
     }
 
     /// Takes a group and reads what is in it.
@@ -95,14 +109,21 @@ impl Draft {
     ///
     /// [`Error`]; the draft is of no use then.
     pub fn group(&mut self, coming: &mut dyn Read, pass: How) -> Result<(), Error> {
-        let (from, path) = (self.length, self.path.clone());
-        let mut tee = Tee { from: coming, to: &mut self.file, length: 0, failed: None };
-        let read = group::members(&mut tee, self.spec.compression);
-        if let Some(source) = tee.failed {
-            return Err(Error::File { file: path, source });
+        let (from, compression) = (self.length, self.spec.compression);
+        let mut file = &self.unfinished.file;
+        let (read, failed) = match &self.seal {
+            None => teed(coming, &mut file, compression),
+            Some((_, recipients)) => {
+                let mut sealing = recipients.seal(file).map_err(|error| self.failed(error))?;
+                let (read, failed) = teed(coming, &mut sealing, compression);
+                (read, failed.or(sealing.finish().err()))
+            }
+        };
+        if let Some(error) = failed {
+            return Err(self.failed(error));
         }
         let members = read.map_err(Error::Archive)?;
-        self.length += tee.length;
+        self.length = file.stream_position().map_err(|error| self.failed(error))?;
         if pass == How::Changed {
             self.stale.extend(members.iter().map(|member| member.entry.path.clone()));
         }
@@ -126,22 +147,29 @@ impl Draft {
     }
 
     /// Puts the archive together: groups in which nothing is stale stay as they are, the others are written anew without
-    /// it, and what follows moves up. Then it is read back from its beginning.
+    /// it, and what follows moves up; then it is read back from its beginning. If it is to be sealed, all of it is
+    /// written to a second file.
     ///
     /// # Errors
     ///
     /// [`Error`].
     pub fn finish(&mut self) -> Result<Whole, Error> {
-        let path = self.path.clone();
-        let fail = |source| Error::File { file: path.clone(), source };
+        match self.seal.take() {
+            None => self.put_together(),
+            Some((identities, _)) => self.seal_up(&identities),
+        }
+    }
+
+    fn put_together(&mut self) -> Result<Whole, Error> {
+        let fail = |source| Error::File { file: self.unfinished.path.clone(), source };
         let mut members = vec![];
         // What became longer by being written anew: it comes last.
-        let mut behind = vec![];
+        let (mut behind, mut last) = (vec![], vec![]);
         let mut at = 0;
         for group in std::mem::take(&mut self.groups) {
-            let Group { from, length, members: all, pass } = group;
-            let fresh = pass != How::Serving;
-            let keep: Vec<bool> = all.iter().map(|it| fresh || !self.stale.contains(&it.entry.path)).collect();
+            let keep = group.keep(&self.stale);
+            let Group { from, length, members: all, .. } = group;
+            let mut whose = &mut members;
             if keep.iter().all(|keep| *keep) {
                 self.move_up(from, length, at).map_err(fail)?;
                 at += length;
@@ -150,31 +178,77 @@ impl Draft {
                 let bytes = group::without(&bytes, self.spec.compression, |turn| keep.get(turn) == Some(&true));
                 let bytes = bytes.map_err(Error::Archive)?;
                 if at + bytes.len() as u64 <= from + length {
-                    self.file.write_all_at(&bytes, at).map_err(fail)?;
+                    self.unfinished.file.write_all_at(&bytes, at).map_err(fail)?;
                     at += bytes.len() as u64;
                 } else {
                     behind.extend(bytes);
+                    whose = &mut last;
                 }
             }
-            members.extend(all.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
+            whose.extend(all.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
         }
+        members.extend(last);
         behind.extend(self.spec.compression.whole(&END).map_err(fail)?);
-        self.file.write_all_at(&behind, at).map_err(fail)?;
+        let mut file = &self.unfinished.file;
+        file.write_all_at(&behind, at).map_err(fail)?;
         self.length = at + behind.len() as u64;
-        self.file.set_len(self.length).and_then(|()| self.file.sync_all()).map_err(fail)?;
-        let sha256 = self.digest().map_err(fail)?;
+        file.set_len(self.length).and_then(|()| file.sync_all()).map_err(fail)?;
+        file.seek(SeekFrom::Start(0)).map_err(fail)?;
+        let sha256 = digest(&mut BufReader::with_capacity(PIECE, file)).map_err(fail)?;
         Ok(Whole { members, size: self.length, sha256 })
     }
 
-    fn move_up(&mut self, from: u64, length: u64, to: u64) -> io::Result<()> {
+    fn seal_up(&mut self, identities: &Identities) -> Result<Whole, Error> {
+        let mut name = self.spec.file.as_os_str().to_owned();
+        name.push(".sealed");
+        let sealed = Unfinished::begin(Path::new(&name)).map_err(|error| self.failed(error))?;
+        let whole = self.seal_into(&sealed, identities)?;
+        self.unfinished = sealed;
+        Ok(whole)
+    }
+
+    fn seal_into(&mut self, sealed: &Unfinished, identities: &Identities) -> Result<Whole, Error> {
+        let fail = |source| Error::File { file: sealed.path.clone(), source };
+        let to = BufWriter::with_capacity(PIECE, &sealed.file);
+        let to = Digesting { to, digest: Sha256::new(), length: 0 };
+        let mut sealing = self.spec.recipients.seal(to).map_err(fail)?;
+        let mut members = vec![];
+        for group in std::mem::take(&mut self.groups) {
+            let keep = group.keep(&self.stale);
+            let mut file = &self.unfinished.file;
+            file.seek(SeekFrom::Start(group.from)).map_err(fail)?;
+            let mut opened = identities.open(BufReader::new(file.take(group.length))).map_err(Error::Archive)?;
+            if keep.iter().all(|keep| *keep) {
+                io::copy(&mut opened, &mut sealing).map_err(fail)?;
+            } else if keep.iter().any(|keep| *keep) {
+                let mut bytes = vec![];
+                opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
+                if bytes.len() as u64 > LARGEST {
+                    return Err(fail(too_long()));
+                }
+                let bytes = group::without(&bytes, self.spec.compression, |turn| keep.get(turn) == Some(&true));
+                sealing.write_all(&bytes.map_err(Error::Archive)?).map_err(fail)?;
+            }
+            let all = group.members.into_iter();
+            members.extend(all.zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
+        }
+        let end = self.spec.compression.whole(&END).map_err(fail)?;
+        sealing.write_all(&end).map_err(fail)?;
+        let mut written = sealing.finish().map_err(fail)?;
+        written.flush().map_err(fail)?;
+        sealed.file.sync_all().map_err(fail)?;
+        Ok(Whole { members, size: written.length, sha256: hex::encode(written.digest.finalize()) })
+    }
+
+    fn move_up(&self, from: u64, length: u64, to: u64) -> io::Result<()> {
         if from == to {
             return Ok(());
         }
         let (mut piece, mut done) = (vec![0; PIECE], 0);
         while done < length {
             let some = usize::try_from((length - done).min(PIECE as u64)).unwrap_or(PIECE);
-            self.file.read_exact_at(&mut piece[..some], from + done)?;
-            self.file.write_all_at(&piece[..some], to + done)?;
+            self.unfinished.file.read_exact_at(&mut piece[..some], from + done)?;
+            self.unfinished.file.write_all_at(&piece[..some], to + done)?;
             done += some as u64;
         }
         Ok(())
@@ -182,16 +256,11 @@ impl Draft {
 
     fn read(&self, from: u64, length: u64) -> io::Result<Vec<u8>> {
         if length > LARGEST {
-            return Err(io::Error::other("a group of members is too long"));
+            return Err(too_long());
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.file.read_exact_at(&mut bytes, from)?;
+        self.unfinished.file.read_exact_at(&mut bytes, from)?;
         Ok(bytes)
-    }
-
-    fn digest(&mut self) -> io::Result<String> {
-        self.file.seek(SeekFrom::Start(0))?;
-        digest(&mut BufReader::with_capacity(PIECE, &self.file))
     }
 
     /// Gives the archive its name.
@@ -204,16 +273,42 @@ impl Draft {
         if file.exists() {
             return Err(Error::There(file.clone()));
         }
-        let fail = |source| Error::File { file: file.clone(), source };
-        fs::rename(&self.path, file).map_err(fail)?;
-        File::open(file.parent().unwrap_or(Path::new("."))).and_then(|it| it.sync_all()).map_err(fail)
+        self.unfinished.place(file).map_err(|source| Error::File { file: file.clone(), source })
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Once it has its name, nothing is there.
-        let _ = fs::remove_file(&self.path);
+fn too_long() -> io::Error {
+    io::Error::other("a group of members is too long")
+}
+
+/// Reads the members of a group and writes its bytes. Says also why they could not be written.
+fn teed(
+    coming: &mut dyn Read,
+    to: &mut dyn Write,
+    compression: Compression,
+) -> (Result<Vec<Member>, Broken>, Option<io::Error>) {
+    let mut tee = Tee { from: coming, to, failed: None };
+    let read = group::members(&mut tee, compression);
+    (read, tee.failed)
+}
+
+/// Digests and counts what is written through it.
+struct Digesting<W> {
+    to: W,
+    digest: Sha256,
+    length: u64,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.to.write(bytes)?;
+        self.digest.update(&bytes[..length]);
+        self.length += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -230,22 +325,4 @@ pub fn digest(reader: &mut dyn Read) -> io::Result<String> {
             length => digest.update(&piece[..length]),
         }
     }
-}
-
-fn partial(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
-}
-
-/// Removes unfinished archives that nobody writes any more: whoever writes one holds its lock.
-fn sweep(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("backup-") && name.ends_with(".partial") && File::open(&path)?.try_lock().is_ok() {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
 }

@@ -1,15 +1,22 @@
 //! What stands beside an archive: whose it is, what is in it, and what must come out of it.
+//!
+//! It is JSON (`….json`, or `….json.age` if the archive is sealed). Its members come last and are never held all at
+//! once by whoever reads it.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Compression;
+use crate::archive::seal::{self, Identities, Recipients};
 use crate::archive::tree::entry::shown;
 use crate::archive::tree::group;
+use crate::archive::{self, Compression};
+use crate::flow::backup::kept::Kept;
+use crate::flow::backup::unfinished;
+
+pub mod members;
 
 /// The form of manifests.
 pub const FORM: u32 = 1;
@@ -39,7 +46,11 @@ pub struct Manifest {
     pub instances: Vec<Instance>,
     /// Sockets, which no archive can hold.
     pub sockets: Vec<String>,
+    /// What else a lost control node would take with it.
+    #[serde(default)]
+    pub kept: Kept,
     /// Everything in the archive, in order.
+    #[serde(default)]
     pub members: Vec<Member>,
 }
 
@@ -50,9 +61,9 @@ pub struct Archive {
     pub file: String,
     /// How it is compressed.
     pub compression: Compression,
-    /// Its bytes.
+    /// Its bytes, as they lie there: sealed, if it is.
     pub size: u64,
-    /// Its SHA-256.
+    /// Their SHA-256.
     pub sha256: String,
 }
 
@@ -111,46 +122,108 @@ impl From<&group::Member> for Member {
     }
 }
 
+/// A manifest cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is sealed, or not as it must be.
+    #[error(transparent)]
+    Sealed(#[from] archive::Error),
+    /// It is no manifest.
+    #[error("it is no manifest: {0}")]
+    Shape(String),
+    /// It is of a later version.
+    #[error("it is of form {0}, this `ryo` reads form {FORM}")]
+    Form(u32),
+}
+
 impl Manifest {
     /// Writes it beside its archive, for this account alone, and makes sure that it is on the disk.
     ///
     /// # Errors
     ///
     /// It cannot be written; there is none then.
-    pub fn write(&self, archive: &Path) -> io::Result<()> {
-        let path = beside(archive);
-        let partial = path.with_extension("json.partial");
-        let _ = fs::remove_file(&partial);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-        let mut writer = BufWriter::new(file);
-        let written = serde_json::to_writer(&mut writer, self).map_err(io::Error::from);
-        let written = written.and_then(|()| writer.write_all(b"\n")).and_then(|()| writer.flush());
-        let written = written.and_then(|()| writer.get_ref().sync_all()).and_then(|()| fs::rename(&partial, &path));
-        written.inspect_err(|_| drop(fs::remove_file(&partial)))
+    pub fn write(&self, archive: &Path, recipients: &Recipients) -> io::Result<()> {
+        unfinished::write(&beside(archive), |writer| {
+            if recipients.is_empty() {
+                serde_json::to_writer(&mut *writer, self)?;
+                return writer.write_all(b"\n");
+            }
+            let mut sealing = recipients.seal(writer)?;
+            serde_json::to_writer(&mut sealing, self)?;
+            sealing.write_all(b"\n")?;
+            sealing.finish().map(drop)
+        })
     }
 
-    /// Reads the one beside `archive`; none if there is none, as for archives of the original.
+    /// Reads the one beside `archive` up to its members; none if there is none, as for archives of the original.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is none.
-    pub fn read(archive: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(beside(archive)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let manifest: Self = serde_json::from_reader(BufReader::new(file))?;
-        if manifest.form == FORM {
-            Ok(Some(manifest))
-        } else {
-            Err(io::Error::other(format!("it is of form {}, this `ryo` reads form {FORM}", manifest.form)))
-        }
+    /// See [`Error`].
+    pub fn head(archive: &Path, identities: &Identities) -> Result<Option<Self>, Error> {
+        let Some(mut stream) = open(archive, identities)? else { return Ok(None) };
+        members::head(&mut stream).map(Some)
     }
+
+    /// Reads the one beside `archive` to its end, and hands each member to `visit`, which says whether it wants more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn read(
+        archive: &Path,
+        identities: &Identities,
+        visit: &mut dyn FnMut(Member) -> bool,
+    ) -> Result<Option<Self>, Error> {
+        let Some(mut stream) = open(archive, identities)? else { return Ok(None) };
+        Self::parse(&mut stream, visit).map(Some)
+    }
+
+    /// Reads one to its end, and hands each member to `visit`, which says whether it wants more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn parse(stream: &mut dyn Read, visit: &mut dyn FnMut(Member) -> bool) -> Result<Self, Error> {
+        members::read(stream, visit)
+    }
+}
+
+fn open(archive: &Path, identities: &Identities) -> Result<Option<Box<dyn Read>>, Error> {
+    let path = beside(archive);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => BufReader::new(file?),
+    };
+    if is_sealed(&path) {
+        let opened = identities.open(file)?;
+        return Ok(Some(Box::new(BufReader::new(opened))));
+    }
+    Ok(Some(Box::new(file)))
+}
+
+/// Whether a file is sealed, by its name.
+pub fn is_sealed(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == seal::SUFFIX)
+}
+
+/// The endings of archives that are backups, without that of sealed ones.
+const ENDS: [&str; 3] = [".tar.gz", ".tar.zst", ".tar"];
+
+/// The name of an archive without its ending; none if it has none of an archive.
+pub fn stem(archive: &Path) -> Option<String> {
+    let name = archive.file_name()?.to_str()?;
+    let name = name.strip_suffix(&format!(".{}", seal::SUFFIX)).unwrap_or(name);
+    ENDS.iter().find_map(|end| name.strip_suffix(end)).map(str::to_owned)
 }
 
 /// The manifest of an archive: its name with `.json` in place of `.tar.…`.
 pub fn beside(archive: &Path) -> PathBuf {
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
-    let stem = [".tar.gz", ".tar.zst", ".tar"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    archive.with_file_name(format!("{stem}.json"))
+    let stem = stem(archive).unwrap_or_else(|| name.into_owned());
+    let end = if is_sealed(archive) { ".age" } else { "" };
+    archive.with_file_name(format!("{stem}.json{end}"))
 }

@@ -9,7 +9,8 @@ use crate::event::Event;
 use crate::flow::backup::copy::copy;
 use crate::flow::backup::draft::Draft;
 use crate::flow::backup::manifest::{self, Archive, Manifest};
-use crate::flow::backup::{Error, How, Spec, writes_to};
+use crate::flow::backup::record::{self, About, Record};
+use crate::flow::backup::{Error, How, Spec, kept, writes_to};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{found, instance, journal};
@@ -130,7 +131,7 @@ impl Ongoing {
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn archive(&mut self, world: &World, spec: &Spec) -> Result<(), Error> {
+    pub async fn archive(&mut self, world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
         let fail = |source| Error::File { file: spec.file.clone(), source };
         let Some(Copied { mut draft, sockets, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
             return Err(fail(std::io::Error::other("it was not copied")));
@@ -138,6 +139,10 @@ impl Ongoing {
         let instances = world.lxd.instances().await?;
         let instances = instances.iter().filter(|it| writes_to(it, &spec.source.id)).map(|it| self.instance(it));
         let instances = instances.collect();
+        let kept = kept::gather(world, spec).await;
+        for what in kept.left_out.iter().filter(|what| *what != kept::UNSEALED) {
+            progress.events.warn(format!("not kept in the manifest of {}: {what}", spec.source.id));
+        }
         let spec = spec.clone();
         let made = tokio::task::spawn_blocking(move || {
             let whole = draft.finish()?;
@@ -158,10 +163,16 @@ impl Ongoing {
                 },
                 instances,
                 sockets,
+                kept,
                 members: whole.members.iter().map(manifest::Member::from).collect(),
             };
             let failed = |source| Error::File { file: manifest::beside(&spec.file), source };
-            manifest.write(&spec.file).map_err(failed)?;
+            manifest.write(&spec.file, &spec.recipients).map_err(failed)?;
+            if !spec.recipients.is_empty() {
+                let failed = |source| Error::File { file: record::beside(&spec.file), source };
+                let record = Record::new(About::of(&manifest), manifest.archive);
+                record.write(&spec.file).map_err(failed)?;
+            }
             draft.place()
         });
         made.await.map_err(|error| fail(std::io::Error::other(error)))?

@@ -217,7 +217,7 @@ fn day(seconds: u64) -> String {
 }
 
 /// A span in its largest unit, e.g. `3 days`.
-fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "second"));
     let count = seconds / length;

@@ -1,86 +1,146 @@
 //! An archive read to its end on this computer, before anything of it goes anywhere.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::tree::entry::Kind;
+use crate::archive::seal::Identities;
+use crate::archive::tree::entry::{Kind, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
 use crate::archive::tree::unpack::below;
 use crate::archive::{self, Compression};
 use crate::flow::backup::Manifest;
 use crate::flow::backup::manifest::{self, Member};
-use crate::flow::restore::{Error, Spec};
+use crate::flow::restore::Error;
+
+/// Members of a manifest that wait to be compared.
+const WAITING: usize = 256;
 
 /// What is in an archive.
 #[derive(Debug)]
 pub struct Examined {
-    /// SHA-256 of the archive, lower-case hexadecimal.
-    pub sha256: String,
-    /// Bytes of the archive.
-    pub size: u64,
+    /// The archive as it lies there.
+    pub stored: Digest,
+    /// What is uploaded: the archive, opened if it is sealed.
+    pub opened: Digest,
+    /// How it is compressed.
+    pub compression: Compression,
     /// What must come out of it.
     pub sum: Sum,
 }
 
-/// Reads the archive of `spec` to its end, compares it with its manifest, if it has one, and refuses what could not be
-/// restored.
+/// Bytes that were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Their SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// How many.
+    pub size: u64,
+}
+
+/// Where in an archive something is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the archive that were read by then.
+    pub at: u64,
+    /// Bytes of the archive.
+    pub size: u64,
+    /// The last member of which something was read.
+    pub member: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "near byte {} of {}", self.at, self.size)?;
+        self.member.as_ref().map_or(Ok(()), |member| write!(f, ", at `{member}`"))
+    }
+}
+
+/// Reads the archive at `file` to its end, compares it with its manifest, if it has one, and refuses what could not be
+/// restored. Holds no list of members.
+///
+/// - `of`: host and id of which it must be.
 ///
 /// # Errors
 ///
 /// See [`Error`].
-pub fn examine(spec: &Spec) -> Result<Examined, Error> {
-    let file = spec.archive.clone();
-    let manifest = Manifest::read(&file)
-        .map_err(|source| Error::File { file: manifest::beside(&file), source })?
-        .map(|manifest| is_of(spec, manifest))
-        .transpose()?;
-    let mut turn = 0;
-    let mut differs = None;
-    let mut sum = Sum::default();
-    let (sha256, size) = walk(&file, &mut |entry, content| {
-        below(&entry.path, spec.id.as_bytes())?;
+pub fn examine(file: &Path, of: (&str, &str), identities: &Identities) -> Result<Examined, Error> {
+    let told = |source| Error::Manifest { file: manifest::beside(file), source };
+    let head = Manifest::head(file, identities).map_err(told)?;
+    let head = head.map(|manifest| is_of(file, of, manifest)).transpose()?;
+    thread::scope(|scope| {
+        let (send, said) = sync_channel(WAITING);
+        let reading = head.is_some().then(|| {
+            scope.spawn(move || Manifest::read(file, identities, &mut |member| send.send(member).is_ok()).map(drop))
+        });
+        let compared = compare(file, of.1, identities, head.as_ref().map(|_| &said));
+        // Whoever still reads members reads in vain.
+        drop(said);
+        match reading.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(Err(source))) => return Err(told(source)),
+            Some(Err(_)) => return Err(told(manifest::Error::Shape("it cannot be read".to_owned()))),
+            Some(Ok(Ok(()))) | None => {}
+        }
+        let (examined, mut differs) = compared?;
+        if let Some(manifest) = &head {
+            let (said, stored) = (&manifest.archive, &examined.stored);
+            if differs.is_none() && (&said.sha256, said.size) != (&stored.sha256, stored.size) {
+                differs = Some("its bytes are others".to_owned());
+            }
+        }
+        match differs {
+            Some(what) => Err(Error::Differs { file: file.to_owned(), what }),
+            None => Ok(examined),
+        }
+    })
+}
+
+/// Reads an archive and says what is different from what its manifest `said`.
+fn compare(
+    file: &Path,
+    id: &str,
+    identities: &Identities,
+    said: Option<&Receiver<Member>>,
+) -> Result<(Examined, Option<String>), Error> {
+    let (mut differs, mut sum) = (None, Sum::default());
+    let walked = walk(file, identities, &mut |entry, content| {
+        below(&entry.path, id.as_bytes())?;
         match &entry.kind {
-            Kind::Device => return Err(archive::Error::Device { path: archive::tree::entry::shown(&entry.path) }),
-            Kind::Name(target) => drop(below(target, spec.id.as_bytes())?),
+            Kind::Device => return Err(archive::Error::Device { path: shown(&entry.path) }),
+            Kind::Name(target) => drop(below(target, id.as_bytes())?),
             _ => {}
         }
         let member = digested(entry, content)?;
-        if let Some(manifest) = &manifest {
-            let said = manifest.members.get(turn);
-            if differs.is_none() && said != Some(&Member::from(&member)) {
-                differs = Some(format!("`{}` is another", archive::tree::entry::shown(&entry.path)));
-            }
+        if let Some(said) = said
+            && said.recv().ok() != Some(Member::from(&member))
+            && differs.is_none()
+        {
+            differs = Some(format!("`{}` is another", shown(&entry.path)));
         }
-        turn += 1;
         sum.add(&member);
         Ok(())
     })?;
-    if let Some(manifest) = &manifest {
-        if differs.is_none() && manifest.members.len() != turn {
-            differs = Some(format!("it has {turn} members, not {}", manifest.members.len()));
-        }
-        if differs.is_none() && (manifest.archive.sha256.as_str(), manifest.archive.size) != (sha256.as_str(), size) {
-            differs = Some("its bytes are others".to_owned());
-        }
+    if differs.is_none() && said.is_some_and(|said| said.recv().is_ok()) {
+        differs = Some(format!("it has {} members, and more are in the manifest", sum.members));
     }
-    match differs {
-        Some(what) => Err(Error::Differs { file, what }),
-        None => Ok(Examined { sha256, size, sum }),
-    }
+    let Walked { stored, opened, compression } = walked;
+    Ok((Examined { stored, opened, compression, sum }, differs))
 }
 
-fn is_of(spec: &Spec, manifest: Manifest) -> Result<Manifest, Error> {
-    if manifest.id == spec.id && manifest.host == spec.host {
+fn is_of(file: &Path, (host, id): (&str, &str), manifest: Manifest) -> Result<Manifest, Error> {
+    if manifest.id == id && manifest.host == host {
         return Ok(manifest);
     }
     Err(Error::Other {
-        file: spec.archive.clone(),
+        file: file.to_owned(),
         found: format!("{} on host `{}`", manifest.id, manifest.host),
-        wanted: format!("{} on host `{}`", spec.id, spec.host),
+        wanted: format!("{id} on host `{host}`"),
     })
 }
 
@@ -89,9 +149,9 @@ fn is_of(spec: &Spec, manifest: Manifest) -> Result<Manifest, Error> {
 /// # Errors
 ///
 /// [`Error`]: it is no archive.
-pub fn top(path: &Path) -> Result<Vec<u8>, Error> {
+pub fn top(path: &Path, identities: &Identities) -> Result<Vec<u8>, Error> {
     let mut found = None;
-    let ended = walk(path, &mut |entry, _| {
+    let ended = walk(path, identities, &mut |entry, _| {
         found = entry.path.split(|byte| *byte == b'/').find(|part| *part != b".").map(<[u8]>::to_vec);
         // One is enough.
         Err(archive::Error::Large { most: String::new() })
@@ -103,31 +163,71 @@ pub fn top(path: &Path) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Visits every member of an archive and digests its bytes.
-fn walk(path: &Path, visit: &mut read::Visit) -> Result<(String, u64), Error> {
-    let fail = |source| Error::File { file: path.to_owned(), source };
-    let wrong = |source| Error::Archive { file: path.to_owned(), source };
-    let mut file = File::open(path).map_err(fail)?;
-    let mut begin = vec![];
-    file.by_ref().take(6).read_to_end(&mut begin).map_err(fail)?;
-    file.rewind().map_err(fail)?;
-    let mut digesting = Digesting { from: BufReader::with_capacity(1 << 20, file), digest: Sha256::new(), length: 0 };
-    {
-        let decoder = Compression::of(&begin).decoder(&mut digesting);
-        let mut stream = decoder.map_err(|error| wrong(archive::Error::Read(error)))?;
-        read::whole(&mut stream, visit).map_err(wrong)?;
-    }
-    io::copy(&mut digesting, &mut io::sink()).map_err(fail)?;
-    Ok((hex::encode(digesting.digest.finalize()), digesting.length))
+struct Walked {
+    stored: Digest,
+    opened: Digest,
+    compression: Compression,
 }
 
-struct Digesting {
-    from: BufReader<File>,
+/// Visits every member of an archive and digests its bytes, and those that are sealed.
+fn walk(path: &Path, identities: &Identities, visit: &mut read::Visit) -> Result<Walked, Error> {
+    let fail = |source| Error::File { file: path.to_owned(), source };
+    let file = File::open(path).map_err(fail)?;
+    let mut place = Place { size: file.metadata().map_err(fail)?.len(), ..Place::default() };
+    let mut stored = BufReader::with_capacity(1 << 20, Digesting::of(file));
+    let mut noted = |entry: &archive::tree::Entry, content: &mut dyn Read| {
+        place.member = Some(shown(&entry.path));
+        visit(entry, content)
+    };
+    let inner = if manifest::is_sealed(path) {
+        let opened = identities.open(&mut stored).and_then(|opened| contents(opened, &mut noted));
+        opened.map(|(digest, compression)| (Some(digest), compression))
+    } else {
+        stream(&mut stored, &mut noted).map(|compression| (None, compression))
+    };
+    place.at = stored.get_ref().length - stored.buffer().len() as u64;
+    let (opened, compression) = inner.map_err(|source| Error::Archive { file: path.to_owned(), source, place })?;
+    io::copy(&mut stored, &mut io::sink()).map_err(fail)?;
+    let stored = stored.into_inner().ended();
+    Ok(Walked { opened: opened.unwrap_or_else(|| stored.clone()), stored, compression })
+}
+
+/// Visits what a sealed archive holds, to its end, and digests its bytes.
+fn contents(opened: impl Read, visit: &mut read::Visit) -> Result<(Digest, Compression), archive::Error> {
+    let mut opened = BufReader::with_capacity(128 << 10, Digesting::of(opened));
+    let compression = stream(&mut opened, visit)?;
+    io::copy(&mut opened, &mut io::sink()).map_err(archive::Error::Read)?;
+    Ok((opened.into_inner().ended(), compression))
+}
+
+/// Visits every member of a tar stream, however it is compressed.
+fn stream(from: &mut impl BufRead, visit: &mut read::Visit) -> Result<Compression, archive::Error> {
+    let mut begin = vec![];
+    from.by_ref().take(6).read_to_end(&mut begin).map_err(archive::Error::Read)?;
+    let compression = Compression::of(&begin);
+    let mut stream = compression.decoder((&begin[..]).chain(from)).map_err(archive::Error::Read)?;
+    read::whole(&mut stream, visit)?;
+    Ok(compression)
+}
+
+/// Digests and counts what is read through it.
+struct Digesting<R> {
+    from: R,
     digest: Sha256,
     length: u64,
 }
 
-impl Read for Digesting {
+impl<R> Digesting<R> {
+    fn of(from: R) -> Self {
+        Self { from, digest: Sha256::new(), length: 0 }
+    }
+
+    fn ended(self) -> Digest {
+        Digest { sha256: hex::encode(self.digest.finalize()), size: self.length }
+    }
+}
+
+impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(bytes)?;
         self.digest.update(&bytes[..length]);
