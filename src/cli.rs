@@ -24,9 +24,11 @@ pub mod image;
 pub mod init;
 pub mod interrupt;
 pub mod play;
+pub mod log;
 pub mod restore;
 pub mod shown;
 pub mod tunnel;
+pub mod status;
 
 /// Hosts your own services on a server you control.
 #[derive(Debug, Parser)]
@@ -75,6 +77,10 @@ pub enum Command {
     #[command(subcommand)]
     Plan(Plan),
     /// Report every problem of a repository; touches nothing
+    /// Say how projects and modules are, on one host or on all
+    Status(status::Arguments),
+    /// Say what was done, by whom and when
+    Log(log::Arguments),
     Check(check::Arguments),
     /// Run a playbook
     Play(Box<play::Arguments>),
@@ -238,5 +244,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Image(command) => image::run(command, &common).await,
         Command::Agent(arguments) => agent::run(arguments, &common).await,
         Command::Tunnel(arguments) => tunnel::run(arguments, &common).await,
+        Command::Status(arguments) => status::run(arguments, &common).await,
+        Command::Log(arguments) => log::run(arguments, &common).await,
     }
 }

@@ -18,6 +18,7 @@ use crate::http::{Body, Http, HttpError, Method, Request};
 use crate::secret::Secret;
 
 mod access;
+pub mod health;
 
 /// Most operations of one transaction, set by Consul.
 pub const MOST: usize = 64;

@@ -50,6 +50,8 @@ mod local;
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
+#[path = "suite/journal.rs"]
+mod journal;
 #[path = "suite/module.rs"]
 mod module;
 #[path = "suite/packer.rs"]
@@ -76,6 +78,8 @@ mod support;
 mod terraform;
 #[path = "suite/ui.rs"]
 mod ui;
+#[path = "suite/status.rs"]
+mod status;
 #[path = "suite/wire.rs"]
 mod wire;
 #[path = "suite/wireguard.rs"]
