@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
 
+#[path = "suite/adoption.rs"]
+mod adoption;
 #[path = "suite/agent.rs"]
 mod agent;
 #[path = "suite/architecture.rs"]
@@ -26,6 +28,8 @@ mod databases;
 mod deploy;
 #[path = "suite/failure.rs"]
 mod failure;
+#[path = "suite/drift.rs"]
+mod drift;
 #[path = "suite/fetched.rs"]
 mod fetched;
 #[path = "suite/git.rs"]

@@ -159,6 +159,9 @@ async fn run(
             for alias in aliases {
                 world.lxd.set_alias(alias, &fingerprint, "").await?;
             }
+        Action::AdoptImage { spec, fingerprint } => {
+            Ok(world.lxd.add_properties(fingerprint, &image::labels(spec, &spec.inputs)).await?)
+        }
             Ok(())
         }
         Action::CreateObject(wanted) => Ok(object::create(world, &step.owner, wanted).await?),
@@ -177,6 +180,7 @@ async fn run(
         Action::Database { server, object, difference } => {
             Ok(database::apply::object(world, server, object, difference, stop).await?)
         }
+        Action::AdoptInstance(spec) => Ok(instance::adopt(world, spec).await?),
         Action::OwnDatabases { owned, .. } => database::apply::remember(world, &step.owner, owned).await,
         Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
         Action::Pause(names) => Ok(ongoing.pause(world, names).await?),

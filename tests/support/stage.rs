@@ -215,9 +215,15 @@ impl Stage {
     pub async fn plan(&self) -> Plan {
         let world = self.world(self.lxd.clone(), self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
-        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap()
+        let wanted = Wanted { version: Version::chosen(version, "now".to_owned()), ..self.wanted() };
+        session::plan(&world, &wanted, &Events::nowhere(), &stop).await.unwrap()
     }
 
+        self.plan_of(Some("1")).await
+    }
+
+    /// Looks and plans a version, or the present one.
+    pub async fn plan_of(&self, version: Option<&str>) -> Plan {
     /// Looks, plans and applies; an error as the text that a person would read.
     pub async fn deploy(&self, lxd: Arc<dyn Http>, consul: Arc<dyn Http>) -> Result<usize, String> {
         self.run(lxd, consul, &Events::nowhere()).await.map_err(|failure| failure.text())
