@@ -8,6 +8,8 @@ mod adoption;
 mod agent;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/backend.rs"]
+mod backend;
 #[path = "suite/backup.rs"]
 mod backup;
 #[path = "suite/bad_input.rs"]
@@ -26,10 +28,10 @@ mod control;
 mod databases;
 #[path = "suite/deploy.rs"]
 mod deploy;
-#[path = "suite/failure.rs"]
-mod failure;
 #[path = "suite/drift.rs"]
 mod drift;
+#[path = "suite/failure.rs"]
+mod failure;
 #[path = "suite/fetched.rs"]
 mod fetched;
 #[path = "suite/git.rs"]
@@ -48,14 +50,14 @@ mod inventory;
 mod jinja;
 #[path = "suite/jinja_proof.rs"]
 mod jinja_proof;
+#[path = "suite/journal.rs"]
+mod journal;
 #[path = "suite/local.rs"]
 mod local;
 #[path = "suite/lxd.rs"]
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
-#[path = "suite/journal.rs"]
-mod journal;
 #[path = "suite/module.rs"]
 mod module;
 #[path = "suite/packer.rs"]
@@ -76,14 +78,14 @@ mod restore;
 mod setting_up;
 #[path = "suite/ssh.rs"]
 mod ssh;
+#[path = "suite/status.rs"]
+mod status;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "suite/terraform.rs"]
 mod terraform;
 #[path = "suite/ui.rs"]
 mod ui;
-#[path = "suite/status.rs"]
-mod status;
 #[path = "suite/wire.rs"]
 mod wire;
 #[path = "suite/wireguard.rs"]

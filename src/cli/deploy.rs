@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::shown::{Shown, carry_out, settled};
 use crate::cli::{Common, problems};
@@ -14,8 +15,8 @@ use crate::flow::unit::Version;
 use crate::flow::world::World;
 use crate::plan::Values;
 use crate::project::Repository;
-use crate::rig::settings::Settings;
-use crate::{git, rig};
+use crate::rig::settings::{Configure, Settings};
+use crate::{backend, git, rig};
 
 /// What is deployed, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// Leave the modules of a project alone
     #[arg(long)]
     pub no_modules: bool,
+    /// What runs host-setup playbooks (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub configure: Option<Configure>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -159,8 +163,26 @@ async fn open(
     let wanted = wanted(arguments, repositories)?;
     let first = wanted.repositories.first().ok_or_else(nothing)?;
     let address = rig::address(&first.working_directory, &arguments.host).map_err(problems)?;
+    let configure = configure(arguments, settings, &wanted).await?;
     let world = rig::open(&address, settings, events).await?;
-    Ok((world, wanted))
+    Ok((World { configure: configure.unwrap_or(world.configure.clone()), ..world }, wanted))
+}
+
+/// What runs host-setup playbooks, if it is not `ryo` itself. It is looked for before any connection is opened.
+async fn configure(
+    arguments: &Arguments,
+    settings: &Settings,
+    wanted: &Wanted,
+) -> Result<Option<Arc<dyn backend::Configure>>, Failure> {
+    let name = wanted.repositories.last().map_or("", |it| it.name.as_str());
+    let set = settings.projects.get(name).and_then(|project| project.configure);
+    match arguments.configure.or(set) {
+        None | Some(Configure::Native) => Ok(None),
+        Some(Configure::Ansible) => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            Ok(Some(Arc::new(backend::Ansible::find(&path).await?)))
+        }
+    }
 }
 
 fn nothing() -> Failure {

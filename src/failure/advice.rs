@@ -3,11 +3,12 @@
 use std::error::Error as StdError;
 use std::io;
 
+use crate::backend::program;
 use crate::failure::{Failure, Kind};
 use crate::flow::{apply, backup, control, file, fresh, host, image, instance, look, restore, session, unit};
 use crate::http::HttpError;
 use crate::machine::Lost;
-use crate::{agent, consul, git, lxd, playbook, sql, ssh, ui};
+use crate::{agent, backend, consul, git, lxd, playbook, sql, ssh, ui};
 
 /// Who can mend an error, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,13 @@ impl From<Lost> for Failure {
     }
 }
 
+impl From<program::Error> for Failure {
+    fn from(error: program::Error) -> Self {
+        let advice = program(&error);
+        Self::advised(error, advice)
+    }
+}
+
 impl From<playbook::Error> for Failure {
     fn from(error: playbook::Error) -> Self {
         let advice = playbook(&error);
@@ -77,7 +85,7 @@ impl From<look::Error> for Failure {
             look::Error::Lxd(error) => lxd(error),
             look::Error::Consul(error) => consul(error),
             look::Error::Agent(error) => agent(error),
-            look::Error::Playbook(error) => playbook(error),
+            look::Error::HostSetup(error) => backend(error),
             look::Error::File(error) => file(error),
             look::Error::Sql(error) => self::sql(error),
             look::Error::Fixed { .. } => Advice::of(
@@ -282,7 +290,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Image(error) => image(error),
         apply::Error::Consul(error) => consul(error),
         apply::Error::Sql(error) => sql(error),
-        apply::Error::Playbook(error) => playbook(error),
+        apply::Error::HostSetup(error) => backend(error),
         apply::Error::File(error) => file(error),
         apply::Error::Agent(error) => agent(error),
         apply::Error::Record(_) | apply::Error::Module(_) | apply::Error::Remember { .. } => Advice::world(),
@@ -418,6 +426,23 @@ fn agent(error: &agent::Error) -> Advice {
             Advice::of(Kind::Identity, "allow the account to use sudo without a password, or give its password")
         }
         _ => Advice::world(),
+    }
+}
+
+fn backend(error: &backend::Error) -> Advice {
+    match error {
+        backend::Error::Playbook(error) => playbook(error),
+        backend::Error::Program(error) => program(error),
+    }
+}
+
+fn program(error: &program::Error) -> Advice {
+    match error {
+        program::Error::Absent { .. } | program::Error::Version { .. } => Advice::of(
+            Kind::Request,
+            "install it, or let ryo do the work: without the option or the setting that asks for it",
+        ),
+        program::Error::Io { .. } | program::Error::Failed { .. } => Advice::world(),
     }
 }
 
