@@ -17,18 +17,19 @@ use crate::ui::Format;
 pub mod agent;
 pub mod backup;
 pub mod check;
+pub mod completions;
 pub mod control;
 pub mod deploy;
 pub mod host;
 pub mod image;
 pub mod init;
 pub mod interrupt;
-pub mod play;
 pub mod log;
+pub mod play;
 pub mod restore;
 pub mod shown;
-pub mod tunnel;
 pub mod status;
+pub mod tunnel;
 
 /// Hosts your own services on a server you control.
 #[derive(Debug, Parser)]
@@ -76,11 +77,11 @@ pub enum Command {
     /// Say what a command would do; touches nothing
     #[command(subcommand)]
     Plan(Plan),
-    /// Report every problem of a repository; touches nothing
     /// Say how projects and modules are, on one host or on all
     Status(status::Arguments),
     /// Say what was done, by whom and when
     Log(log::Arguments),
+    /// Report every problem of a repository; touches nothing
     Check(check::Arguments),
     /// Run a playbook
     Play(Box<play::Arguments>),
@@ -90,6 +91,11 @@ pub enum Command {
     /// Build, list or prune images
     #[command(subcommand)]
     Image(image::Command),
+    /// Print what a shell has to know to complete the words of ryo
+    Completions(completions::Arguments),
+    /// Write the manual pages (for packages)
+    #[command(hide = true)]
+    Man(completions::Man),
     /// Serve requests on standard input (started by `ryo` on targets)
     #[command(hide = true)]
     Agent(agent::Arguments),
@@ -238,13 +244,15 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Backup(arguments) => backup::run(arguments, &common).await,
         Command::Restore(arguments) => restore::run(arguments, &common).await,
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
+        Command::Status(arguments) => status::run(arguments, &common).await,
+        Command::Log(arguments) => log::run(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,
         Command::Host(command) => host::run(command, &common).await,
         Command::Image(command) => image::run(command, &common).await,
+        Command::Completions(arguments) => completions::run(&arguments, &common),
+        Command::Man(arguments) => completions::man(&arguments, &common),
         Command::Agent(arguments) => agent::run(arguments, &common).await,
         Command::Tunnel(arguments) => tunnel::run(arguments, &common).await,
-        Command::Status(arguments) => status::run(arguments, &common).await,
-        Command::Log(arguments) => log::run(arguments, &common).await,
     }
 }
