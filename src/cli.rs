@@ -17,16 +17,19 @@ use crate::ui::Format;
 pub mod agent;
 pub mod backup;
 pub mod check;
+pub mod completions;
 pub mod control;
 pub mod deploy;
 pub mod host;
 pub mod image;
 pub mod init;
 pub mod interrupt;
+pub mod log;
 pub mod play;
 pub mod restore;
 pub mod rollback;
 pub mod shown;
+pub mod status;
 pub mod tunnel;
 pub mod upgrade;
 
@@ -80,6 +83,10 @@ pub enum Command {
     /// Say what a command would do; touches nothing
     #[command(subcommand)]
     Plan(Plan),
+    /// Say how projects and modules are, on one host or on all
+    Status(status::Arguments),
+    /// Say what was done, by whom and when
+    Log(log::Arguments),
     /// Report every problem of a repository; touches nothing
     Check(check::Arguments),
     /// Run a playbook
@@ -90,6 +97,11 @@ pub enum Command {
     /// Build, list or prune images
     #[command(subcommand)]
     Image(image::Command),
+    /// Print what a shell has to know to complete the words of ryo
+    Completions(completions::Arguments),
+    /// Write the manual pages (for packages)
+    #[command(hide = true)]
+    Man(completions::Man),
     /// Serve requests on standard input (started by `ryo` on targets)
     #[command(hide = true)]
     Agent(agent::Arguments),
@@ -246,10 +258,14 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Plan(Plan::Deploy(arguments)) => deploy::plan(arguments, &common).await,
         Command::Plan(Plan::Rollback(arguments)) => rollback::plan(arguments, &common).await,
         Command::Plan(Plan::Upgrade(arguments)) => upgrade::plan(arguments, &common).await,
+        Command::Status(arguments) => status::run(arguments, &common).await,
+        Command::Log(arguments) => log::run(arguments, &common).await,
         Command::Check(arguments) => check::run(arguments, &common).await,
         Command::Play(arguments) => play::run(*arguments, &common).await,
         Command::Host(command) => host::run(command, &common).await,
         Command::Image(command) => image::run(command, &common).await,
+        Command::Completions(arguments) => completions::run(&arguments, &common),
+        Command::Man(arguments) => completions::man(&arguments, &common),
         Command::Agent(arguments) => agent::run(arguments, &common).await,
         Command::Tunnel(arguments) => tunnel::run(arguments, &common).await,
     }

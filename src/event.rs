@@ -168,3 +168,12 @@ impl fmt::Debug for Events {
         f.write_str("Events")
     }
 }
+
+/// Returns milliseconds as a person says them, e.g. `35 ms`, `1.2 s`, `3 min 20 s`.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1_000),
+    }
+}

@@ -88,6 +88,11 @@ impl Failure {
         iter::successors(first, |error| (*error).source()).map(ToString::to_string).collect()
     }
 
+    /// Returns the error with its causes on one line.
+    pub fn line(&self) -> String {
+        [vec![self.error.to_string()], self.causes()].concat().join(": ")
+    }
+
     /// Returns what a person reads: `error:`, then each cause, then each hint.
     pub fn text(&self) -> String {
         let mut text = format!("error: {}\n", self.error);

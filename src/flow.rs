@@ -9,6 +9,7 @@ pub mod compare;
 pub mod control;
 pub mod database;
 pub mod digest;
+pub mod figures;
 pub mod file;
 pub mod found;
 pub mod fresh;

@@ -8,7 +8,7 @@
 //!   with pure code, and one loop applies it.
 //! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks ([`playbooks`] are our own),
 //!   [`module`] is one file per Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and
-//!   [`terraform`] give meaning to what was evaluated.
+//!   [`terraform`] give meaning to what was evaluated, [`backend`] says who carries it out: `ryo`, or the original's tools.
 //! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`], [`wireguard`] (a tunnel within
 //!   this process).
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
@@ -26,6 +26,7 @@ pub mod flow;
 pub mod plan;
 
 pub mod archive;
+pub mod backend;
 pub mod hcl;
 pub mod module;
 pub mod packer;

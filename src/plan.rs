@@ -111,6 +111,13 @@ pub enum Action {
         /// What the alias says of itself.
         description: String,
     },
+    /// Label an image of the original tools: it counts as made from the present files.
+    AdoptImage {
+        /// What it counts as.
+        spec: Box<ImageSpec>,
+        /// The image.
+        fingerprint: String,
+    },
     /// Remove an image that nothing uses.
     RemoveImage {
         /// The image.
@@ -154,6 +161,8 @@ pub enum Action {
     },
     /// Change an instance in place.
     UpdateInstance(Box<Update>),
+    /// Label an instance of the original tools, which is as it is wanted.
+    AdoptInstance(Box<InstanceSpec>),
     /// Start an instance that is stopped.
     StartInstance(Box<InstanceSpec>),
     /// Wait until an instance that a broken run left unproven is healthy, then remove the one that it replaces, if any.
@@ -263,6 +272,7 @@ impl Action {
             Self::HostSetup { .. } => "host_setup",
             Self::BuildImage { .. } => "build_image",
             Self::TagImage { .. } => "tag_image",
+            Self::AdoptImage { .. } => "adopt_image",
             Self::RemoveImage { .. } => "remove_image",
             Self::FetchImage { .. } => "fetch_image",
             Self::CreateObject(_) => "create_object",
@@ -272,6 +282,7 @@ impl Action {
             Self::CreateInstance(_) => "create_instance",
             Self::ReplaceInstance { .. } => "replace_instance",
             Self::UpdateInstance(_) => "update_instance",
+            Self::AdoptInstance(_) => "adopt_instance",
             Self::StartInstance(_) => "start_instance",
             Self::SettleInstance(_) => "settle_instance",
             Self::StopInstance(_) => "stop_instance",
@@ -401,6 +412,9 @@ impl fmt::Display for Action {
             Self::TagImage { alias, fingerprint, .. } => {
                 write!(f, "call image {} also {alias}", fingerprint.get(..12).unwrap_or(fingerprint))
             }
+            Self::AdoptImage { spec, .. } => {
+                write!(f, "take image {} over as made from the present files", spec.build.alias)
+            }
             Self::RemoveImage { fingerprint, aliases } => {
                 let name = fingerprint.get(..12).unwrap_or(fingerprint);
                 let names = if aliases.is_empty() { "no name".to_owned() } else { aliases.join(", ") };
@@ -422,6 +436,7 @@ impl fmt::Display for Action {
                 write!(f, "replace instance {} by one from {}", spec.instance.name, spec.instance.image)
             }
             Self::UpdateInstance(update) => write!(f, "change instance {} in place", update.spec.instance.name),
+            Self::AdoptInstance(spec) => write!(f, "take instance {} over as it is", spec.instance.name),
             Self::StartInstance(spec) => write!(f, "start instance {}", spec.instance.name),
             Self::SettleInstance(spec) => write!(f, "see instance {} become healthy", spec.instance.name),
             Self::StopInstance(name) => write!(f, "stop instance {name}"),
@@ -504,6 +519,7 @@ impl Plan {
                     | Action::HostSetup { .. }
                     | Action::BuildImage { .. }
                     | Action::TagImage { .. }
+                    | Action::AdoptImage { .. }
             )
         };
         let steps = self.steps.iter().take_while(prepares).cloned().collect();

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::agent;
+use crate::backend::Native;
 use crate::consul;
 use crate::container::Container;
 use crate::event::Events;
@@ -160,9 +161,14 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
     let token = agent.read(CONSUL_TOKEN).await?;
     let token = token.map(|token| Secret::new(String::from_utf8_lossy(&token).trim().to_owned()));
     let own_consul = consul(&line, host.consul.as_ref().unwrap_or(&address.consul), None, token.clone(), &address.name);
+    let connect =
+        connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone());
+    let reading = Reading::of_environment()
+        .map_err(|problem| Failure::new(Kind::Request, playbook::Error::Problems(vec![problem])))?;
     Ok(World {
         host: address.name.clone(),
-        connect: connect(&line, lxd.clone(), ssh_settings(settings.host_key.clone().or(host.host_key)), events.clone()),
+        configure: Arc::new(Native { connect: connect.clone(), reading: reading.clone() }),
+        connect,
         access: token.as_ref().map(|_| own_consul.clone()),
         own_consul,
         consul: connect_consul(&line, host.consul, token, address.name.clone()),
@@ -173,8 +179,7 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
         inventory: address.inventory.clone(),
         working_directory: address.working_directory.clone(),
         names: Names { rewrites: settings.images.clone(), remotes: settings.remotes.clone() },
-        reading: Reading::of_environment()
-            .map_err(|problem| Failure::new(Kind::Request, playbook::Error::Problems(vec![problem])))?,
+        reading,
         limits: Limits::default(),
     })
 }

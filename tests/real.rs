@@ -12,6 +12,8 @@ mod databases;
 mod deploy;
 #[path = "real/differential.rs"]
 mod differential;
+#[path = "real/drift.rs"]
+mod drift;
 #[path = "real/examples.rs"]
 mod examples;
 #[path = "real/host.rs"]

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
 
+#[path = "suite/adoption.rs"]
+mod adoption;
 #[path = "suite/agent.rs"]
 mod agent;
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[path = "suite/backend.rs"]
+mod backend;
 #[path = "suite/backup.rs"]
 mod backup;
 #[path = "suite/bad_input.rs"]
@@ -24,6 +28,8 @@ mod control;
 mod databases;
 #[path = "suite/deploy.rs"]
 mod deploy;
+#[path = "suite/drift.rs"]
+mod drift;
 #[path = "suite/failure.rs"]
 mod failure;
 #[path = "suite/fetched.rs"]
@@ -44,6 +50,8 @@ mod inventory;
 mod jinja;
 #[path = "suite/jinja_proof.rs"]
 mod jinja_proof;
+#[path = "suite/journal.rs"]
+mod journal;
 #[path = "suite/local.rs"]
 mod local;
 #[path = "suite/lxd.rs"]
@@ -78,6 +86,8 @@ mod seal;
 mod setting_up;
 #[path = "suite/ssh.rs"]
 mod ssh;
+#[path = "suite/status.rs"]
+mod status;
 #[path = "suite/store.rs"]
 mod store;
 #[path = "support/mod.rs"]

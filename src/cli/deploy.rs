@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::archive::Compression;
@@ -18,8 +19,8 @@ use crate::flow::world::World;
 use crate::flow::{history, journal};
 use crate::plan::{Plan, Values};
 use crate::project::Repository;
-use crate::rig::settings::Settings;
-use crate::{git, rig};
+use crate::rig::settings::{Configure, Settings};
+use crate::{backend, git, rig};
 
 /// What is deployed, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// How long an instance may take to become healthy; then the one that it replaces is put back (default: 1200)
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// What runs host-setup playbooks (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub configure: Option<Configure>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -101,6 +105,8 @@ pub struct Request {
     pub backup: bool,
     /// How long an instance may take to become healthy, if that was said.
     pub timeout: Option<Duration>,
+    /// What runs host-setup playbooks, if that was said.
+    pub configure: Option<Configure>,
     /// Whether nobody is asked.
     pub yes: bool,
 }
@@ -116,6 +122,7 @@ impl From<Arguments> for Request {
             modules: if arguments.no_modules { Modules::None } else { Modules::All },
             backup: false,
             timeout: arguments.timeout.map(Duration::from_secs),
+            configure: arguments.configure,
             yes: arguments.yes,
         }
     }
@@ -282,9 +289,27 @@ async fn open(
     let wanted = wanted(request, repositories)?;
     let first = wanted.repositories.first().ok_or_else(nothing)?;
     let address = rig::address(&first.working_directory, &request.host).map_err(problems)?;
+    let configure = configure(request, settings, &wanted).await?;
     let mut world = rig::open(&address, settings, events).await?;
     world.limits.healthy = request.timeout.unwrap_or(world.limits.healthy);
-    Ok((world, wanted))
+    Ok((World { configure: configure.unwrap_or(world.configure.clone()), ..world }, wanted))
+}
+
+/// What runs host-setup playbooks, if it is not `ryo` itself. It is looked for before any connection is opened.
+async fn configure(
+    request: &Request,
+    settings: &Settings,
+    wanted: &Wanted,
+) -> Result<Option<Arc<dyn backend::Configure>>, Failure> {
+    let name = wanted.repositories.last().map_or("", |it| it.name.as_str());
+    let set = settings.projects.get(name).and_then(|project| project.configure);
+    match request.configure.or(set) {
+        None | Some(Configure::Native) => Ok(None),
+        Some(Configure::Ansible) => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            Ok(Some(Arc::new(backend::Ansible::find(&path).await?)))
+        }
+    }
 }
 
 fn nothing() -> Failure {

@@ -68,6 +68,7 @@ impl From<Arguments> for Request {
             host: arguments.host,
             version: arguments.version,
             pull: !arguments.no_pull,
+            configure: None,
             modules,
             backup: arguments.backup,
             timeout: arguments.timeout.map(Duration::from_secs),

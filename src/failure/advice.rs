@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
+use crate::backend::program;
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::manifest;
 use crate::flow::schedule::Scope;
@@ -12,7 +13,7 @@ use crate::flow::{
 };
 use crate::http::HttpError;
 use crate::machine::Lost;
-use crate::{agent, archive, consul, git, lxd, playbook, sql, ssh, ui};
+use crate::{agent, archive, backend, consul, git, lxd, playbook, sql, ssh, ui};
 
 /// Who can mend an error, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,13 @@ impl From<Lost> for Failure {
     }
 }
 
+impl From<program::Error> for Failure {
+    fn from(error: program::Error) -> Self {
+        let advice = program(&error);
+        Self::advised(error, advice)
+    }
+}
+
 impl From<playbook::Error> for Failure {
     fn from(error: playbook::Error) -> Self {
         let advice = playbook(&error);
@@ -85,7 +93,7 @@ impl From<look::Error> for Failure {
             look::Error::Lxd(error) => lxd(error),
             look::Error::Consul(error) => consul(error),
             look::Error::Agent(error) => agent(error),
-            look::Error::Playbook(error) => playbook(error),
+            look::Error::HostSetup(error) => backend(error),
             look::Error::File(error) => file(error),
             look::Error::Sql(error) => self::sql(error),
             look::Error::Fixed { .. } => Advice::of(
@@ -359,7 +367,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Image(error) => image(error),
         apply::Error::Consul(error) => consul(error),
         apply::Error::Sql(error) => sql(error),
-        apply::Error::Playbook(error) => playbook(error),
+        apply::Error::HostSetup(error) => backend(error),
         apply::Error::File(error) => file(error),
         apply::Error::Agent(error) => agent(error),
         apply::Error::Record(_) | apply::Error::Module(_) | apply::Error::Remember { .. } => Advice::world(),
@@ -503,6 +511,23 @@ fn agent(error: &agent::Error) -> Advice {
             Advice::of(Kind::Identity, "allow the account to use sudo without a password, or give its password")
         }
         _ => Advice::world(),
+    }
+}
+
+fn backend(error: &backend::Error) -> Advice {
+    match error {
+        backend::Error::Playbook(error) => playbook(error),
+        backend::Error::Program(error) => program(error),
+    }
+}
+
+fn program(error: &program::Error) -> Advice {
+    match error {
+        program::Error::Absent { .. } | program::Error::Version { .. } => Advice::of(
+            Kind::Request,
+            "install it, or let ryo do the work: without the option or the setting that asks for it",
+        ),
+        program::Error::Io { .. } | program::Error::Failed { .. } => Advice::world(),
     }
 }
 

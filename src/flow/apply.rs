@@ -10,7 +10,7 @@ use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{database, file, host_setup, image, instance, keys, names, object, restore};
 use crate::plan::{Action, Plan, Step};
-use crate::{agent, consul, lxd, module, playbook, project, sql};
+use crate::{agent, backend, consul, lxd, module, project, sql};
 
 /// What can go wrong in a step.
 #[derive(Debug, Error)]
@@ -33,9 +33,9 @@ pub enum Error {
     /// A database server.
     #[error(transparent)]
     Sql(#[from] sql::Error),
-    /// A playbook.
+    /// A host-setup playbook.
     #[error(transparent)]
-    Playbook(#[from] playbook::Error),
+    HostSetup(#[from] backend::Error),
     /// The agent on the host.
     #[error(transparent)]
     Agent(#[from] agent::Error),
@@ -57,6 +57,17 @@ pub enum Error {
     /// The lists of what is deployed.
     #[error(transparent)]
     Record(#[from] project::deployed::Error),
+}
+
+impl Error {
+    /// Whether a person has stopped it.
+    fn is_interruption(&self) -> bool {
+        match self {
+            Self::HostSetup(error) => error.is_stopped(),
+            Self::Backup(error) => matches!(error, backup::Error::Interrupted(_)),
+            _ => false,
+        }
+    }
 }
 
 /// A plan that was not carried out to its end.
@@ -109,9 +120,7 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
                 begun.done(&title);
                 continue;
             }
-            Err(Error::Playbook(playbook::Error::Stopped { .. }) | Error::Backup(backup::Error::Interrupted(_))) => {
-                Stopped::Interrupted { done: number - 1, total }
-            }
+            Err(error) if error.is_interruption() => Stopped::Interrupted { done: number - 1, total },
             Err(source) => {
                 begun.failed();
                 Stopped::Failed { number, total, title, source: Box::new(source) }
@@ -150,6 +159,9 @@ async fn run(
             host_setup::run(world, &step.owner, playbook, inputs, progress, stop.clone()).await
         }
         Action::BuildImage { spec, .. } => Ok(image::build(world, spec, progress, stop.clone()).await.map(drop)?),
+        Action::AdoptImage { spec, fingerprint } => {
+            Ok(world.lxd.add_properties(fingerprint, &image::labels(spec, &spec.inputs)).await?)
+        }
         Action::RemoveImage { fingerprint, .. } => Ok(world.lxd.delete_image(fingerprint).await?),
         Action::TagImage { alias, fingerprint, description } => {
             Ok(world.lxd.set_alias(alias, fingerprint, description).await?)
@@ -168,6 +180,7 @@ async fn run(
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
         Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),
+        Action::AdoptInstance(spec) => Ok(instance::adopt(world, spec).await?),
         Action::StartInstance(spec) => Ok(instance::resume(world, &spec.instance.name, events).await?),
         Action::SettleInstance(spec) => Ok(instance::settle(world, spec, events).await?),
         Action::StopInstance(name) => Ok(world.lxd.stop(name, world.limits.stop).await?),

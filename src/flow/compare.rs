@@ -11,6 +11,8 @@ use crate::terraform::{Ignored, Instance, health, trigger};
 pub enum Difference {
     /// Nothing.
     None,
+    /// Labels alone: somebody else has made it.
+    Adopt,
     /// A change in place.
     Update {
         /// One line each.
@@ -70,7 +72,7 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
     if checks(&wanted.instance.config) != checks(&found.config) {
         changes.push(format!("config {} differs", health::KEY));
     }
-    // An instance of the original tools says nothing; it is adopted as it is.
+    // An instance of the original tools says nothing.
     if let Some(owner) = found.config(found::OWNER).filter(|owner| *owner != wanted.owner) {
         changes.push(format!("belongs to {owner} → {}", wanted.owner));
     }
@@ -87,7 +89,11 @@ pub fn compare(wanted: &InstanceSpec, image: &WantedImage, found: &found::Instan
         why.extend(changes);
         return Difference::Replace { why };
     }
-    if changes.is_empty() { Difference::None } else { Difference::Update { changes, restart } }
+    match (changes.is_empty(), found.config(found::OWNER)) {
+        (false, _) => Difference::Update { changes, restart },
+        (true, Some(_)) => Difference::None,
+        (true, None) => Difference::Adopt,
+    }
 }
 
 /// Returns `wanted` with what is to be ignored as it is on the server.

@@ -11,7 +11,7 @@ use crate::flow::database;
 use crate::flow::found::{self, Found, Pending};
 use crate::flow::object;
 use crate::place::Problem;
-use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Step, Update, Values};
+use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Restart, Step, Update, Values};
 use crate::project;
 use crate::project::access::Writes;
 use crate::terraform::{ConsulKey, DatabaseObject, Deployment, Kind, ObjectKind, Protection, Resource};
@@ -228,8 +228,16 @@ impl<'a> Planning<'a> {
                 let named = self.found.image(alias).is_some();
                 let why = if named { "what it is made from has changed" } else { "there is none" };
                 self.push(&unit.owner, Action::BuildImage { spec: Box::new(spec.clone()), why: why.to_owned() });
+            } else if let Some(image) = self.found.image(alias).filter(|it| self.is_foreign(it)) {
+                let fingerprint = image.fingerprint.clone();
+                self.push(&unit.owner, Action::AdoptImage { spec: Box::new(spec.clone()), fingerprint });
             }
         }
+    }
+
+    /// Whether an image is in use that does not say what it is made from: the original tools have built it.
+    fn is_foreign(&self, image: &found::Image) -> bool {
+        !image.properties.contains_key(found::INPUTS) && self.found.uses(&image.fingerprint)
     }
 
     fn wanted_image(&self, name: &str) -> WantedImage {
@@ -337,6 +345,11 @@ impl<'a> Planning<'a> {
             }
             _ if self.unsettled.contains(&spec.instance.name) || present.config(found::UNPROVEN).is_some() => {
                 Some(Action::SettleInstance(spec))
+            }
+            Difference::Adopt if spec.instance.running == present.running => Some(Action::AdoptInstance(spec)),
+            Difference::Adopt => {
+                let changes = vec!["is taken over from the original tools".to_owned()];
+                Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart: Restart::No })))
             }
             Difference::None if spec.instance.running && !present.running => Some(Action::StartInstance(spec)),
             Difference::None if !spec.instance.running && present.running => {

@@ -176,6 +176,11 @@ impl Found {
         self.images.iter().find(|image| image.aliases.iter().any(|name| name == alias))
     }
 
+    /// Whether an instance is made from the image `fingerprint`.
+    pub fn uses(&self, fingerprint: &str) -> bool {
+        self.instances.values().any(|instance| instance.base_image() == Some(fingerprint))
+    }
+
     /// Returns an image made from `inputs` whose owner is `owner`.
     pub fn image_of(&self, owner: &str, inputs: &str) -> Option<&Image> {
         self.images.iter().find(|image| {

@@ -7,11 +7,11 @@ use tokio::sync::watch;
 
 use crate::agent;
 use crate::agent::client::Attributes;
+use crate::backend::HostSetup;
 use crate::flow::apply;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::module::{self, Mode};
-use crate::playbook::{self, Source};
 
 /// Returns the digest of the inputs that the owner's playbook ran with last, if it did.
 pub async fn recorded(world: &World, owner: &str) -> Result<Option<String>, agent::Error> {
@@ -24,13 +24,13 @@ fn place(world: &World, owner: &str) -> String {
     format!("{}/{}/{owner}/host-setup", world.state, world.host)
 }
 
-/// Returns the request that runs `playbook` on the host.
-pub fn request(world: &World, playbook: &Path, mode: Mode, stop: watch::Receiver<bool>) -> playbook::Request {
-    playbook::Request {
+/// What running `playbook` on the host is.
+pub fn setup(world: &World, playbook: &Path, mode: Mode) -> HostSetup {
+    HostSetup {
+        playbook: playbook.to_owned(),
+        inventory: world.inventory.clone(),
         extra_vars: Map::from_iter([("host_id".to_owned(), Value::from(world.host.clone()))]),
         mode,
-        reading: world.reading.clone(),
-        ..playbook::Request::new(playbook.to_owned(), vec![Source::File(world.inventory.clone())], stop)
     }
 }
 
@@ -43,7 +43,7 @@ pub async fn run(
     progress: &Progress,
     stop: watch::Receiver<bool>,
 ) -> Result<(), apply::Error> {
-    playbook::run(request(world, playbook, Mode::Apply, stop), world.connect.clone(), &progress.of_playbook()).await?;
+    world.configure.set_up(setup(world, playbook, Mode::Apply), &progress.of_playbook(), stop).await?;
     make_directory(world, &format!("{}/{}/{owner}", world.state, world.host)).await?;
     let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
     world.agent.write(&place(world, owner), inputs.as_bytes(), &attributes).await?;

@@ -209,13 +209,21 @@ impl Meter {
     }
 }
 
+/// The properties by which we know an image of ours that was made from `inputs`.
+pub fn labels(spec: &ImageSpec, inputs: &str) -> Config {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    Config::from([
+        label(found::INPUTS, inputs),
+        label(found::IMAGE_OWNER, &spec.owner),
+        label(found::IMAGE_KIND, &spec.build.alias_prefix),
+        label(found::IMAGE_VERSION, &spec.version),
+    ])
+}
+
 async fn publish(world: &World, spec: &ImageSpec, name: &str, progress: &Progress) -> Result<String, Error> {
     progress.say(format!("publishing {}", spec.build.alias));
     let mut properties = spec.build.properties.clone();
-    properties.insert(found::INPUTS.to_owned(), spec.sources.after()?.digest());
-    properties.insert(found::IMAGE_OWNER.to_owned(), spec.owner.clone());
-    properties.insert(found::IMAGE_KIND.to_owned(), spec.build.alias_prefix.clone());
-    properties.insert(found::IMAGE_VERSION.to_owned(), spec.version.clone());
+    properties.extend(labels(spec, &spec.sources.after()?.digest()));
     let meter = Meter { progress: progress.clone(), told: AtomicU8::new(0) };
     let lxd = world.lxd.with_progress(move |report| meter.tell(report.percent));
     let fingerprint = lxd.publish(&Publish { instance: name.to_owned(), properties }).await?;

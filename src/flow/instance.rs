@@ -307,6 +307,11 @@ pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(
     prove(world, name).await
 }
 
+/// Labels an instance that somebody else has made. It goes on serving.
+pub async fn adopt(world: &World, spec: &InstanceSpec) -> Result<(), Error> {
+    change(world, &spec.instance.name, |settings| settings.config.extend(labels(spec))).await
+}
+
 /// Makes the settings of an instance those that are wanted; what the server notes there stays.
 fn rewrite(settings: &mut Settings, spec: &InstanceSpec) {
     settings

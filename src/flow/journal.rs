@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::plan::Plan;
 
+pub mod read;
+
 /// Returns the line.
 ///
 /// - `who`: account and computer, e.g. `anna@desk`.
@@ -51,15 +53,20 @@ pub fn who() -> String {
     format!("{}@{}", account(), rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Appends a line to the journal of this computer, `~/.local/state/ryo/journal.jsonl`.
+/// The journal of this computer.
+pub fn own(home: &Path) -> PathBuf {
+    home.join(".local/state/ryo/journal.jsonl")
+}
+
+/// Appends a line to the journal of this computer.
 ///
 /// # Errors
 ///
 /// The file cannot be written.
 pub fn append(home: &Path, line: &Value) -> std::io::Result<()> {
-    let directory: PathBuf = home.join(".local/state/ryo");
-    std::fs::create_dir_all(&directory)?;
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(directory.join("journal.jsonl"))?;
+    let path = own(home);
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(format!("{line}\n").as_bytes())
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::agent;
+use crate::backend;
 use crate::consul;
 use crate::event::Events;
 use crate::flow::database;
@@ -18,7 +19,6 @@ use crate::flow::{file, host_setup, object};
 use crate::lxd;
 use crate::lxd::model::{Object, Operation};
 use crate::lxd::object::Collection;
-use crate::playbook;
 use crate::sql;
 use crate::terraform::{Deployment, Kind, ObjectKind};
 
@@ -39,7 +39,7 @@ pub enum Error {
     File(#[from] file::Error),
     /// A host-setup playbook cannot be carried out.
     #[error(transparent)]
-    Playbook(#[from] playbook::Error),
+    HostSetup(#[from] backend::Error),
     /// A database server.
     #[error(transparent)]
     Sql(#[from] sql::Error),
@@ -151,14 +151,12 @@ pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch
 
 /// What a host-setup playbook would change, found by its check mode.
 async fn pending(world: &World, playbook: &std::path::Path, stop: &watch::Receiver<bool>) -> Result<Pending, Error> {
-    let request = host_setup::request(world, playbook, crate::module::Mode::Check, stop.clone());
-    match playbook::run(request, world.connect.clone(), &Events::nowhere()).await {
-        Ok(recap) => match recap.hosts.iter().map(|host| host.changed).sum() {
-            0 => Ok(Pending::Nothing),
-            changes => Ok(Pending::Changes(changes)),
-        },
+    let setup = host_setup::setup(world, playbook, crate::module::Mode::Check);
+    match world.configure.set_up(setup, &Events::nowhere(), stop.clone()).await {
+        Ok(0) => Ok(Pending::Nothing),
+        Ok(changes) => Ok(Pending::Changes(changes)),
         // A task that rests on what an earlier one would have made cannot be checked.
-        Err(playbook::Error::Failed { .. }) => Ok(Pending::Unknown),
+        Err(error) if error.is_failed() => Ok(Pending::Unknown),
         Err(error) => Err(error.into()),
     }
 }

@@ -105,7 +105,7 @@ fn text(name: &str, value: &str) -> (String, Value) {
     (name.to_owned(), Value::from(value))
 }
 
-/// The version whose images are all there and up to date, the newest one first; else another one.
+/// The version whose images are all there and up to date: the one in use, else the newest one; else another one.
 fn choose(
     repository: &Repository,
     host: &str,
@@ -121,11 +121,12 @@ fn choose(
     let probe = images(repository, host, &owner, otherwise, names, found)?;
     let mut candidates: Vec<String> = candidates(&probe, &found.images).into_iter().rev().collect();
     candidates.retain(|candidate| candidate != otherwise);
+    candidates.sort_by_key(|candidate| !in_use(&probe, candidate, found));
     for candidate in candidates {
         let wanted = images(repository, host, &owner, &candidate, names, found)?;
         if wanted
             .iter()
-            .all(|spec| found.image(&spec.build.alias).is_some_and(|image| is_made_from(image, &spec.inputs)))
+            .all(|spec| found.image(&spec.build.alias).is_some_and(|image| is_made_from(image, &spec.inputs, found)))
         {
             return Ok(candidate);
         }
@@ -133,8 +134,18 @@ fn choose(
     Ok(otherwise.clone())
 }
 
-fn is_made_from(image: &Image, inputs: &str) -> bool {
-    image.properties.get(INPUTS).is_none_or(|found| found == inputs)
+/// Whether the images of a version are those that instances have been made from.
+fn in_use(images: &[ImageSpec], version: &str, found: &Found) -> bool {
+    let image = |spec: &ImageSpec| found.image(&format!("{}-{version}", spec.build.alias_prefix));
+    images.iter().all(|spec| image(spec).is_some_and(|image| found.uses(&image.fingerprint)))
+}
+
+/// Images of the original tools do not say what they are made from: those in use are the present ones.
+fn is_made_from(image: &Image, inputs: &str, found: &Found) -> bool {
+    match image.properties.get(INPUTS) {
+        Some(from) => from == inputs,
+        None => found.uses(&image.fingerprint),
+    }
 }
 
 /// Versions that every image has a name for.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent;
+use crate::backend::Configure;
 use crate::consul;
 use crate::flow::names::Names;
 use crate::lxd;
@@ -48,6 +49,8 @@ pub struct World {
     pub connect: Connect,
     /// How a playbook's files are read.
     pub reading: Reading,
+    /// Who sets hosts up.
+    pub configure: Arc<dyn Configure>,
     /// How long things may take.
     pub limits: Limits,
 }

@@ -83,6 +83,11 @@ impl Client {
         self.fingerprint(&ended)
     }
 
+    /// Adds properties to an image.
+    pub async fn add_properties(&self, fingerprint: &str, properties: &Config) -> Result<(), Error> {
+        self.tell(request::update_image(fingerprint, properties)).await
+    }
+
     /// Deletes an image with its aliases; one that is not there is deleted already.
     pub async fn delete_image(&self, fingerprint: &str) -> Result<(), Error> {
         let what = format!("deletion of image `{fingerprint}`");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     /// Simplestreams servers by the name that stands in front of the colon, e.g.
     /// `ubuntu-minimal: https://cloud-images.ubuntu.com/minimal/releases`.
     pub remotes: BTreeMap<String, String>,
+    /// Projects and modules by the name of their directory, where another tool than `ryo` does a part of the work.
+    pub projects: BTreeMap<String, Project>,
     /// Where modules that are not checked out are cloned from; the module's name is put behind it.
     pub modules: Option<String>,
     /// How backups are made and read.
@@ -27,6 +30,24 @@ pub struct Settings {
     /// The one host key to be accepted, from the command line: it wins over the hosts' own.
     #[serde(skip)]
     pub host_key: Option<String>,
+}
+
+/// Which tools do the work for a project and its modules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Project {
+    /// What runs host-setup playbooks.
+    pub configure: Option<Configure>,
+}
+
+/// What runs host-setup playbooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Configure {
+    /// `ryo` itself.
+    Native,
+    /// `ansible-playbook` on the path.
+    Ansible,
 }
 
 /// How a host is reached.

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::event::Event;
+use crate::event::{Event, duration};
 use crate::ui::colour::{Colour, Colours};
-use crate::ui::lines;
 
 /// What ends before this is not shown as running.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -75,7 +74,7 @@ impl Bars {
                     Event::StepDone { .. } => self.colours.paint(Colour::Green, "✓"),
                     _ => self.colours.paint(Colour::Red, "✗"),
                 };
-                let _ = self.drawn.println(format!("{sign} {title} ({})", lines::duration(*took)));
+                let _ = self.drawn.println(format!("{sign} {title} ({})", duration(*took)));
             }
             Event::TaskStarted { name, .. } => {
                 self.start(&mut running, 0, name.clone());

@@ -1,6 +1,6 @@
 //! What a person is told about steps: pure, one text an event.
 
-use crate::event::Event;
+use crate::event::{Event, duration};
 use crate::ui::colour::{Colour, Colours};
 
 /// Where a text goes.
@@ -34,13 +34,4 @@ pub(super) fn talk(event: &Event, colours: Colours) -> Option<String> {
         }
     };
     Some(text)
-}
-
-/// Returns milliseconds as a person says them, e.g. `35 ms`, `1.2 s`, `3 min 20 s`.
-pub(super) fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        0..1_000 => format!("{milliseconds} ms"),
-        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
-        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1_000),
-    }
 }

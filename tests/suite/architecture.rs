@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),
     ("terraform", &["hcl", "place", "secret", "yaml"]),
+    ("backend", &["event", "module", "playbook"]),
     ("playbook", &["agent", "event", "machine", "module", "place", "secret", "yaml"]),
     // Flows: what happens, in which order. A plan is what a flow makes and carries out: the two are one layer.
     ("plan", &["agent", "flow", "packer", "project", "terraform"]),
@@ -44,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "agent",
             "archive",
+            "backend",
             "consul",
             "container",
             "event",
@@ -74,9 +76,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 30] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 31] = [
     "agent",
     "archive",
+    "backend",
     "consul",
     "container",
     "event",
@@ -107,7 +110,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 30] = [
     "rig",
 ];
 
-const CLI: [&str; 30] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 31] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

@@ -183,3 +183,31 @@ fn several_repositories_are_checked_at_once() {
          ryo-tiny/configuration/configuration_web.yml: this configuration file is missing\n3 problems\n"
     );
 }
+
+#[test]
+fn shells_can_complete_the_words() {
+    let directory = work("");
+    for (shell, sign) in [("bash", "complete -F _ryo"), ("zsh", "#compdef ryo"), ("fish", "complete -c ryo")] {
+        let ended = ryo(directory.path(), &["completions", shell]).well();
+        assert!(ended.stdout.contains(sign) && ended.stdout.contains("deploy"), "{shell}: {}", ended.stdout);
+    }
+    // What bash is told is what it understands.
+    let script = "source <(\"$0\" completions bash); COMP_WORDS=(ryo dep); COMP_CWORD=1; _ryo ryo dep ryo; echo \"${COMPREPLY[@]}\"";
+    let bash = std::process::Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_ryo")]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&bash.stdout), "deploy\n", "{}", String::from_utf8_lossy(&bash.stderr));
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_example() {
+    let directory = work("");
+    ryo(directory.path(), &["man", "pages"]).well();
+    let page = |name: &str| std::fs::read_to_string(directory.path().join("pages").join(name)).unwrap();
+    assert!(page("ryo-deploy.1").contains("ryo deploy ryo\\-gitea \\-n web"), "{}", page("ryo-deploy.1"));
+    assert!(page("ryo-host-setup.1").contains("ryo host setup"));
+    assert!(!directory.path().join("pages/ryo-agent.1").exists());
+    let ended = ryo(directory.path(), &["man", "settings.yml"]);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(1), "error: cannot write to settings.yml: File exists (os error 17)\n")
+    );
+}

@@ -168,6 +168,7 @@ fn how_a_host_is_is_told_in_rows() {
         status: status.to_owned(),
         owner: owner.map(str::to_owned),
         version: owner.map(|_| "20261123".to_owned()),
+        ..status::Instance::default()
     };
     let now = 1_795_000_000;
     let status = Status {
@@ -189,6 +190,7 @@ fn how_a_host_is_is_told_in_rows() {
             instance("hello", "Running", Some("ryo-hello")),
         ],
         backup: Some(now - 61),
+        ..Status::default()
     };
     assert_eq!(
         status.text(now),

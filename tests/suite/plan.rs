@@ -171,6 +171,15 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                     }
                 }
             }
+            Action::AdoptImage { spec, fingerprint } => {
+                let mut images = found.images.iter_mut();
+                let image = images.find(|image| image.fingerprint == *fingerprint).expect("it is there");
+                image.properties.insert(found::INPUTS.to_owned(), spec.inputs.clone());
+            }
+            Action::AdoptInstance(spec) => {
+                let instance = found.instances.get_mut(&spec.instance.name).expect("it is there");
+                instance.config.insert(found::OWNER.to_owned(), spec.owner.clone());
+            }
             Action::RemoveImage { fingerprint, .. } => {
                 found.images.retain(|image| image.fingerprint != *fingerprint);
             }
@@ -355,12 +364,21 @@ fn another_version_of_the_same_inputs_only_names_the_images() {
 }
 
 #[test]
-fn an_image_of_the_original_tools_is_taken_as_it_is() {
+fn an_image_of_the_original_tools_is_taken_over_as_it_is() {
     let mut found = deployed();
     for image in &mut found.images {
         image.properties.clear();
     }
-    assert_eq!(lines(&plan("", &units(), &found)), Vec::<String>::new());
+    let plan = plan("", &units(), &found);
+    assert_eq!(
+        lines(&plan),
+        [
+            "ryo-web-proxy: take image ryo-web-proxy-web-proxy-1 over as made from the present files",
+            "ryo-hello: take image ryo-hello-hello-1 over as made from the present files",
+        ]
+    );
+    carry_out(&plan, &mut found);
+    assert_eq!(lines(&self::plan("", &units(), &found)), Vec::<String>::new());
 }
 
 #[test]

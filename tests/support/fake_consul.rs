@@ -26,6 +26,7 @@ struct Store {
     broken: Option<(u16, String)>,
     /// What is found of nodes, each answer once; the last one stays.
     nodes: BTreeMap<String, Vec<Value>>,
+    checks: Vec<Value>,
 }
 
 #[derive(Clone)]
@@ -63,6 +64,15 @@ impl FakeConsul {
         self.store().broken = answer.map(|(status, text)| (status, text.to_owned()));
     }
 
+    /// What is known of the health of a node, or of a service there, from now on.
+    pub fn check(&self, node: &str, service: &str, name: &str, status: &str) {
+        let check = json!({
+            "Node": node, "CheckID": name, "Name": name, "Status": status, "Notes": "", "Output": "",
+            "ServiceID": service, "ServiceName": service, "ServiceTags": [], "Definition": {},
+        });
+        self.store().checks.push(check);
+    }
+
     /// All keys with their values.
     pub fn world(&self) -> BTreeMap<String, String> {
         let text = |key: &Key| String::from_utf8_lossy(&key.value).into_owned();
@@ -76,6 +86,8 @@ impl FakeConsul {
         }
         match (asked.method.as_str(), asked.path.as_str()) {
             ("GET", "/v1/status/leader") => json_answer(200, &json!("127.0.0.1:8300")),
+            ("GET", "/v1/agent/self") => json_answer(200, &json!({ "Config": { "Version": "1.8.7" } })),
+            ("GET", "/v1/health/state/any") => json_answer(200, &json!(store.checks)),
             ("PUT", "/v1/txn") => store.transaction(asked),
             ("GET", path) if path.starts_with("/v1/health/node/") => {
                 json_answer(200, &store.node(&decoded(&path["/v1/health/node/".len()..])))

@@ -107,6 +107,18 @@ impl FakeLxd {
         self.store().instances.get_mut(name).map(change)
     }
 
+    /// Changes the image called `alias` from outside; it must be there.
+    pub fn with_image<T>(&self, alias: &str, change: impl FnOnce(&mut FakeImage) -> T) -> T {
+        let mut store = self.store();
+        let (fingerprint, _) = store.aliases[alias].clone();
+        change(store.images.get_mut(&fingerprint).unwrap())
+    }
+
+    /// Puts an instance there.
+    pub fn add_instance(&self, name: &str, instance: FakeInstance) {
+        self.store().instances.insert(name.to_owned(), instance);
+    }
+
     /// Removes an instance from outside.
     pub fn remove_instance(&self, name: &str) {
         self.store().instances.remove(name);

@@ -10,6 +10,7 @@ use ryo::agent;
 use ryo::agent::serve::serve;
 use ryo::archive::Compression;
 use ryo::archive::seal::Recipients;
+use ryo::backend::Native;
 use ryo::consul;
 use ryo::container::Container;
 use ryo::event::{Event, Events};
@@ -29,7 +30,9 @@ use ryo::lxd;
 use ryo::machine::{Command, Lost, Machine, Process};
 use ryo::module::System;
 use ryo::plan::{Action, Plan, Step};
+use ryo::playbook::Connect;
 use ryo::playbook::connection::Connection;
+use ryo::playbook::reading::Reading;
 use ryo::project;
 use ryo::sql;
 use ryo::terraform::DatabaseProvider;
@@ -184,8 +187,17 @@ impl Stage {
         let process = machine.open(&Command::new(["agent"])).await.unwrap();
         let client = lxd::Client::new(lxd);
         let guests = client.clone();
+        let connect: Connect = Arc::new(move |connection| {
+            let machine = match connection {
+                Connection::Lxd(guest) | Connection::Incus(guest) => {
+                    Arc::new(Container::new(guests.clone(), guest.instance, "a container")) as Arc<dyn Machine>
+                }
+                Connection::Local | Connection::Ssh(_) => machine.clone(),
+            };
+            Box::pin(async move { Ok(machine) })
+        });
         World {
-            reading: ryo::playbook::reading::Reading::default(),
+            reading: Reading::default(),
             host: "local".to_owned(),
             lxd: client,
             access: None,
@@ -193,15 +205,8 @@ impl Stage {
             consul: Arc::new(move |_| consul::Client::new(consul.clone(), None, None)),
             database: self.database.clone(),
             agent: Arc::new(agent::Client::over("the host", process).await.unwrap()),
-            connect: Arc::new(move |connection| {
-                let machine = match connection {
-                    Connection::Lxd(guest) | Connection::Incus(guest) => {
-                        Arc::new(Container::new(guests.clone(), guest.instance, "a container")) as Arc<dyn Machine>
-                    }
-                    Connection::Local | Connection::Ssh(_) => machine.clone(),
-                };
-                Box::pin(async move { Ok(machine) })
-            }),
+            configure: Arc::new(Native { connect: connect.clone(), reading: Reading::default() }),
+            connect,
             state: "/var/lib/ryo/hosts".to_owned(),
             inventory: self.path("work/ryo-host/configuration/inventory_local"),
             working_directory: self.path("work"),
@@ -263,9 +268,15 @@ impl Stage {
 
     /// Looks and plans.
     pub async fn plan(&self) -> Plan {
+        self.plan_of(Some("1")).await
+    }
+
+    /// Looks and plans a version, or the present one.
+    pub async fn plan_of(&self, version: Option<&str>) -> Plan {
         let world = self.world(self.lxd.clone(), self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
-        session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap().plan
+        let wanted = Wanted { version: Version::chosen(version, "now".to_owned()), ..self.wanted() };
+        session::plan(&world, &wanted, &Events::nowhere(), &stop).await.unwrap().plan
     }
 
     /// Looks, plans and applies; an error as the text that a person would read.

@@ -9,7 +9,7 @@ use crate::cli::backup::store::Choice;
 use crate::cli::shown::Shown;
 use crate::failure::Failure;
 use crate::flow::backup::catalogue::{Backup, Catalogue, Made, State, bytes};
-use crate::flow::host::status::span;
+use crate::flow::figures::span;
 use crate::flow::journal;
 
 /// Which backups are listed.

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Kind};
 use crate::flow::backup::catalogue::{Backup, State, bytes, sentence};
 use crate::flow::backup::kept;
 use crate::flow::backup::manifest::{self, Manifest, Member};
-use crate::flow::host::status::span;
+use crate::flow::figures::span;
 use crate::flow::{journal, restore};
 
 /// How many of the biggest members are shown.

@@ -1,25 +1,30 @@
 //! How a host is: what serves it, what it holds, and what it waits for.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::agent;
+use crate::consul::health::Check;
 use crate::flow::found;
+use crate::flow::journal::read as journal;
 use crate::flow::world::World;
 use crate::lxd;
 use crate::machine::Command;
 use crate::module::pki::certificate;
 use crate::playbooks;
+use crate::project::{Kind, deployed};
 
-/// Where the agent keeps the journal on a host.
-const JOURNAL: &str = "/var/lib/ryo/journal.jsonl";
+mod instance;
+pub mod page;
+mod text;
+mod unit;
 
-/// Bytes of the journal's end in which the last backup is looked for.
-const LOOKED_AT: &str = "4194304";
+pub use instance::{Instance, Mount, Port};
+pub use text::table;
+pub use unit::{Change, Unit};
 
 /// A host could not be looked at. Nothing was changed.
 #[derive(Debug, Error)]
@@ -51,14 +56,18 @@ pub struct Status {
     pub certificate_until: Option<u64>,
     /// The version of Consul.
     pub consul: Option<String>,
-    /// Why it does not tell its version.
+    /// Why it does not tell what it knows.
     pub consul_error: Option<String>,
     /// File systems of the host and storage pools of its server.
     pub spaces: Vec<Space>,
     /// Its instances, by name.
     pub instances: Vec<Instance>,
+    /// Projects and modules: what is deployed, and what instances say that they belong to; by name.
+    pub units: Vec<Unit>,
     /// When the last backup ended, in seconds since 1970.
     pub backup: Option<u64>,
+    /// How many lines of its journal cannot be read.
+    pub damaged: usize,
 }
 
 /// Something that can fill up.
@@ -72,17 +81,12 @@ pub struct Space {
     pub total: u64,
 }
 
-/// An instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Instance {
-    /// Its name.
-    pub name: String,
-    /// What the server says of it, e.g. `Running`.
-    pub status: String,
-    /// The project or module that it belongs to.
-    pub owner: Option<String>,
-    /// The version that it was deployed with.
-    pub version: Option<String>,
+/// What Consul tells.
+struct Told {
+    version: String,
+    checks: Vec<Check>,
+    /// Keys by who owns them.
+    keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Looks at a host.
@@ -91,22 +95,26 @@ pub struct Instance {
 ///
 /// See [`Error`]. A Consul that does not answer is part of the answer.
 pub async fn look(world: &World) -> Result<Status, Error> {
-    let (server, spaces, instances, facts, reboot, backup, consul) = tokio::join!(
+    let (server, spaces, instances, images, facts, reboot, journal, told) = tokio::join!(
         world.lxd.server(),
         pools(&world.lxd),
         world.lxd.instances(),
+        world.lxd.images(),
         world.agent.facts(),
         reasons(&world.agent),
-        last_backup(&world.agent),
-        world.own_consul.version(),
+        journal::of_host(&world.agent),
+        consul(world),
     );
-    let (server, facts) = (server?, facts?);
-    let (consul, consul_error) = match consul {
-        Ok(version) => (Some(version), None),
-        Err(error) => (None, Some(crate::playbook::in_full(&(error.into())))),
+    let (server, facts, journal) = (server?, facts?, journal?);
+    let kinds = kinds(world);
+    let (consul, checks, keys, consul_error) = match told {
+        Ok(Told { version, checks, keys }) => (Some(version), checks, keys, None),
+        Err(error) => (None, vec![], BTreeMap::new(), Some(crate::playbook::in_full(&(error.into())))),
     };
     let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
-    let mut instances: Vec<Instance> = instances?.into_iter().map(instance).collect();
+    let images = images?;
+    let mut instances: Vec<Instance> =
+        instances?.into_iter().map(|it| instance::of(it, &images, &kinds, &checks)).collect();
     instances.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Status {
         host: world.host.clone(),
@@ -119,14 +127,28 @@ pub async fn look(world: &World) -> Result<Status, Error> {
         consul,
         consul_error,
         spaces: disks(&facts).into_iter().chain(spaces?).collect(),
+        units: unit::units(&instances, &kinds, keys, &journal),
         instances,
-        backup: backup?,
+        backup: journal.last_backup(),
+        damaged: journal.damaged,
     })
 }
 
-fn instance(instance: lxd::model::Instance) -> Instance {
-    let of = |key: &str| instance.config.get(key).cloned();
-    Instance { owner: of(found::OWNER), version: of(found::VERSION), name: instance.name, status: instance.status }
+/// What is deployed on the host, by the lists on this computer. A list that cannot be read says nothing.
+fn kinds(world: &World) -> BTreeMap<String, Kind> {
+    let list = |kind| deployed::read(&world.working_directory, kind, &world.host).unwrap_or_default();
+    let of = |kind: Kind| list(kind).into_iter().map(move |id| (id, kind));
+    of(Kind::Module).chain(of(Kind::Project)).collect()
+}
+
+async fn consul(world: &World) -> Result<Told, crate::consul::Error> {
+    let client = &world.own_consul;
+    let (version, checks, owned) = tokio::try_join!(client.version(), client.checks(), client.list(found::OWNED))?;
+    let keys = owned.into_iter().map(|entry| {
+        let owner = entry.key.trim_start_matches(found::OWNED).to_owned();
+        (owner, serde_json::from_slice(&entry.value).unwrap_or_default())
+    });
+    Ok(Told { version, checks, keys: keys.collect() })
 }
 
 async fn pools(client: &lxd::Client) -> Result<Vec<Space>, lxd::Error> {
@@ -157,69 +179,4 @@ async fn reasons(agent: &agent::Client) -> Result<Vec<String>, agent::Error> {
     let script = playbooks::file("host/files/reboot-reasons.sh");
     let said = agent.run(&Command::new(["sh", "-s"]), script).await?;
     Ok(String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect())
-}
-
-/// When the last backup in the journal ended.
-async fn last_backup(agent: &agent::Client) -> Result<Option<u64>, agent::Error> {
-    let said = agent.run(&Command::new(["tail", "--bytes", LOOKED_AT, JOURNAL]), &[]).await?;
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut backups = lines.filter(|line| {
-        line["result"] == "done" && line["plan"].as_str().is_some_and(|plan| plan.starts_with("backup "))
-    });
-    Ok(backups.next().and_then(|line| line["when"].as_u64()))
-}
-
-impl Status {
-    /// What a person reads, at the time `now` in seconds since 1970.
-    pub fn text(&self, now: u64) -> String {
-        let mut text = format!("host {}: {}, Linux {}, up {}\n", self.host, self.system, self.kernel, span(self.up));
-        let mut row = |name: &str, value: &str| {
-            let _ = writeln!(text, "  {name:<18}{value}");
-        };
-        let certificate = self.certificate_until.map_or(String::new(), |until| {
-            let left = until.saturating_sub(now);
-            let left = if left == 0 { "it has ended".to_owned() } else { format!("in {}", span(left)) };
-            format!(", certificate until {} ({left})", day(until))
-        });
-        row("server", &format!("{}{certificate}", self.server));
-        row("consul", self.consul.as_ref().or(self.consul_error.as_ref()).map_or("-", String::as_str));
-        let needed = if self.reboot.is_empty() { "not needed".to_owned() } else { self.reboot.join("; ") };
-        row("reboot", &needed);
-        for Space { name, used, total } in &self.spaces {
-            row(name, &format!("{} of {} GiB used ({} %)", gib(*used), gib(*total), percent(*used, *total)));
-        }
-        let backup = self
-            .backup
-            .map_or("never".to_owned(), |at| format!("{} ago, on {}", span(now.saturating_sub(at)), day(at)));
-        row("last backup", &backup);
-        row("instances", &self.instances.len().to_string());
-        for Instance { name, status, owner, version } in &self.instances {
-            let of = [owner.as_deref(), version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let _ = writeln!(text, "{}", format!("    {name:<15} {:<10}{of}", status.to_lowercase()).trim_end());
-        }
-        text
-    }
-}
-
-fn percent(used: u64, total: u64) -> u64 {
-    used.saturating_mul(100).checked_div(total).unwrap_or(0)
-}
-
-fn gib(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) >> 30;
-    format!("{}.{}", tenths / 10, tenths % 10)
-}
-
-fn day(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
-}
-
-/// A span in its largest unit, e.g. `3 days`.
-pub fn span(seconds: u64) -> String {
-    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    let (length, unit) = units.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "second"));
-    let count = seconds / length;
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }

@@ -67,7 +67,7 @@ impl Client {
             return Err(Error::Digest { sent, received });
         }
         if !properties.is_empty() {
-            self.tell(request::update_image(&received, &properties)).await?;
+            self.add_properties(&received, &properties).await?;
         }
         Ok(received)
     }

@@ -20,7 +20,10 @@ impl Store {
         match (method, rest) {
             ("GET", []) => Answer::Sync(objects.values().cloned().collect()),
             ("POST", []) => make(objects, path, asked.json(), incus),
-            (_, [name]) if !objects.contains_key(*name) => Answer::missing(missing(method, path)),
+            (_, [name, ..]) if !objects.contains_key(*name) => Answer::missing(missing(method, path)),
+            ("GET", [_, "resources"]) => {
+                Answer::Sync(json!({ "space": { "used": 1_u64 << 30, "total": 20_u64 << 30 }, "inodes": {} }))
+            }
             ("GET", [name]) => Answer::tagged(objects[*name].clone()),
             ("PUT", [name]) => {
                 let tagged = Answer::tagged(objects[*name].clone());
