@@ -28,4 +28,5 @@ pub mod prune;
 pub mod restore;
 pub mod session;
 pub mod unit;
+pub mod whole;
 pub mod world;

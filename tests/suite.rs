@@ -10,6 +10,8 @@ mod architecture;
 mod backup;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/broken_off.rs"]
+mod broken_off;
 #[path = "suite/certificates.rs"]
 mod certificates;
 #[path = "suite/check.rs"]
@@ -76,6 +78,8 @@ mod support;
 mod terraform;
 #[path = "suite/ui.rs"]
 mod ui;
+#[path = "suite/whole.rs"]
+mod whole;
 #[path = "suite/wire.rs"]
 mod wire;
 #[path = "suite/wireguard.rs"]

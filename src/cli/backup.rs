@@ -12,6 +12,8 @@ use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::{self, Manifest, Source, Spec};
 use crate::flow::journal;
+use crate::flow::world::World;
+use crate::plan::Plan;
 use crate::project::Repository;
 use crate::rig;
 
@@ -85,9 +87,27 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);
     }
-    let outages = carry_out(&world, &plan, shown).await?;
-    tell(&title, &specs, &outages, shown)?;
-    Ok(ExitCode::SUCCESS)
+    carried_out(&world, &plan, &specs, shown).await
+}
+
+/// Carries the plan of a backup out and says what was made, also if an instance did not come up again.
+pub(super) async fn carried_out(
+    world: &World,
+    plan: &Plan,
+    specs: &[Spec],
+    shown: &Shown,
+) -> Result<ExitCode, Failure> {
+    match carry_out(world, plan, shown).await {
+        Ok(outages) => {
+            tell(&plan.title, "done", specs, &outages, shown)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(failure) if failure.kind == Kind::Partly => {
+            tell(&plan.title, "the archives are whole", specs, &BTreeMap::new(), shown)?;
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The archives to be made: those of the modules first.
@@ -108,15 +128,22 @@ fn specs(arguments: &Arguments, common: &Common, repository: &Repository, now: S
             source: Source { id, kind: repository.kind },
             stamp: stamp.clone(),
             compression,
+            of_host: vec![],
         })
     };
     modules.iter().chain([repository]).map(spec).collect()
 }
 
 /// Says what was made.
-fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Shown) -> Result<(), Failure> {
+fn tell(
+    title: &str,
+    ended: &str,
+    specs: &[Spec],
+    outages: &BTreeMap<String, u64>,
+    shown: &Shown,
+) -> Result<(), Failure> {
     let mut rows = vec![];
-    let mut lines = vec![format!("{title}: done")];
+    let mut lines = vec![format!("{title}: {ended}")];
     for spec in specs {
         let manifest = manifest(&spec.file)?;
         lines.push(format!("  {}", describe(&spec.file, manifest.archive.size, manifest.members.len())));
@@ -127,6 +154,7 @@ fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Sh
             "members": manifest.members.len(),
             "sha256": manifest.archive.sha256,
             "sockets": manifest.sockets,
+            "devices": manifest.devices,
         }));
     }
     let result = json!({ "plan": title, "archives": rows, "outages": outages });

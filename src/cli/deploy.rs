@@ -12,7 +12,7 @@ use crate::flow::names::Names;
 use crate::flow::session::{self, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::world::World;
-use crate::plan::Values;
+use crate::plan::{Plan, Values};
 use crate::project::Repository;
 use crate::rig::settings::Settings;
 use crate::{git, rig};
@@ -89,14 +89,20 @@ async fn deploy(arguments: &Arguments, common: &Common, shown: &Shown) -> Result
         if !shown.agreed(arguments.yes)? {
             return Ok(ExitCode::SUCCESS);
         }
-        if plan.values == Values::Awaited {
-            carry_out(&world, &plan.preparation(), shown).await?;
-            plan = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
-        }
-        carry_out(&world, &plan, shown).await?;
+        plan = apply(&world, &wanted, plan, shown).await?;
     }
     settled(&plan, shown);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Carries a deployment out. Returns its plan; where image builds make values known, that is the one that followed them.
+pub(super) async fn apply(world: &World, wanted: &Wanted, mut plan: Plan, shown: &Shown) -> Result<Plan, Failure> {
+    if plan.values == Values::Awaited {
+        carry_out(world, &plan.preparation(), shown).await?;
+        plan = session::plan(world, wanted, &shown.events, &shown.stop).await?;
+    }
+    carry_out(world, &plan, shown).await?;
+    Ok(plan)
 }
 
 async fn plan_only(arguments: &PlanArguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {

@@ -21,6 +21,7 @@ use crate::{agent, archive, lxd};
 pub mod carry;
 pub mod find;
 pub mod reading;
+pub mod set;
 
 /// A restore cannot be made, or did not end well.
 #[derive(Debug, Error)]
@@ -45,6 +46,26 @@ pub enum Error {
         stamp: Option<String>,
         /// Where backups are.
         directory: PathBuf,
+    },
+    /// There is no backup of everything on a host.
+    #[error("there is no backup of all of host `{host}`{} in `{}`", stamped(stamp.as_deref()), directory.display())]
+    NoSet {
+        /// The host.
+        host: String,
+        /// The stamp that was given.
+        stamp: Option<String>,
+        /// Where backups are.
+        directory: PathBuf,
+    },
+    /// Archives of a backup of everything on a host are missing.
+    #[error("the backup {stamp} of host `{host}` is not whole: there is no archive of {}", missing.join(", "))]
+    Missing {
+        /// The host.
+        host: String,
+        /// The stamp.
+        stamp: String,
+        /// The projects and modules.
+        missing: Vec<String>,
     },
     /// An archive cannot be used.
     #[error("the archive `{}` cannot be restored", file.display())]
@@ -133,14 +154,10 @@ pub struct Seen {
 ///
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
-    let mut seen = Seen::default();
-    for id in ids {
-        if let Some(kept) = world.agent.kept(DATA, id).await? {
-            seen.kept.insert(id.clone(), kept);
-        }
-    }
-    seen.instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
-    Ok(seen)
+    let mut kept = world.agent.stock(DATA).await?.kept;
+    kept.retain(|id, _| ids.contains(id));
+    let instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
+    Ok(Seen { instances, kept })
 }
 
 impl Seen {
@@ -198,6 +215,13 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
         }
     }
     Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+}
+
+/// The steps of a restore that touch nothing but what is beside the data, and the others.
+pub fn halves(plan: &Plan) -> (Plan, Plan) {
+    let (unpack, rest) = plan.steps.iter().cloned().partition(|step| matches!(step.action, Action::Unpack(_)));
+    let half = |steps| Plan { title: plan.title.clone(), steps, values: Values::Known };
+    (half(unpack), half(rest))
 }
 
 /// Plans to put what was kept of `ids` back in its place.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Compression;
 use crate::archive::tree::entry::shown;
 use crate::archive::tree::group;
+use crate::flow::whole::Part;
 
 /// The form of manifests.
 pub const FORM: u32 = 1;
@@ -39,6 +40,12 @@ pub struct Manifest {
     pub instances: Vec<Instance>,
     /// Sockets, which no archive can hold.
     pub sockets: Vec<String>,
+    /// Devices, which no restore would make.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// Everything that was on the host, if all of it was backed up at once with this stamp.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of_host: Vec<Part>,
     /// Everything in the archive, in order.
     pub members: Vec<Member>,
 }

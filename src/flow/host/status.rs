@@ -1,5 +1,6 @@
 //! How a host is: what serves it, what it holds, and what it waits for.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::agent;
+use crate::flow::backup::DATA;
 use crate::flow::found;
 use crate::flow::world::World;
 use crate::lxd;
@@ -20,6 +22,9 @@ const JOURNAL: &str = "/var/lib/ryo/journal.jsonl";
 
 /// Bytes of the journal's end in which the last backup is looked for.
 const LOOKED_AT: &str = "4194304";
+
+/// Seconds in which the size of old data is counted.
+const COUNTING: &str = "5";
 
 /// A host could not be looked at. Nothing was changed.
 #[derive(Debug, Error)]
@@ -59,6 +64,21 @@ pub struct Status {
     pub instances: Vec<Instance>,
     /// When the last backup ended, in seconds since 1970.
     pub backup: Option<u64>,
+    /// Data from before restores that nobody has settled.
+    pub kept: Vec<Kept>,
+}
+
+/// Data from before a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The project or module.
+    pub id: String,
+    /// The stamp of the backup that was restored.
+    pub stamp: String,
+    /// When it was restored, in seconds since 1970.
+    pub since: u64,
+    /// Bytes on the disk; none if they could not be counted in a few seconds.
+    pub size: Option<u64>,
 }
 
 /// Something that can fill up.
@@ -91,13 +111,14 @@ pub struct Instance {
 ///
 /// See [`Error`]. A Consul that does not answer is part of the answer.
 pub async fn look(world: &World) -> Result<Status, Error> {
-    let (server, spaces, instances, facts, reboot, backup, consul) = tokio::join!(
+    let (server, spaces, instances, facts, reboot, backup, kept, consul) = tokio::join!(
         world.lxd.server(),
         pools(&world.lxd),
         world.lxd.instances(),
         world.agent.facts(),
         reasons(&world.agent),
         last_backup(&world.agent),
+        kept(&world.agent),
         world.own_consul.version(),
     );
     let (server, facts) = (server?, facts?);
@@ -121,6 +142,7 @@ pub async fn look(world: &World) -> Result<Status, Error> {
         spaces: disks(&facts).into_iter().chain(spaces?).collect(),
         instances,
         backup: backup?,
+        kept: kept?,
     })
 }
 
@@ -170,6 +192,31 @@ async fn last_backup(agent: &agent::Client) -> Result<Option<u64>, agent::Error>
     Ok(backups.next().and_then(|line| line["when"].as_u64()))
 }
 
+/// What is kept from before restores, and how much room it takes.
+async fn kept(agent: &agent::Client) -> Result<Vec<Kept>, agent::Error> {
+    let stock = agent.stock(DATA).await?;
+    if stock.kept.is_empty() {
+        return Ok(vec![]);
+    }
+    let place = |directory: &str| format!("{DATA}/{directory}");
+    let words = ["timeout", COUNTING, "du", "--summarize", "--block-size=1", "--null", "--"].map(str::to_owned);
+    let places = stock.kept.values().map(|kept| place(&kept.directory));
+    let said = agent.run(&Command::new(words.into_iter().chain(places)), &[]).await?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let sizes: BTreeMap<&str, u64> = said
+        .split('\0')
+        .filter_map(|line| line.split_once('\t'))
+        .filter_map(|(size, path)| Some((path, size.parse().ok()?)))
+        .collect();
+    let row = |(id, kept): (&String, &agent::data::Kept)| Kept {
+        id: id.clone(),
+        stamp: kept.stamp.clone(),
+        since: kept.since,
+        size: sizes.get(place(&kept.directory).as_str()).copied(),
+    };
+    Ok(stock.kept.iter().map(row).collect())
+}
+
 impl Status {
     /// What a person reads, at the time `now` in seconds since 1970.
     pub fn text(&self, now: u64) -> String {
@@ -193,6 +240,11 @@ impl Status {
             .backup
             .map_or("never".to_owned(), |at| format!("{} ago, on {}", span(now.saturating_sub(at)), day(at)));
         row("last backup", &backup);
+        for Kept { id, stamp, since, size } in &self.kept {
+            let size = size.map_or("size not counted".to_owned(), |size| format!("{} GiB", gib(size)));
+            let age = span(now.saturating_sub(*since));
+            row("old data", &format!("{id} from before the restore of {stamp}, {age} ago, {size}"));
+        }
         row("instances", &self.instances.len().to_string());
         for Instance { name, status, owner, version } in &self.instances {
             let of = [owner.as_deref(), version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");

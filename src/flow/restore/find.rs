@@ -10,7 +10,7 @@ use crate::flow::backup::{self, Manifest};
 use crate::flow::restore::{Error, reading};
 
 /// How archives may be compressed.
-const COMPRESSIONS: [Compression; 3] = [Compression::Gzip, Compression::Zstd, Compression::None];
+pub(super) const COMPRESSIONS: [Compression; 3] = [Compression::Gzip, Compression::Zstd, Compression::None];
 
 /// Finds the archive of `id` with a stamp, or the newest one. Returns it with its stamp.
 ///
@@ -61,7 +61,7 @@ fn newest(directory: &Path, host: &str, id: &str) -> Result<Option<(PathBuf, Str
     Ok(found.map(|(_, path, stamp)| (path, stamp)))
 }
 
-fn without_end(name: &str) -> Option<&str> {
+pub(super) fn without_end(name: &str) -> Option<&str> {
     [".tar.gz", ".tar.zst", ".tar"].iter().find_map(|end| name.strip_suffix(end))
 }
 
@@ -73,9 +73,14 @@ fn without_end(name: &str) -> Option<&str> {
 pub fn stamp(archive: &Path) -> Result<String, Error> {
     let fail = |source| Error::File { file: backup::manifest::beside(archive), source };
     if let Some(manifest) = Manifest::read(archive).map_err(fail)? {
-        return Ok(manifest.stamp);
+        return match backup::misfit(&manifest.stamp) {
+            Some(what) => Err(Error::Differs { file: archive.to_owned(), what }),
+            None => Ok(manifest.stamp),
+        };
     }
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = without_end(&name).unwrap_or(&name);
-    Ok(stem.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect())
+    let fine: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    let fine = fine.trim_start_matches(['-', '.']);
+    Ok(if fine.is_empty() { "file" } else { fine }.to_owned())
 }
