@@ -29,6 +29,8 @@ pub enum Change {
     Undo,
     /// Remove what was kept.
     Commit,
+    /// Remove what was unpacked beside them and is in nobody's way but that of the disk.
+    Discard,
 }
 
 /// The data of all projects and modules on a host.
@@ -38,6 +40,8 @@ pub struct Stock {
     pub present: BTreeSet<String>,
     /// What is kept of the data before a restore, by project and module.
     pub kept: BTreeMap<String, Kept>,
+    /// The projects and modules beside whose data something was unpacked by a restore that broke off.
+    pub unfinished: BTreeSet<String>,
 }
 
 /// What is kept of the data before a restore.
@@ -53,6 +57,9 @@ pub struct Kept {
 
 /// Most entries of a directory of data that are looked at.
 const ENTRIES: usize = 100_000;
+
+/// In front of the name of what an archive is unpacked to.
+const WORK: &str = ".ryo-restore-";
 
 /// In front of the name of what is kept.
 const KEPT: &str = ".ryo-kept-";
@@ -72,6 +79,8 @@ pub(super) fn stock(directory: &Path) -> Result<Stock, Failed> {
         if let Some((id, half)) = half(directory, &name, &about).filter(|(_, half)| half.done) {
             let since = u64::try_from(about.ctime()).unwrap_or(0);
             stock.kept.insert(id.to_owned(), Kept { stamp: half.stamp, since, directory: name });
+        } else if let Some(id) = name.strip_prefix(WORK) {
+            stock.unfinished.insert(id.to_owned());
         } else if about.is_dir() && is_name(&name) {
             stock.present.insert(name);
         }
@@ -118,7 +127,7 @@ impl<'a> Place<'a> {
     }
 
     fn work(&self) -> PathBuf {
-        self.directory.join(format!(".ryo-restore-{}", self.id))
+        self.directory.join(format!("{WORK}{}", self.id))
     }
 
     fn halves(&self) -> io::Result<Vec<Half>> {
@@ -145,6 +154,7 @@ impl<'a> Place<'a> {
             Change::Exchange => self.exchange(stamp),
             Change::Undo => self.undo(),
             Change::Commit => self.commit(),
+            Change::Discard => self.discard(),
         };
         ended.map_err(|error| self.told(&error))
     }
@@ -184,6 +194,13 @@ impl<'a> Place<'a> {
         self.sync()
     }
 
+    fn discard(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.work()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         File::open(self.directory)?.sync_all()
     }
@@ -194,10 +211,8 @@ impl<'a> Place<'a> {
         for half in self.halves()?.into_iter().filter(|half| !half.done) {
             fs::remove_dir_all(half.path)?;
         }
+        self.discard()?;
         let work = self.work();
-        if fs::symlink_metadata(&work).is_ok() {
-            fs::remove_dir_all(&work)?;
-        }
         let space = statvfs(self.directory)?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if bytes > free {

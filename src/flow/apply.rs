@@ -147,6 +147,9 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
             Err(_) => events.warn(in_full(&stopped)),
         }
     }
+    if ended.is_err() {
+        restore::carry::discard(world, &ongoing).await;
+    }
     if let (Err(_), Err(Stopped::Down { title, source, .. })) = (&ended, &down) {
         events.warn(format!("{title}: {}", in_full(source.as_ref())));
     }
@@ -209,7 +212,11 @@ async fn run(
         Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec).await?),
-        Action::Unpack(spec) => Ok(restore::carry::unpack(world, spec, progress).await?),
+        Action::Unpack(spec) => {
+            restore::carry::unpack(world, spec, progress).await?;
+            ongoing.unpacked.push(spec.id.clone());
+            Ok(())
+        }
         Action::Change { id, change, stamp } => {
             world.agent.change(backup::DATA, id, *change, stamp).await?;
             if *change == Change::Exchange {

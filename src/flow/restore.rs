@@ -4,12 +4,12 @@
 //! compared. Then the instances are stopped, the directories exchanged in one step, and the instances started: if one
 //! does not come up, everything goes back. The data from before are kept until a person is sure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::agent::data::{Change, Kept};
+use crate::agent::data::{Change, Kept, Stock};
 use crate::flow::backup::{DATA, is_left, writes_to};
 use crate::flow::instance;
 use crate::flow::world::World;
@@ -146,6 +146,8 @@ pub struct Seen {
     pub instances: BTreeMap<String, Instance>,
     /// What is kept from before restores, by project and module.
     pub kept: BTreeMap<String, Kept>,
+    /// Others beside whose data something was unpacked by a restore that broke off.
+    pub unfinished: BTreeSet<String>,
 }
 
 /// Looks at the host.
@@ -154,10 +156,11 @@ pub struct Seen {
 ///
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
-    let mut kept = world.agent.stock(DATA).await?.kept;
+    let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
     kept.retain(|id, _| ids.contains(id));
+    unfinished.retain(|id| !ids.contains(id));
     let instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
-    Ok(Seen { instances, kept })
+    Ok(Seen { instances, kept, unfinished })
 }
 
 impl Seen {
@@ -192,7 +195,12 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
     let wanted: Vec<&Spec> = specs.iter().filter(|spec| !seen.is_exchanged(spec) || seen.is_unproven(spec)).collect();
     let step = |spec: &Spec, action| Step { owner: spec.id.clone(), action };
     let fresh = wanted.iter().filter(|spec| !seen.is_exchanged(spec));
-    let mut steps: Vec<Step> = fresh.map(|spec| step(spec, Action::Unpack(Box::new((*spec).clone())))).collect();
+    let left = seen.unfinished.iter().map(|id| Step {
+        owner: id.clone(),
+        action: Action::Change { id: id.clone(), change: Change::Discard, stamp: "none".to_owned() },
+    });
+    let unpack = fresh.map(|spec| step(spec, Action::Unpack(Box::new((*spec).clone()))));
+    let mut steps: Vec<Step> = left.chain(unpack).collect();
     // The project first: it does not serve while its modules are changed under it.
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut stopped: Vec<String> = vec![];

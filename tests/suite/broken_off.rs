@@ -29,13 +29,22 @@ enum Flow {
 
 const IDS: [(&str, Kind); 2] = [("ryo-tiny-store", Kind::Module), ("ryo-tiny", Kind::Project)];
 
+/// Bytes that cannot be compressed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let next = |state: &u64| {
+        let state = state ^ (state << 13);
+        let state = state ^ (state >> 7);
+        Some(state ^ (state << 17))
+    };
+    std::iter::successors(Some(seed + 1), next).skip(20).map(|state| state.to_be_bytes()[3]).take(length).collect()
+}
+
 /// A deployed project with data, a backup `0` of them, and other data since.
 async fn stage() -> Stage {
     let stage = deployed().await;
     let data = data(&stage).join("data");
-    for number in 0..40_u32 {
-        let noise: Vec<u8> = (0..30_000_u32).map(|at| (at.wrapping_mul(2_654_435_761 + number) >> 13) as u8).collect();
-        fs::write(data.join(format!("file-{number}")), noise).unwrap();
+    for number in 0..40 {
+        fs::write(data.join(format!("file-{number}")), noise(number, 30_000)).unwrap();
     }
     goes(&stage, Flow::Backup, "0").await.unwrap();
     fs::write(data.join("file-7"), "spoilt\n").unwrap();
@@ -233,16 +242,18 @@ async fn a_restore_that_vanishes_is_mended_by_the_next_one() {
 /// The connection to the host breaks after so many bytes, in either direction.
 async fn cut_everywhere(flow: Flow) {
     let clean = stage().await;
-    let world = clean.world(clean.lxd.clone(), clean.consul.clone()).await;
-    drop(world);
+    let first = clean.carries.counted();
+    drop(clean.world(clean.lxd.clone(), clean.consul.clone()).await);
     let from = clean.carries.counted();
     goes(&clean, flow, flow_stamp(flow)).await.unwrap();
     let until = clean.carries.counted();
     for way in [0, 1] {
+        // Without what the two say to each other first.
+        let hello = from[way] - first[way];
         let length = until[way] - from[way];
-        let mut points: Vec<u64> = (1..20).map(|share| length * share / 20).collect();
+        let mut points: Vec<u64> = (1..20).map(|share| hello + (length - hello) * share / 20).collect();
         // Within the first frames and the last ones.
-        points.extend([600, 900, length - 1, length - 30]);
+        points.extend([hello + 1, hello + 7, length - 1, length - 30]);
         for point in points {
             let mut stage = stage().await;
             stage.carries = match way {
@@ -279,8 +290,8 @@ async fn a_backup_after_which_an_instance_does_not_come_up_is_whole() {
         (code, text.as_str()),
         (
             3,
-            "error: everything was backed up, but step 6 of 10 failed: start instance store again\n\
-             \x20 because: starting instance failed: there is no memory\n\
+            "error: everything was backed up, but step 6 of 10 failed: ryo-tiny-store: start instance store again\n\
+             \x20 because: start of instance `store` failed: there is no memory\n\
              hint: the archives are whole; the next deployment starts the instance again\n"
         )
     );
@@ -323,7 +334,7 @@ async fn what_is_written_to_while_it_is_copied_is_in_the_archive_as_it_was_at_th
     // The instance has stopped when the next step begins.
     let events = Events::new(move |event| {
         if let Event::StepDone { title, .. } = event
-            && title == "stop instance tiny"
+            && title == "ryo-tiny: stop instance tiny"
         {
             told.store(true, Ordering::SeqCst);
         }

@@ -180,8 +180,10 @@ async fn what_does_not_come_up_is_swapped_back() {
         (code, text.as_str()),
         (
             13,
-            "error: step 4 of 4 failed: see instance tiny come up with the restored data\n\
-             \x20 because: with the restored data it did not come up, and the data from before are back\n"
+            "error: step 4 of 4 failed: ryo-tiny: see instance tiny come up with the restored data\n\
+             \x20 because: with the restored data it did not come up, and the data from before are back\n\
+             \x20 because: start of instance `tiny` failed: its data are too old\n\
+             hint: run the same command again: what is done is found done\n"
         )
     );
     assert_eq!(look(&data(&stage)), before);
@@ -322,11 +324,15 @@ async fn an_archive_that_is_damaged_changes_nothing() {
         assert!(text.contains(wanted), "{text}");
     }
     fs::write(&manifest, text).unwrap();
+    // A restore of something else was killed while it unpacked.
+    fs::create_dir(stage.path("host/var/containers/.ryo-restore-other")).unwrap();
     // A run was killed between the two steps of an exchange.
     let inode = fs::metadata(data(&stage)).unwrap().ino();
     fs::create_dir(stage.path(&format!("host/var/containers/.ryo-kept-ryo-tiny@{inode}@1"))).unwrap();
-    restores(&stage, project).await.unwrap();
+    let text = restores(&stage, project).await.unwrap();
+    assert!(text.contains("  - other: remove what a restore of other that broke off has unpacked\n"), "{text}");
     assert_ne!(look(&data(&stage)), before);
+    assert_eq!(beside(&stage), [format!(".ryo-kept-ryo-tiny@{inode}@1")]);
 }
 
 /// Restores with one exchange that breaks, then again. Returns whether there was such an exchange.

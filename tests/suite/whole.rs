@@ -81,13 +81,13 @@ async fn everything_on_a_host_is_stopped_and_backed_up_at_once() {
             "local: stop instance tiny",
             "local: stop instance store",
             "ryo-tiny-store: copy what has changed in /var/containers/ryo-tiny-store",
-            "ryo-tiny: copy what has changed in /var/containers/ryo-tiny",
             "forgotten: copy /var/containers/forgotten",
+            "ryo-tiny: copy what has changed in /var/containers/ryo-tiny",
             "local: start instance store again",
             "local: start instance tiny again",
             "ryo-tiny-store: write backup-local-ryo-tiny-store-1.tar.gz",
-            "ryo-tiny: write backup-local-ryo-tiny-1.tar.gz",
             "forgotten: write backup-local-forgotten-1.tar.gz",
+            "ryo-tiny: write backup-local-ryo-tiny-1.tar.gz",
         ]
     );
     for name in ["tiny", "store"] {
@@ -102,8 +102,8 @@ async fn everything_on_a_host_is_stopped_and_backed_up_at_once() {
     };
     let parts = [
         part("ryo-tiny-store", Kind::Module, Some("1")),
-        part("ryo-tiny", Kind::Project, Some("1")),
         part("forgotten", Kind::Project, None),
+        part("ryo-tiny", Kind::Project, Some("1")),
     ];
     assert_eq!(manifest.of_host, parts);
     let set = found(&stage, None).unwrap();
@@ -149,9 +149,9 @@ async fn everything_comes_back_on_a_fresh_host() {
             "ryo-tiny-store: stop instance store",
             "ryo-tiny-store: exchange /var/containers/ryo-tiny-store and what was unpacked",
             "ryo-tiny-store: see instance store come up with the restored data",
+            "forgotten: exchange /var/containers/forgotten and what was unpacked",
             "ryo-tiny: exchange /var/containers/ryo-tiny and what was unpacked",
             "ryo-tiny: see instance tiny come up with the restored data",
-            "forgotten: exchange /var/containers/forgotten and what was unpacked",
         ]
     );
     apply::apply(&world, &exchange, &Events::nowhere(), &stop).await.unwrap();
@@ -161,12 +161,14 @@ async fn everything_comes_back_on_a_fresh_host() {
     assert_eq!(set.differences(&world.lxd.instances().await.unwrap()), Vec::<String>::new());
     let kept: BTreeSet<String> = world.agent.stock(backup::DATA).await.unwrap().kept.into_keys().collect();
     assert_eq!(kept, BTreeSet::from(["ryo-tiny".to_owned(), "ryo-tiny-store".to_owned()]));
-    let another = Wanted { version: Version::Given("2".to_owned()), ..wanted };
-    let deploy = session::plan(&world, &another, &Events::nowhere(), &stop).await.unwrap();
-    apply::apply(&world, &deploy, &Events::nowhere(), &stop).await.unwrap();
+    fresh.lxd.with_instance("store", |store| store.config.insert("user.ryo.version".to_owned(), "2".to_owned()));
+    fresh.lxd.with_instance("tiny", |tiny| tiny.config.insert("volatile.base_image".to_owned(), "another".to_owned()));
     assert_eq!(
-        set.differences(&world.lxd.instances().await.unwrap())[..1],
-        ["instance store is of version 2; version 1 was backed up"]
+        set.differences(&world.lxd.instances().await.unwrap()),
+        [
+            "instance store is of version 2; version 1 was backed up",
+            "the image of instance tiny was built anew since the backup",
+        ]
     );
 }
 

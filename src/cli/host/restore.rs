@@ -28,10 +28,10 @@ pub struct Restore {
     #[arg(value_name = "HOST")]
     pub host: String,
     /// The stamp of the backup (default: that of the newest one of everything)
-    #[arg(short = 's', long, value_name = "STAMP")]
+    #[arg(short = 's', long, value_name = "STAMP", conflicts_with_all = ["undo", "commit"])]
     pub stamp: Option<String>,
     /// Restore the data alone: deploy nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["undo", "commit"])]
     pub no_deploy: bool,
     /// How earlier restores are settled
     #[command(flatten)]

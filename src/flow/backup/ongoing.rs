@@ -25,6 +25,8 @@ pub struct Ongoing {
     stopped: BTreeMap<String, Instant>,
     /// For how many milliseconds each one did not serve.
     outages: BTreeMap<String, u64>,
+    /// What this run has unpacked beside the data.
+    pub unpacked: Vec<String>,
     /// What this run has restored, with the stamps.
     pub exchanged: Vec<(String, String)>,
     /// Instances that have come up with restored data.
