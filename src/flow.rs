@@ -33,4 +33,5 @@ pub mod rollback;
 pub mod schedule;
 pub mod session;
 pub mod unit;
+pub mod whole;
 pub mod world;

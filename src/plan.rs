@@ -298,6 +298,7 @@ impl Action {
             Self::Change { change: Change::Exchange, .. } => "exchange",
             Self::Change { change: Change::Undo, .. } => "undo",
             Self::Change { change: Change::Commit, .. } => "commit",
+            Self::Change { change: Change::Discard, .. } => "discard",
             Self::Prove(_) => "prove",
             Self::Record { .. } => "record",
         }
@@ -311,7 +312,7 @@ impl Action {
             | Self::RemoveReplaced(_)
             | Self::RemoveInstance(_)
             | Self::RemoveObject { .. }
-            | Self::Change { change: Change::Commit, .. }
+            | Self::Change { change: Change::Commit | Change::Discard, .. }
             | Self::RemoveImage { .. } => '-',
             Self::Change { .. } | Self::ReplaceInstance { .. } => '±',
             Self::BuildImage { .. }
@@ -468,6 +469,9 @@ impl fmt::Display for Action {
                 write!(f, "put {} back as it was before the restore", backup::data(id))
             }
             Self::Change { id, change: Change::Commit, .. } => write!(f, "remove what was kept of {id}"),
+            Self::Change { id, change: Change::Discard, .. } => {
+                write!(f, "remove what a restore of {id} that broke off has unpacked")
+            }
             Self::Prove(names) => write!(f, "see {} come up with the restored data", instances(names)),
             Self::Record { kind: Kind::Project } => f.write_str("enter the project in the list of deployed projects"),
             Self::Record { kind: Kind::Module } => f.write_str("enter the module in the list of deployed modules"),

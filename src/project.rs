@@ -20,6 +20,10 @@ pub mod written;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use crate::place::Problem;
+
 pub use self::control::Control;
 pub use self::host::Host;
 pub use self::identity::Identity;
@@ -27,7 +31,8 @@ pub use self::load::load;
 pub use self::replace::replace;
 
 /// Which of the two shapes a repository has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A service of one's own: `project-deployment/`, configured per host.
     Project,
@@ -115,6 +120,29 @@ pub fn hosts(working_directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.filter_map(|entry| host_of(entry.file_name().to_str()?)).collect();
     names.sort();
     names
+}
+
+/// Returns the repositories in `working_directory` that are configured for `host`, by what they call themselves, and what
+/// is wrong with those that do not tell.
+pub fn of_host(working_directory: &Path, host: &str) -> (BTreeMap<String, Repository>, Vec<Problem>) {
+    let working_directory = std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.to_owned());
+    let entries = std::fs::read_dir(&working_directory).into_iter().flatten().flatten();
+    let mut directories: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    directories.retain(|it| ["project-deployment", "module-deployment"].iter().any(|part| it.join(part).is_dir()));
+    directories.sort();
+    let (mut repositories, mut problems) = (BTreeMap::new(), vec![]);
+    for directory in directories {
+        let loaded = load(&directory).and_then(|repository| {
+            let repository = Repository { working_directory: working_directory.clone(), ..repository };
+            let is_for_it = repository.configuration(host).is_file();
+            is_for_it.then(|| Ok((repository.identity(host)?.id, repository))).transpose()
+        });
+        match loaded {
+            Ok(found) => repositories.extend(found),
+            Err(these) => problems.extend(these),
+        }
+    }
+    (repositories, problems)
 }
 
 /// The host that a configuration file is for. The original's template is for none.

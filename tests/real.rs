@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends by them")]
 
+#[path = "real/backups.rs"]
+mod backups;
 #[path = "real/bad_input.rs"]
 mod bad_input;
 #[path = "real/consul.rs"]

@@ -14,6 +14,8 @@ mod backend;
 mod backup;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/broken_off.rs"]
+mod broken_off;
 #[path = "suite/certificates.rs"]
 mod certificates;
 #[path = "suite/check.rs"]
@@ -98,6 +100,8 @@ mod terraform;
 mod ui;
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[path = "suite/whole.rs"]
+mod whole;
 #[path = "suite/wire.rs"]
 mod wire;
 #[path = "suite/wireguard.rs"]

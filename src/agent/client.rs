@@ -11,10 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::agent::data::{Change, Kept};
+use crate::agent::data::{Change, Stock};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Pass, Reply, Request};
 use crate::agent::{Binary, Error, Given, place};
 use crate::archive::Compression;
+use crate::archive::tree::scan::LeftOut;
 use crate::machine::{Command, Finished, Machine, Process};
 use crate::module::copy::Content;
 use crate::module::source::Blob;
@@ -103,8 +104,8 @@ pub enum Packed {
     Group,
     /// The tree is complete.
     Whole {
-        /// Sockets in it, which no archive can hold.
-        sockets: Vec<String>,
+        /// What was left out.
+        left: LeftOut,
     },
 }
 
@@ -125,7 +126,7 @@ impl Packing {
                 Ok(Packed::Bytes(piece))
             }
             Some(Incoming::End) => Ok(Packed::Group),
-            Some(Incoming::Answer(Answer::Packed { sockets })) => Ok(Packed::Whole { sockets }),
+            Some(Incoming::Answer(Answer::Packed { left })) => Ok(Packed::Whole { left }),
             Some(Incoming::Answer(other)) => Err(self.shared.refused(other)),
             None => Err(self.shared.gone()),
         }
@@ -403,13 +404,13 @@ impl Client {
         }
     }
 
-    /// What is kept of the data of `id` before a restore.
+    /// Which projects and modules have data in `directory`, and what is kept of those before restores.
     ///
     /// # Errors
     ///
     /// The agent went away or may not look.
-    pub async fn kept(&self, directory: &str, id: &str) -> Result<Option<Kept>, Error> {
-        let ask = Ask::Kept { directory: directory.to_owned(), id: id.to_owned() };
+    pub async fn stock(&self, directory: &str) -> Result<Stock, Error> {
+        let ask = Ask::Stock { directory: directory.to_owned() };
         let value = self.value(ask).await?;
         serde_json::from_value(value)
             .map_err(|source| Error::Wire { machine: self.shared.machine.clone(), source: source.into() })

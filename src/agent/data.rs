@@ -4,6 +4,7 @@
 //! `.ryo-kept-<id>@<inode>@<stamp>`: the other half of an exchange. `<inode>` is that of the data before the exchange,
 //! so that the name alone tells which half is which, whenever a run was killed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -28,6 +29,19 @@ pub enum Change {
     Undo,
     /// Remove what was kept.
     Commit,
+    /// Remove what was unpacked beside them and is in nobody's way but that of the disk.
+    Discard,
+}
+
+/// The data of all projects and modules on a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// The projects and modules that have some.
+    pub present: BTreeSet<String>,
+    /// What is kept of the data before a restore, by project and module.
+    pub kept: BTreeMap<String, Kept>,
+    /// The projects and modules beside whose data something was unpacked by a restore that broke off.
+    pub unfinished: BTreeSet<String>,
 }
 
 /// What is kept of the data before a restore.
@@ -35,6 +49,56 @@ pub enum Change {
 pub struct Kept {
     /// The stamp of the backup that was restored.
     pub stamp: String,
+    /// When it was restored, in seconds since 1970.
+    pub since: u64,
+    /// The name of the directory that holds them.
+    pub directory: String,
+}
+
+/// Most entries of a directory of data that are looked at.
+const ENTRIES: usize = 100_000;
+
+/// In front of the name of what an archive is unpacked to.
+const WORK: &str = ".ryo-restore-";
+
+/// In front of the name of what is kept.
+const KEPT: &str = ".ryo-kept-";
+
+/// Looks at the data in `directory`.
+pub(super) fn stock(directory: &Path) -> Result<Stock, Failed> {
+    let told = |error: io::Error| Failed::new(format!("cannot look at {}: {error}", directory.display()));
+    let mut stock = Stock::default();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(stock),
+        entries => entries.map_err(told)?,
+    };
+    for entry in entries.take(ENTRIES) {
+        let entry = entry.map_err(told)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let about = entry.metadata().map_err(told)?;
+        if let Some((id, half)) = half(directory, &name, &about).filter(|(_, half)| half.done) {
+            let since = u64::try_from(about.ctime()).unwrap_or(0);
+            stock.kept.insert(id.to_owned(), Kept { stamp: half.stamp, since, directory: name });
+        } else if let Some(id) = name.strip_prefix(WORK) {
+            stock.unfinished.insert(id.to_owned());
+        } else if about.is_dir() && is_name(&name) {
+            stock.present.insert(name);
+        }
+    }
+    Ok(stock)
+}
+
+/// Whether something can be what a project, a module or a stamp is called: it becomes part of the names of files.
+fn is_name(text: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && text.chars().all(fine)
+}
+
+/// What the entry called `name` keeps, and of which project or module.
+fn half<'n>(directory: &Path, name: &'n str, about: &fs::Metadata) -> Option<(&'n str, Half)> {
+    let (id, rest) = name.strip_prefix(KEPT)?.split_once('@')?;
+    let (inode, stamp) = rest.split_once('@')?;
+    Some((id, Half { path: directory.join(name), stamp: stamp.to_owned(), done: inode.parse() == Ok(about.ino()) }))
 }
 
 /// The data of one project or module.
@@ -53,8 +117,9 @@ struct Half {
 
 impl<'a> Place<'a> {
     /// The data of `id` in `directory`.
-    pub(super) fn new(directory: &'a Path, id: &'a str) -> Self {
-        Self { directory, id }
+    pub(super) fn new(directory: &'a Path, id: &'a str) -> Result<Self, Failed> {
+        let named = is_name(id).then_some(Self { directory, id });
+        named.ok_or_else(|| Failed::new(format!("`{id}` is no name of a project or module")))
     }
 
     fn live(&self) -> PathBuf {
@@ -62,33 +127,18 @@ impl<'a> Place<'a> {
     }
 
     fn work(&self) -> PathBuf {
-        self.directory.join(format!(".ryo-restore-{}", self.id))
+        self.directory.join(format!("{WORK}{}", self.id))
     }
 
     fn halves(&self) -> io::Result<Vec<Half>> {
-        let begin = format!(".ryo-kept-{}@", self.id);
         let mut halves = vec![];
         for entry in fs::read_dir(self.directory)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((inode, stamp)) = name.strip_prefix(&begin).and_then(|rest| rest.split_once('@')) else {
-                continue;
-            };
-            let done = inode.parse() == Ok(entry.metadata()?.ino());
-            halves.push(Half { path: entry.path(), stamp: stamp.to_owned(), done });
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let about = entry.metadata()?;
+            halves.extend(half(self.directory, &name, &about).filter(|(id, _)| *id == self.id).map(|(_, half)| half));
         }
         Ok(halves)
-    }
-
-    /// What is kept of the data before a restore.
-    pub(super) fn kept(&self) -> Result<Option<Kept>, Failed> {
-        match self.halves() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            halves => {
-                let kept = halves.map_err(|error| self.told(&error))?.into_iter().find(|half| half.done);
-                Ok(kept.map(|half| Kept { stamp: half.stamp }))
-            }
-        }
     }
 
     fn told(&self, error: &io::Error) -> Failed {
@@ -97,10 +147,14 @@ impl<'a> Place<'a> {
 
     /// Changes the data.
     pub(super) fn change(&self, change: Change, stamp: &str) -> Result<(), Failed> {
+        if !is_name(stamp) {
+            return Err(Failed::new(format!("`{stamp}` is no stamp")));
+        }
         let ended = match change {
             Change::Exchange => self.exchange(stamp),
             Change::Undo => self.undo(),
             Change::Commit => self.commit(),
+            Change::Discard => self.discard(),
         };
         ended.map_err(|error| self.told(&error))
     }
@@ -119,7 +173,7 @@ impl<'a> Place<'a> {
             }
             Err(error) => return Err(error),
         };
-        let kept = self.directory.join(format!(".ryo-kept-{}@{inode}@{stamp}", self.id));
+        let kept = self.directory.join(format!("{KEPT}{}@{inode}@{stamp}", self.id));
         renameat_with(CWD, &work, CWD, &kept, RenameFlags::NOREPLACE)?;
         self.sync()?;
         renameat_with(CWD, &kept, CWD, &live, RenameFlags::EXCHANGE)?;
@@ -140,6 +194,13 @@ impl<'a> Place<'a> {
         self.sync()
     }
 
+    fn discard(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.work()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         File::open(self.directory)?.sync_all()
     }
@@ -150,10 +211,8 @@ impl<'a> Place<'a> {
         for half in self.halves()?.into_iter().filter(|half| !half.done) {
             fs::remove_dir_all(half.path)?;
         }
+        self.discard()?;
         let work = self.work();
-        if fs::symlink_metadata(&work).is_ok() {
-            fs::remove_dir_all(&work)?;
-        }
         let space = statvfs(self.directory)?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if bytes > free {

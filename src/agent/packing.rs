@@ -11,6 +11,7 @@ use crate::agent::serve::Out;
 use crate::agent::wire::{CREDIT, Frame, ON_THE_WAY, Pass};
 use crate::archive::Compression;
 use crate::archive::tree::roll::{Ends, Past, roll};
+use crate::archive::tree::scan::LeftOut;
 use crate::module::Failed;
 
 /// Most threads that compress.
@@ -48,14 +49,14 @@ type Coming = Receiver<io::Result<Vec<u8>>>;
 /// A piece that is to be compressed, and where it goes then.
 type Todo = (Vec<u8>, SyncSender<io::Result<Vec<u8>>>);
 
-/// Packs a tree and returns the sockets in it. `more` waits until the client has taken some of what was sent; it is
+/// Packs a tree and returns what was left out. `more` waits until the client has taken some of what was sent; it is
 /// false if the client does not want any more.
 pub(super) fn pack(
     asked: &Asked,
     trees: &Trees,
     out: &Out,
     more: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<String>, Failed> {
+) -> Result<LeftOut, Failed> {
     let told = |error: crate::archive::Error| Failed::new(error.sentence());
     let before = trees.0.lock().unwrap_or_else(PoisonError::into_inner).remove(asked.path).unwrap_or_default();
     let past = (asked.pass == Pass::Again).then_some(&before.past);
@@ -83,7 +84,7 @@ pub(super) fn pack(
     let rolled = rolled.map_err(told)?;
     let tree = Tree { past: rolled.present, gone: rolled.gone };
     trees.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.path.to_owned(), tree);
-    Ok(rolled.sockets)
+    Ok(rolled.left)
 }
 
 fn compress(compression: Compression, todo: &Mutex<Receiver<Todo>>) {

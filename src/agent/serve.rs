@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::agent::data::Place;
+use crate::agent::data::{self, Place};
 use crate::agent::locks::Locks;
 use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
@@ -171,7 +171,7 @@ impl Agent {
             | Ask::Write { .. }
             | Ask::Stat { .. }
             | Ask::Gone { .. }
-            | Ask::Kept { .. }
+            | Ask::Stock { .. }
             | Ask::Change { .. }
             | Ask::Journal { .. } => {
                 let _ = queue.send(job);
@@ -230,21 +230,21 @@ impl Agent {
                 let (id, root) = (job.request.id, self.system.real(path));
                 let more = || lock(&job.contents).coming.recv().is_ok();
                 let asked = packing::Asked { id, path, root: &root, name, compression: *compression, pass: *pass };
-                let sockets = packing::pack(&asked, &self.trees, &self.out, &more)?;
-                Ok(Answer::Packed { sockets })
+                let left = packing::pack(&asked, &self.trees, &self.out, &more)?;
+                Ok(Answer::Packed { left })
             }
             Ask::Unpack { directory, id, content, members, bytes } => {
                 let directory = self.system.real(directory);
                 let most = Most { members: *members, bytes: *bytes };
                 let receive = |into: &mut dyn Write| self.content(job, content, into);
-                Ok(Answer::Value(Place::new(&directory, id).unpack(most, receive)?.into()))
+                Ok(Answer::Value(Place::new(&directory, id)?.unpack(most, receive)?.into()))
             }
-            Ask::Kept { directory, id } => {
-                let kept = Place::new(&self.system.real(directory), id).kept()?;
-                Ok(Answer::Value(serde_json::to_value(kept).unwrap_or_default()))
+            Ask::Stock { directory } => {
+                let stock = data::stock(&self.system.real(directory))?;
+                Ok(Answer::Value(serde_json::to_value(stock).unwrap_or_default()))
             }
             Ask::Change { directory, id, change, stamp } => {
-                Place::new(&self.system.real(directory), id).change(*change, stamp)?;
+                Place::new(&self.system.real(directory), id)?.change(*change, stamp)?;
                 Ok(Answer::Done)
             }
             Ask::Gone { path } => {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::agent::data::Change;
 use crate::archive::Compression;
+use crate::archive::tree::scan::LeftOut;
 use crate::module::copy::Content;
 use crate::module::{Environment, Mode, Outcome, Task};
 
@@ -230,12 +231,10 @@ pub enum Ask {
         /// Bytes that are in them.
         bytes: u64,
     },
-    /// What is kept of the data before a restore.
-    Kept {
+    /// Which projects and modules have data, and what is kept of those before restores.
+    Stock {
         /// Where the data of all of them are; absolute.
         directory: String,
-        /// The project or module.
-        id: String,
     },
     /// The data of a project or module exchanged with those beside them.
     Change {
@@ -300,8 +299,8 @@ pub enum Answer {
     Done,
     /// A tree was packed; its groups went before.
     Packed {
-        /// Sockets in it, which no archive can hold.
-        sockets: Vec<String>,
+        /// What was left out.
+        left: LeftOut,
     },
     /// Another one holds the lock.
     Held {

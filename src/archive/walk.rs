@@ -1,5 +1,6 @@
 //! Reading archives, member by member.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::path::Path;
@@ -12,6 +13,8 @@ use crate::archive::{Compression, Error, Kind, Member};
 
 /// Most members of one archive.
 const MEMBERS: u64 = 20_000_000;
+/// Most bytes that say something of one member of a tar archive: its headers, its long names, its attributes.
+const HEADERS: u64 = 16 << 20;
 /// Longest target of a link in a zip archive.
 const LINK: u64 = 4096;
 
@@ -79,9 +82,10 @@ pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
 pub(super) fn entries<R: Read>(
     stream: R,
     wrong: fn(io::Error) -> Error,
-    each: &mut dyn FnMut(&mut tar::Entry<'_, R>) -> Result<(), Error>,
+    each: &mut dyn FnMut(&mut tar::Entry<'_, Bounded<'_, R>>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut archive = tar::Archive::new(stream);
+    let left = Cell::new(HEADERS);
+    let mut archive = tar::Archive::new(Bounded { stream, left: &left });
     let mut count = 0;
     for entry in archive.entries().map_err(wrong)? {
         let mut entry = entry.map_err(wrong)?;
@@ -89,9 +93,33 @@ pub(super) fn entries<R: Read>(
         if count > MEMBERS {
             return Err(Error::Large { most: format!("{MEMBERS} members") });
         }
+        left.set(u64::MAX);
         each(&mut entry)?;
+        // What nobody wanted of it is no header of the next one.
+        io::copy(&mut entry, &mut io::sink()).map_err(wrong)?;
+        left.set(HEADERS);
     }
     Ok(())
+}
+
+/// A tar stream of which only so much is read as headers of one member: they are held in memory.
+pub(super) struct Bounded<'l, R> {
+    stream: R,
+    left: &'l Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.stream.read(bytes)?;
+        match self.left.get().checked_sub(length as u64) {
+            Some(left) => self.left.set(left),
+            None => {
+                let most = HEADERS >> 20;
+                return Err(io::Error::other(format!("the headers of a member are longer than {most} MiB")));
+            }
+        }
+        Ok(length)
+    }
 }
 
 fn of_tar<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<Option<Member>> {

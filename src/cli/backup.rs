@@ -16,6 +16,8 @@ use crate::flow::backup::manifest::{self, Archive, Member};
 use crate::flow::backup::record::Record;
 use crate::flow::backup::{self, Manifest, Source, Spec};
 use crate::flow::journal;
+use crate::flow::world::World;
+use crate::plan::Plan;
 use crate::project::Repository;
 use crate::rig;
 
@@ -149,9 +151,27 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);
     }
-    let outages = carry_out(&world, &plan, shown).await?;
-    tell(&title, &specs, &outages, shown)?;
-    Ok(ExitCode::SUCCESS)
+    carried_out(&world, &plan, &specs, shown).await
+}
+
+/// Carries the plan of a backup out and says what was made, also if an instance did not come up again.
+pub(super) async fn carried_out(
+    world: &World,
+    plan: &Plan,
+    specs: &[Spec],
+    shown: &Shown,
+) -> Result<ExitCode, Failure> {
+    match carry_out(world, plan, shown).await {
+        Ok(outages) => {
+            tell(&plan.title, "done", specs, &outages, shown)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(failure) if failure.kind == Kind::Partly => {
+            tell(&plan.title, "the archives are whole", specs, &BTreeMap::new(), shown)?;
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Where archives go, and what they are.
@@ -189,15 +209,22 @@ pub fn specs(
             source: Source { id, kind: repository.kind },
             stamp: stamp.to_owned(),
             compression: *compression,
+            of_host: vec![],
         })
     };
     modules.iter().chain([repository]).map(spec).collect()
 }
 
 /// Says what was made.
-fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Shown) -> Result<(), Failure> {
+fn tell(
+    title: &str,
+    ended: &str,
+    specs: &[Spec],
+    outages: &BTreeMap<String, u64>,
+    shown: &Shown,
+) -> Result<(), Failure> {
     let mut rows = vec![];
-    let mut lines = vec![format!("{title}: done")];
+    let mut lines = vec![format!("{title}: {ended}")];
     for spec in specs {
         let file = &spec.file;
         let record = Record::read(file);
@@ -222,6 +249,7 @@ fn tell(title: &str, specs: &[Spec], outages: &BTreeMap<String, u64>, shown: &Sh
             "sha256": manifest.archive.sha256,
             "sockets": manifest.sockets,
             "encrypted": false,
+            "devices": manifest.devices,
         }));
     }
     let result = json!({ "plan": title, "archives": rows, "outages": outages });

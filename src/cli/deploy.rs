@@ -161,23 +161,40 @@ pub async fn bring(request: &Request, common: &Common, shown: &Shown) -> Result<
     let backed = if request.backup { everything(request, common, &repositories)? } else { vec![] };
     let (world, wanted) = open(request, &settings, repositories, &shown.events).await?;
     let _lock = world.agent.lock("ryo", &format!("{}: {}", journal::who(), wanted.title)).await?;
-    let Planned { mut plan, mut units } = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
-    if !plan.steps.is_empty() {
-        let backup = backup_first(&world, &wanted.title, &backed).await?;
-        shown.ui.print(backup.clone().followed_by(plan.clone()).text().trim_end());
+    let planned = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
+    let mut backup = Plan::default();
+    if !planned.plan.steps.is_empty() {
+        backup = backup_first(&world, &wanted.title, &backed).await?;
+        shown.ui.print(backup.clone().followed_by(planned.plan.clone()).text().trim_end());
         if !shown.agreed(request.yes)? {
             return Ok(ExitCode::SUCCESS);
         }
-        if plan.values == Values::Awaited {
-            carry_out(&world, &plan.preparation(), shown).await?;
-            Planned { plan, units } = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
-        }
-        plan = backup.followed_by(plan);
-        carry_out(&world, &plan, shown).await?;
     }
-    history::remember(&world, &units).await?;
+    let plan = apply(&world, &wanted, backup, planned, shown).await?;
     settled(&plan, shown);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Carries a deployment out, behind the plan `before`, and remembers what has been deployed. Returns its plan; where image
+/// builds make values known, that is the one that followed them.
+pub(super) async fn apply(
+    world: &World,
+    wanted: &Wanted,
+    before: Plan,
+    planned: Planned,
+    shown: &Shown,
+) -> Result<Plan, Failure> {
+    let Planned { mut plan, mut units } = planned;
+    if !plan.steps.is_empty() {
+        if plan.values == Values::Awaited {
+            carry_out(world, &plan.preparation(), shown).await?;
+            Planned { plan, units } = session::plan(world, wanted, &shown.events, &shown.stop).await?;
+        }
+        plan = before.followed_by(plan);
+        carry_out(world, &plan, shown).await?;
+    }
+    history::remember(world, &units).await?;
+    Ok(plan)
 }
 
 /// Plans and prints the plan; touches nothing.

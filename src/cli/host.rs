@@ -12,7 +12,9 @@ use crate::failure::{Failure, Kind};
 use crate::flow::host::What;
 use crate::playbooks;
 
+mod backup;
 mod care;
+mod restore;
 mod setup;
 mod shell;
 
@@ -26,6 +28,10 @@ pub enum Command {
     /// Say how a host is: versions, space, instances, what it waits for
     #[command(after_help = "Example:\n  ryo host status web --json")]
     Status(Named),
+    /// Back up everything that projects and modules keep on a host
+    Backup(backup::Backup),
+    /// Restore everything that projects and modules kept on a host, onto the same or a fresh one
+    Restore(restore::Restore),
     /// Open a shell on a host, or run a command there
     Shell(shell::Shell),
     /// Remove the copies of `ryo` that were put on a host
@@ -63,6 +69,8 @@ pub async fn run(command: Command, common: &Common) -> Result<ExitCode, Failure>
         Command::Setup(arguments) => setup::run(What::SetUp, arguments, common, &shown).await,
         Command::Upgrade(arguments) => setup::run(What::Upgrade, &arguments.as_set_up(), common, &shown).await,
         Command::Status(Named { host }) => care::status(host, common, &shown).await,
+        Command::Backup(arguments) => backup::run(arguments, common, &shown).await,
+        Command::Restore(arguments) => restore::run(arguments, common, &shown).await,
         Command::Clean(Named { host }) => care::clean(host, common, &shown).await,
         Command::Playbooks(arguments) => export(&arguments.export, &shown),
         Command::Shell(arguments) => shell::run(arguments, common, &shown).await,

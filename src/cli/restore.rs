@@ -26,10 +26,10 @@ pub struct Arguments {
     #[arg(short = 'n', long, value_name = "NAME")]
     pub host: String,
     /// The stamp of the backup (default: that of the newest one)
-    #[arg(short = 's', long, value_name = "STAMP")]
+    #[arg(short = 's', long, value_name = "STAMP", conflicts_with_all = ["undo", "commit"])]
     pub stamp: Option<String>,
     /// The archive itself, wherever it is
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stamp", "modules"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stamp", "modules", "undo", "commit"])]
     pub file: Option<PathBuf>,
     /// Restore the modules of a project as well, from backups with the same stamp
     #[arg(long)]
@@ -52,10 +52,10 @@ pub struct Arguments {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settle {
     /// Put the data from before the restore back in their place
-    #[arg(long, conflicts_with_all = ["stamp", "file", "commit"])]
+    #[arg(long, conflicts_with = "commit")]
     pub undo: bool,
     /// Remove the data from before the restore
-    #[arg(long, conflicts_with_all = ["stamp", "file"])]
+    #[arg(long)]
     pub commit: bool,
 }
 

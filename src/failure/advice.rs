@@ -240,6 +240,11 @@ impl From<apply::Stopped> for Failure {
     fn from(stopped: apply::Stopped) -> Self {
         let mut advice = match &stopped {
             apply::Stopped::Failed { source, .. } => step(source),
+            apply::Stopped::Down { source, .. } => {
+                let Advice { mut hints, .. } = step(source);
+                hints.push("the archives are whole; the next deployment starts the instance again".to_owned());
+                return Self::advised(stopped, Advice { kind: Kind::Partly, hints });
+            }
             apply::Stopped::Interrupted { .. } => Advice { kind: Kind::Interrupted, hints: vec![] },
         };
         advice.hints.push(AGAIN.to_owned());
@@ -329,6 +334,13 @@ fn restore(error: &restore::Error) -> Advice {
         restore::Error::Lxd(error) => lxd(error),
         restore::Error::Agent(error) => agent(error),
         restore::Error::Instance(error) => instance(error),
+        restore::Error::NoSet { .. } => {
+            Advice::of(Kind::Request, "name its stamp with `-s`; `ryo restore` restores a project or module alone")
+        }
+        restore::Error::Missing { .. } => Advice::of(
+            Kind::Request,
+            "put the archives back, name another stamp with `-s`, or restore what is there by `ryo restore`",
+        ),
         restore::Error::None { .. } | restore::Error::Other { .. } => {
             Advice::of(Kind::Request, "name a stamp with `-s`, or an archive with `--file`")
         }

@@ -85,6 +85,18 @@ pub enum Stopped {
         /// Why.
         source: Box<Error>,
     },
+    /// A backup was made, and an instance that was stopped for it did not come up again.
+    #[error("everything was backed up, but step {number} of {total} failed: {title}")]
+    Down {
+        /// The step, from 1.
+        number: usize,
+        /// How many there are.
+        total: usize,
+        /// What a person reads.
+        title: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A person asked to stop.
     #[error("stopped after step {done} of {total}")]
     Interrupted {
@@ -96,7 +108,8 @@ pub enum Stopped {
 }
 
 /// Carries `plan` out. Every step that has begun is carried to its end or has failed. Instances that were stopped for a
-/// while are started again however it ends.
+/// while are started again however it ends. A backup goes on if one of them does not come up: it would be missed most
+/// then.
 ///
 /// # Errors
 ///
@@ -104,7 +117,9 @@ pub enum Stopped {
 pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Receiver<bool>) -> Result<(), Stopped> {
     let total = plan.steps.len();
     let mut ongoing = Ongoing::default();
+    let backs_up = plan.steps.iter().any(|step| matches!(step.action, Action::Archive(_)));
     let mut ended = Ok(());
+    let mut down = Ok(());
     for (number, step) in (1..).zip(&plan.steps) {
         if ended.is_ok() && *stop.borrow() {
             ended = Err(Stopped::Interrupted { done: number - 1, total });
@@ -121,6 +136,15 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
                 continue;
             }
             Err(error) if error.is_interruption() => Stopped::Interrupted { done: number - 1, total },
+            Err(source) if backs_up && ended.is_ok() && matches!(step.action, Action::Resume(_)) => {
+                begun.failed();
+                let stopped = Stopped::Down { number, total, title, source: Box::new(source) };
+                match down {
+                    Ok(()) => down = Err(stopped),
+                    Err(_) => events.warn(in_full(&stopped)),
+                }
+                continue;
+            }
             Err(source) => {
                 begun.failed();
                 Stopped::Failed { number, total, title, source: Box::new(source) }
@@ -132,7 +156,13 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
             Err(_) => events.warn(in_full(&stopped)),
         }
     }
-    ended
+    if ended.is_err() {
+        restore::carry::discard(world, &ongoing).await;
+    }
+    if let (Err(_), Err(Stopped::Down { title, source, .. })) = (&ended, &down) {
+        events.warn(format!("{title}: {}", in_full(source.as_ref())));
+    }
+    ended.and(down)
 }
 
 /// An error with its causes in one line.
@@ -195,7 +225,11 @@ async fn run(
         Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec, progress).await?),
-        Action::Unpack(spec) => Ok(restore::carry::unpack(world, spec, progress).await?),
+        Action::Unpack(spec) => {
+            restore::carry::unpack(world, spec, progress).await?;
+            ongoing.unpacked.push(spec.id.clone());
+            Ok(())
+        }
         Action::Change { id, change, stamp } => {
             world.agent.change(backup::DATA, id, *change, stamp).await?;
             if *change == Change::Exchange {

@@ -13,6 +13,7 @@ use crate::agent::wire::Pass;
 use crate::archive::seal::{self, Recipients};
 use crate::archive::{self, Compression};
 use crate::flow::found;
+use crate::flow::whole::Part;
 use crate::flow::world::World;
 use crate::lxd::model::Instance;
 use crate::plan::{Action, Plan, Step, Values};
@@ -96,6 +97,8 @@ pub struct Spec {
     pub compression: Compression,
     /// To whom archive and manifest are sealed; nobody if they are not.
     pub recipients: Recipients,
+    /// Everything that is on the host, if all of it is backed up at once.
+    pub of_host: Vec<Part>,
 }
 
 impl Spec {
@@ -180,28 +183,40 @@ pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
 /// Plans the backup of `specs`, the project last: its instances do not serve while its modules are copied, so that what
 /// is in them belongs together.
 pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Plan {
-    let mut planning = Planning { seen, steps: vec![], paused: BTreeSet::new() };
-    planning.leftovers();
-    let running: Vec<bool> = specs.iter().map(|spec| !planning.running(&spec.source.id).is_empty()).collect();
-    for (spec, _) in specs.iter().zip(&running).filter(|(_, running)| **running) {
-        planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how: How::Serving });
-    }
+    let (mut planning, running) = Planning::new(specs, seen);
     let stops_first = specs.last().filter(|spec| spec.source.kind == Kind::Project);
     let outer = stops_first.map(|spec| (spec.source.id.clone(), planning.pause(&spec.source.id)));
-    for (spec, running) in specs.iter().zip(&running) {
+    for (spec, how) in specs.iter().zip(&running) {
         let id = &spec.source.id;
         let names = match &outer {
             Some((first, names)) if first == id => names.clone(),
             _ => planning.pause(id),
         };
-        let how = if *running { How::Changed } else { How::Stopped };
-        planning.push(id, Action::Copy { spec: Box::new(spec.clone()), how });
+        planning.push(id, Action::Copy { spec: Box::new(spec.clone()), how: *how });
         planning.resume(id, names);
     }
-    for spec in specs {
-        planning.push(&spec.source.id, Action::Archive(Box::new(spec.clone())));
+    planning.ended(title, specs)
+}
+
+/// Plans the backup of everything on a host, modules first: all instances are stopped at once, those of projects first, so
+/// that everything belongs together.
+pub fn plan_host(title: &str, host: &str, specs: &[Spec], seen: &Seen) -> Plan {
+    let (mut planning, running) = Planning::new(specs, seen);
+    let of = |kind| specs.iter().filter(move |spec| spec.source.kind == kind);
+    let mut stopped = [Kind::Project, Kind::Module].map(|kind| {
+        let names: BTreeSet<String> = of(kind).flat_map(|spec| planning.running(&spec.source.id)).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        planning.stop(host, &names);
+        names
+    });
+    for (spec, how) in specs.iter().zip(running) {
+        planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how });
     }
-    Plan { title: title.to_owned(), steps: planning.steps, values: Values::Known }
+    stopped.reverse();
+    for names in stopped {
+        planning.resume(host, names);
+    }
+    planning.ended(title, specs)
 }
 
 /// How a directory is copied.
@@ -232,7 +247,27 @@ struct Planning<'a> {
     paused: BTreeSet<String>,
 }
 
-impl Planning<'_> {
+impl<'a> Planning<'a> {
+    /// What is copied while instances serve, and how each one is copied when they do not.
+    fn new(specs: &[Spec], seen: &'a Seen) -> (Self, Vec<How>) {
+        let mut planning = Self { seen, steps: vec![], paused: BTreeSet::new() };
+        planning.leftovers();
+        let serves = |spec: &Spec| !planning.running(&spec.source.id).is_empty();
+        let how: Vec<How> = specs.iter().map(|it| if serves(it) { How::Changed } else { How::Stopped }).collect();
+        for (spec, _) in specs.iter().zip(&how).filter(|(_, how)| **how == How::Changed) {
+            planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how: How::Serving });
+        }
+        (planning, how)
+    }
+
+    /// The plan, with the archives put together at its end.
+    fn ended(mut self, title: &str, specs: &[Spec]) -> Plan {
+        for spec in specs {
+            self.push(&spec.source.id, Action::Archive(Box::new(spec.clone())));
+        }
+        Plan { title: title.to_owned(), steps: self.steps, values: Values::Known }
+    }
+
     fn push(&mut self, owner: &str, action: Action) {
         self.steps.push(Step { owner: owner.to_owned(), action });
     }
@@ -256,11 +291,15 @@ impl Planning<'_> {
 
     fn pause(&mut self, id: &str) -> Vec<String> {
         let names = self.running(id);
+        self.stop(id, &names);
+        names
+    }
+
+    fn stop(&mut self, owner: &str, names: &[String]) {
         self.paused.extend(names.iter().cloned());
         if !names.is_empty() {
-            self.push(id, Action::Pause(names.clone()));
+            self.push(owner, Action::Pause(names.to_vec()));
         }
-        names
     }
 
     fn resume(&mut self, id: &str, names: Vec<String>) {

@@ -4,12 +4,12 @@
 //! compared. Then the instances are stopped, the directories exchanged in one step, and the instances started: if one
 //! does not come up, everything goes back. The data from before are kept until a person is sure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::agent::data::{Change, Kept};
+use crate::agent::data::{Change, Kept, Stock};
 use crate::archive::seal::Identities;
 use crate::flow::backup::{self, DATA, is_left, manifest, writes_to};
 use crate::flow::instance;
@@ -22,6 +22,7 @@ use crate::{agent, archive, lxd};
 pub mod carry;
 pub mod find;
 pub mod reading;
+pub mod set;
 
 /// A restore cannot be made, or did not end well.
 #[derive(Debug, Error)]
@@ -46,6 +47,26 @@ pub enum Error {
         stamp: Option<String>,
         /// Where backups are.
         directory: PathBuf,
+    },
+    /// There is no backup of everything on a host.
+    #[error("there is no backup of all of host `{host}`{} in `{}`", stamped(stamp.as_deref()), directory.display())]
+    NoSet {
+        /// The host.
+        host: String,
+        /// The stamp that was given.
+        stamp: Option<String>,
+        /// Where backups are.
+        directory: PathBuf,
+    },
+    /// Archives of a backup of everything on a host are missing.
+    #[error("the backup {stamp} of host `{host}` is not whole: there is no archive of {}", missing.join(", "))]
+    Missing {
+        /// The host.
+        host: String,
+        /// The stamp.
+        stamp: String,
+        /// The projects and modules.
+        missing: Vec<String>,
     },
     /// An archive cannot be used.
     #[error("the archive `{}` cannot be restored ({place})", file.display())]
@@ -141,6 +162,8 @@ pub struct Seen {
     pub instances: BTreeMap<String, Instance>,
     /// What is kept from before restores, by project and module.
     pub kept: BTreeMap<String, Kept>,
+    /// Others beside whose data something was unpacked by a restore that broke off.
+    pub unfinished: BTreeSet<String>,
 }
 
 /// Looks at the host.
@@ -149,14 +172,11 @@ pub struct Seen {
 ///
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
-    let mut seen = Seen::default();
-    for id in ids {
-        if let Some(kept) = world.agent.kept(DATA, id).await? {
-            seen.kept.insert(id.clone(), kept);
-        }
-    }
-    seen.instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
-    Ok(seen)
+    let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
+    kept.retain(|id, _| ids.contains(id));
+    unfinished.retain(|id| !ids.contains(id));
+    let instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
+    Ok(Seen { instances, kept, unfinished })
 }
 
 impl Seen {
@@ -191,7 +211,12 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
     let wanted: Vec<&Spec> = specs.iter().filter(|spec| !seen.is_exchanged(spec) || seen.is_unproven(spec)).collect();
     let step = |spec: &Spec, action| Step { owner: spec.id.clone(), action };
     let fresh = wanted.iter().filter(|spec| !seen.is_exchanged(spec));
-    let mut steps: Vec<Step> = fresh.map(|spec| step(spec, Action::Unpack(Box::new((*spec).clone())))).collect();
+    let left = seen.unfinished.iter().map(|id| Step {
+        owner: id.clone(),
+        action: Action::Change { id: id.clone(), change: Change::Discard, stamp: "none".to_owned() },
+    });
+    let unpack = fresh.map(|spec| step(spec, Action::Unpack(Box::new((*spec).clone()))));
+    let mut steps: Vec<Step> = left.chain(unpack).collect();
     // The project first: it does not serve while its modules are changed under it.
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut stopped: Vec<String> = vec![];
@@ -214,6 +239,13 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
         }
     }
     Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+}
+
+/// The steps of a restore that touch nothing but what is beside the data, and the others.
+pub fn halves(plan: &Plan) -> (Plan, Plan) {
+    let (unpack, rest) = plan.steps.iter().cloned().partition(|step| matches!(step.action, Action::Unpack(_)));
+    let half = |steps| Plan { title: plan.title.clone(), steps, values: Values::Known };
+    (half(unpack), half(rest))
 }
 
 /// Plans to put what was kept of `ids` back in its place.

@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// A plan, and what it was made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Planned {
     /// The plan.
     pub plan: Plan,

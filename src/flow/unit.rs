@@ -42,6 +42,13 @@ pub enum Error {
 pub enum Version {
     /// As a person said.
     Given(String),
+    /// To each project and module its own, as a backup says; the present one to those without.
+    Each {
+        /// Versions by `project_id` and `module_id`.
+        versions: BTreeMap<String, String>,
+        /// For new images of the others.
+        otherwise: String,
+    },
     /// The present one as long as its images are up to date, else this one.
     Present {
         /// For new images, e.g. `20261123-031500`.
@@ -113,11 +120,15 @@ fn choose(
     names: &Names,
     found: &mut Found,
 ) -> Result<String, Error> {
+    let owner = repository.identity(host).map_err(Error::Problems)?.id;
     let otherwise = match version {
         Version::Given(version) => return Ok(version.clone()),
+        Version::Each { versions, otherwise } => match versions.get(&owner) {
+            Some(version) => return Ok(version.clone()),
+            None => otherwise,
+        },
         Version::Present { otherwise } => otherwise,
     };
-    let owner = repository.identity(host).map_err(Error::Problems)?.id;
     let probe = images(repository, host, &owner, otherwise, names, found)?;
     let mut candidates: Vec<String> = candidates(&probe, &found.images).into_iter().rev().collect();
     candidates.retain(|candidate| candidate != otherwise);

@@ -125,7 +125,7 @@ async fn a_project_is_deployed_changed_and_found_unchanged_on_incus() {
 
 /// Runs a deployment and kills it, as `kill -9` does, when the `at`-th event of interest is told. Returns whether there
 /// were so many.
-fn killed(work: &Work, words: &[&str], at: usize) -> bool {
+pub fn killed(work: &Work, words: &[&str], at: usize) -> bool {
     let mut child = work.command(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let told = |line: &std::io::Result<String>| {

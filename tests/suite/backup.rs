@@ -126,6 +126,8 @@ async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
     furnish(&data(&stage));
     let socket = data(&stage).join("data/socket");
     let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let (device, kind) = (data(&stage).join("data/null"), rustix::fs::FileType::CharacterDevice);
+    rustix::fs::mknodat(rustix::fs::CWD, &device, kind, 0o666.into(), rustix::fs::makedev(1, 3)).unwrap();
     let specs = stage.archives("1", Compression::Gzip);
     let warnings = Arc::new(Mutex::new(vec![]));
     let noted = warnings.clone();
@@ -150,7 +152,14 @@ async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
         \x20 + ryo-tiny: write backup-local-ryo-tiny-1.tar.gz\n\
         10 steps\n"
     );
-    assert_eq!(*warnings.lock().unwrap(), ["not in the archive, because they are sockets: ryo-tiny/data/socket"]);
+    assert_eq!(
+        *warnings.lock().unwrap(),
+        [
+            "not in the archive, because they are sockets: ryo-tiny/data/socket",
+            "not in the archive, because they are devices: ryo-tiny/data/null",
+        ]
+    );
+    fs::remove_file(device).unwrap();
     let archive = &specs[1].file;
     let wanted = look(&data(&stage));
     for (program, words) in [("tar", &["-xzpf"][..]), ("bsdtar", &["-xpf"])] {
@@ -174,6 +183,7 @@ async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
         ryo::flow::backup::draft::digest(&mut fs::File::open(archive).unwrap()).unwrap()
     );
     assert_eq!(manifest.sockets, ["ryo-tiny/data/socket"]);
+    assert_eq!(manifest.devices, ["ryo-tiny/data/null"]);
     assert_eq!(manifest.members[0].path, "ryo-tiny");
     assert!(manifest.members.iter().any(|it| it.path == "ryo-tiny/data/no \\xff text"));
     assert_eq!(manifest.instances.len(), 1);

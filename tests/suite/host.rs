@@ -170,6 +170,7 @@ fn how_a_host_is_is_told_in_rows() {
         version: owner.map(|_| "20261123".to_owned()),
         ..status::Instance::default()
     };
+    let kept = |id: &str, since| status::Kept { id: id.to_owned(), stamp: "20261101".to_owned(), since, size: None };
     let now = 1_795_000_000;
     let status = Status {
         host: "web".to_owned(),
@@ -190,6 +191,10 @@ fn how_a_host_is_is_told_in_rows() {
             instance("hello", "Running", Some("ryo-hello")),
         ],
         backup: Some(now - 61),
+        kept: vec![
+            status::Kept { size: Some(3 << 29), ..kept("ryo-gitea", now - 3 * 86_400) },
+            kept("ryo-mariadb", now - 30),
+        ],
         ..Status::default()
     };
     assert_eq!(
@@ -201,6 +206,8 @@ fn how_a_host_is_is_told_in_rows() {
          \x20 disk /            12.2 of 40.0 GiB used (30 %)\n\
          \x20 pool lxd          0.0 of 0.0 GiB used (0 %)\n\
          \x20 last backup       1 minute ago, on 2026-11-18\n\
+         \x20 old data          ryo-gitea from before the restore of 20261101, 3 days ago, 1.5 GiB\n\
+         \x20 old data          ryo-mariadb from before the restore of 20261101, 30 seconds ago, size not counted\n\
          \x20 instances         2\n\
          \x20   a-very-long-name-for-an-instance stopped\n\
          \x20   hello           running   ryo-hello 20261123\n"

@@ -178,8 +178,26 @@ async fn what_does_not_come_up_is_swapped_back() {
     let mut stage = spoilt().await;
     stage.limits.address = Duration::from_millis(100);
     let before = look(&data(&stage));
-    // The project's instance starts with the restored data and has no address; with those from before it has one.
     let specs = &specs(&stage, "1")[1..];
+    // It starts with the data from before, and not with those that are restored.
+    let deep = data(&stage).join("data/deep");
+    stage.lxd.with_instance("tiny", |tiny| {
+        tiny.refuses = Some(Arc::new(move || deep.exists().then(|| "its data are too old".to_owned())));
+    });
+    let (code, text) = restores(&stage, specs).await.unwrap_err();
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            13,
+            "error: step 4 of 4 failed: ryo-tiny: see instance tiny come up with the restored data\n\
+             \x20 because: with the restored data it did not come up, and the data from before are back\n\
+             \x20 because: start of instance `tiny` failed: its data are too old\n\
+             hint: run the same command again: what is done is found done\n"
+        )
+    );
+    assert_eq!(look(&data(&stage)), before);
+    assert!(runs(&stage) && beside(&stage).is_empty(), "{:?}", beside(&stage));
+    stage.lxd.with_instance("tiny", |tiny| tiny.refuses = None);
     stage.lxd.with_instance("tiny", |tiny| tiny.unstartable = Some("its data are too old".to_owned()));
     let (code, text) = restores(&stage, specs).await.unwrap_err();
     // It cannot start with any data here: that is told, and the data are those from before.
@@ -214,11 +232,15 @@ fn add(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, li
     builder.append(&header, content).unwrap();
 }
 
+const TOO_LONG: &str = "because: it is no archive that can be read: the headers of a member are longer than 16 MiB";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_is_made_up_changes_nothing() {
     use tar::EntryType as T;
-    type Members = &'static [(T, &'static str, &'static str, &'static [u8])];
-    let table: [(&str, Members, &str); 9] = [
+    type Members<'m> = &'m [(T, &'static str, &'static str, &'m [u8])];
+    // What says something of a member, and is longer than anybody has anything to say.
+    let long = vec![b'1'; 17 << 20];
+    let table: [(&str, Members, &str); 12] = [
         ("up", &[(T::Regular, "ryo-tiny/../x", "", b"x")], "`ryo-tiny/../x` leads out of the directory"),
         ("absolute", &[(T::Regular, "/etc/x", "", b"x")], "`/etc/x` leads out of the directory"),
         ("another", &[(T::Regular, "ryo-other/x", "", b"x")], "`ryo-other/x` leads out of the directory"),
@@ -244,6 +266,13 @@ async fn an_archive_that_is_made_up_changes_nothing() {
             "it is no archive that can be read",
         ),
         ("kind", &[(T::XGlobalHeader, "ryo-tiny/x", "", b"")], "`ryo-tiny/x` is of a kind that is not known"),
+        ("long", &[(T::XHeader, "pax", "", &long[..]), (T::Regular, "ryo-tiny/x", "", b"x")], TOO_LONG),
+        ("long name", &[(T::GNULongName, "././@LongLink", "", &long[..]), (T::Regular, "x", "", b"x")], TOO_LONG),
+        (
+            "long link",
+            &[(T::GNULongLink, "././@LongLink", "", &long[..]), (T::Symlink, "ryo-tiny/x", "y", b"")],
+            TOO_LONG,
+        ),
     ];
     let stage = spoilt().await;
     let before = look(&data(&stage));
@@ -294,6 +323,7 @@ async fn an_archive_that_is_damaged_changes_nothing() {
     let told = [
         ("\"mode\":\"4751\"", "\"mode\":\"0751\"", "is not what its manifest says: `ryo-tiny/data/plain` is another"),
         ("\"id\":\"ryo-tiny\"", "\"id\":\"ryo-x\"", "is of ryo-x on host `local`, not of ryo-tiny on host `local`"),
+        ("\"host\":\"local\"", "\"host\":\"web\"", "is of ryo-tiny on host `web`, not of ryo-tiny on host `local`"),
         ("\"form\":1", "\"form\":9", "because: it is of form 9, this `ryo` reads form 1"),
     ];
     for (from, to, wanted) in told {
@@ -303,11 +333,15 @@ async fn an_archive_that_is_damaged_changes_nothing() {
         assert!(text.contains(wanted), "{text}");
     }
     fs::write(&manifest, text).unwrap();
+    // A restore of something else was killed while it unpacked.
+    fs::create_dir(stage.path("host/var/containers/.ryo-restore-other")).unwrap();
     // A run was killed between the two steps of an exchange.
     let inode = fs::metadata(data(&stage)).unwrap().ino();
     fs::create_dir(stage.path(&format!("host/var/containers/.ryo-kept-ryo-tiny@{inode}@1"))).unwrap();
-    restores(&stage, project).await.unwrap();
+    let text = restores(&stage, project).await.unwrap();
+    assert!(text.contains("  - other: remove what a restore of other that broke off has unpacked\n"), "{text}");
     assert_ne!(look(&data(&stage)), before);
+    assert_eq!(beside(&stage), [format!(".ryo-kept-ryo-tiny@{inode}@1")]);
 }
 
 /// Restores with one exchange that breaks, then again. Returns whether there was such an exchange.

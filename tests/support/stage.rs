@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,17 +38,46 @@ use ryo::project;
 use ryo::sql;
 use ryo::terraform::DatabaseProvider;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, duplex};
 use tokio::sync::watch;
-use tokio_util::io::SyncIoBridge;
+use tokio_util::io::{InspectReader, SyncIoBridge};
 
 use crate::support::fake_consul::FakeConsul;
 use crate::support::fake_lxd::{FakeFile, FakeLxd};
 use crate::support::work::copy;
 
+/// How far the connection to the agent on the host carries, in bytes each way, and how many went.
+#[derive(Clone, Debug)]
+pub struct Carries {
+    /// To the host.
+    pub up: u64,
+    /// From the host.
+    pub down: u64,
+    /// What went, each way.
+    pub gone: Arc<[AtomicU64; 2]>,
+}
+
+impl Default for Carries {
+    fn default() -> Self {
+        Self { up: u64::MAX, down: u64::MAX, gone: Arc::default() }
+    }
+}
+
+impl Carries {
+    /// What went so far, to the host and from it.
+    pub fn counted(&self) -> [u64; 2] {
+        [0, 1].map(|way| self.gone[way].load(Ordering::SeqCst))
+    }
+
+    fn count(&self, way: usize, bytes: &[u8]) {
+        self.gone[way].fetch_add(bytes.len() as u64, Ordering::SeqCst);
+    }
+}
+
 /// A machine below a directory: every command that is opened on it is an agent.
 struct Below {
     root: PathBuf,
+    carries: Carries,
 }
 
 impl Machine for Below {
@@ -56,10 +86,13 @@ impl Machine for Below {
     }
 
     fn open<'a>(&'a self, _command: &'a Command) -> BoxFuture<'a, Result<Process, Lost>> {
-        let root = self.root.clone();
+        let (root, up, down) = (self.root.clone(), self.carries.clone(), self.carries.clone());
         Box::pin(async move {
             let (stdin, input) = duplex(1 << 20);
             let (output, stdout) = duplex(1 << 20);
+            let (most_up, most_down) = (up.up, down.down);
+            let input = InspectReader::new(input.take(most_up), move |bytes| up.count(0, bytes));
+            let stdout = InspectReader::new(stdout.take(most_down), move |bytes| down.count(1, bytes));
             let served = tokio::task::spawn(serves(root, input, output));
             let end = Box::pin(async move {
                 let _ = served.await;
@@ -89,6 +122,8 @@ pub struct Stage {
     pub boots: Arc<Mutex<(usize, String)>>,
     /// How long things may take.
     pub limits: Limits,
+    /// How far the connection to the host carries.
+    pub carries: Carries,
     /// How database servers are reached.
     pub database: ReachDatabase,
     /// The version that is deployed.
@@ -144,6 +179,7 @@ impl Stage {
             consul: Arc::new(FakeConsul::default()),
             boots: Arc::default(),
             limits: Limits::default(),
+            carries: Carries::default(),
             database: Arc::new(reached),
             version: "1".to_owned(),
             repositories: vec!["ryo-tiny-store", "ryo-tiny"],
@@ -183,7 +219,7 @@ impl Stage {
         std::fs::create_dir_all(host.join("etc")).unwrap();
         std::fs::write(host.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
         std::fs::write(host.join("etc/group"), "root:x:0:\n").unwrap();
-        let machine: Arc<dyn Machine> = Arc::new(Below { root: host });
+        let machine: Arc<dyn Machine> = Arc::new(Below { root: host, carries: self.carries.clone() });
         let process = machine.open(&Command::new(["agent"])).await.unwrap();
         let client = lxd::Client::new(lxd);
         let guests = client.clone();
@@ -350,6 +386,7 @@ impl Stage {
             file: backup::file(&directory, "local", id, stamp, compression, recipients),
             compression,
             recipients: recipients.clone(),
+            of_host: vec![],
         };
         vec![spec("ryo-tiny-store", project::Kind::Module), spec("ryo-tiny", project::Kind::Project)]
     }

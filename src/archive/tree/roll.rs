@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{Entry, Kind, padding, shown};
-use crate::archive::tree::scan::{Found, Scan, Stamp};
+use crate::archive::tree::scan::{Found, LeftOut, Scan, Stamp};
 
 /// Bytes after which a group ends with the present member. One that is longer is a group by itself.
 pub const PIECE: usize = 1 << 20;
@@ -22,8 +22,8 @@ pub struct Rolled {
     pub present: Past,
     /// What was in it before and is no more.
     pub gone: Vec<Vec<u8>>,
-    /// Sockets, which no archive can hold.
-    pub sockets: Vec<String>,
+    /// What was left out.
+    pub left: LeftOut,
 }
 
 /// Whether a group ends with a piece.
@@ -63,7 +63,7 @@ pub fn roll(root: &Path, name: &[u8], past: Option<&Past>, sink: &mut Sink) -> R
     present.extend(unchanged);
     let gone = past.into_iter().flat_map(HashMap::keys).filter(|path| !present.contains_key(*path));
     let gone = gone.cloned().collect();
-    Ok(Rolled { present, gone, sockets: scan.sockets })
+    Ok(Rolled { present, gone, left: scan.left })
 }
 
 struct Rolling<'s, 'f> {

@@ -12,6 +12,7 @@ use rustix::fs::{
     openat, openat2, readlinkat, seek, statat,
 };
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{self, Entry, Kind, shown};
@@ -23,6 +24,10 @@ const ATTRIBUTES: usize = 64 << 10;
 /// Seconds that a file must have been left alone for to be known by its times: what is written into a mapped page that
 /// is dirty already leaves no trace in them, and file systems round.
 const SETTLED: i64 = 2;
+
+/// Most pieces of a file with holes: what says where they are is read into memory by whoever unpacks it. A file with
+/// more is packed with its zeros.
+const PIECES: usize = 100_000;
 
 /// What tells whether something is still as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +76,26 @@ pub struct Scan<'s> {
     name: &'s [u8],
     /// Files with several names: the first of them, by inode.
     known: HashMap<(u64, u64), (Vec<u8>, Stamp, Packed)>,
+    /// What was left out.
+    pub left: LeftOut,
+}
+
+/// What is not packed, by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
     /// Sockets, which no archive can hold.
     pub sockets: Vec<String>,
+    /// Devices, which no restore would make.
+    pub devices: Vec<String>,
+}
+
+impl LeftOut {
+    /// What a person is told, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let kinds = [(&self.sockets, "sockets"), (&self.devices, "devices")];
+        let some = kinds.into_iter().filter(|(paths, _)| !paths.is_empty());
+        some.map(|(paths, what)| format!("not in the archive, because they are {what}: {}", paths.join(", "))).collect()
+    }
 }
 
 /// Whether the first name of a file has been handed out.
@@ -92,7 +115,7 @@ impl<'s> Scan<'s> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let top = rustix::fs::open(root, flags, Mode::empty());
         let top = top.map_err(|error| told(root.as_os_str().as_bytes(), error))?;
-        Ok(Self { top, name, known: HashMap::new(), sockets: vec![] })
+        Ok(Self { top, name, known: HashMap::new(), left: LeftOut::default() })
     }
 
     /// Visits the tree, directories before what is in them, names in order: `wanted` says of each whether it is opened
@@ -160,8 +183,8 @@ impl<'s> Scan<'s> {
                 Self::offer(path, &about, Kind::Link(target.into_bytes()), wanted, visit)?;
             }
             FileType::Fifo => Self::offer(path, &about, Kind::Fifo, wanted, visit)?,
-            FileType::Socket => self.sockets.push(shown(&path)),
-            _ => Self::offer(path, &about, Kind::Device, wanted, visit)?,
+            FileType::Socket => self.left.sockets.push(shown(&path)),
+            _ => self.left.devices.push(shown(&path)),
         }
         Ok(Some(kind))
     }
@@ -174,9 +197,6 @@ impl<'s> Scan<'s> {
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if kind == Kind::Device {
-            return Err(Error::Device { path: shown(&path) });
-        }
         let stamp = stamp(about, now());
         if wanted(&path, &stamp) { visit(Found { entry: entry(path, about, kind), stamp, file: None }) } else { Ok(()) }
     }
@@ -291,6 +311,10 @@ fn holes(file: &OwnedFd, about: &Stat) -> rustix::io::Result<Kind> {
             Err(error) => return Err(error),
         };
         let until = seek(file, SeekFrom::Hole(from))?.min(size);
+        if segments.len() >= PIECES {
+            seek(file, SeekFrom::Start(0))?;
+            return Ok(Kind::File);
+        }
         if from < until {
             segments.push((from, until - from));
         }

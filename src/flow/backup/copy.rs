@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::{Packed, Packing};
+use crate::archive::tree::scan::LeftOut;
 use crate::flow::backup::draft::Draft;
 use crate::flow::backup::{Error, How, Spec};
 use crate::flow::progress::Progress;
@@ -33,7 +34,7 @@ pub async fn copy(
     draft: Draft,
     progress: &Progress,
     stop: &watch::Receiver<bool>,
-) -> Result<(Draft, Vec<String>), Error> {
+) -> Result<(Draft, LeftOut), Error> {
     let packing = world.agent.pack(&spec.data(), &spec.source.id, spec.compression, how.pass())?;
     let (pieces, coming) = mpsc::channel(WAITING);
     let writing = tokio::task::spawn_blocking(move || write(draft, coming, how));
@@ -42,11 +43,11 @@ pub async fn copy(
         writing.await.map_err(|error| Error::File { file: spec.file.clone(), source: io::Error::other(error) })?;
     // If the writer gave up, nobody took the pieces any more: its reason is the one that counts.
     let mut draft = written?;
-    let sockets = received?;
+    let left = received?;
     if how == How::Changed {
         draft.forget(world.agent.gone(&spec.data()).await?);
     }
-    Ok((draft, sockets))
+    Ok((draft, left))
 }
 
 async fn receive(
@@ -55,7 +56,7 @@ async fn receive(
     spec: &Spec,
     progress: &Progress,
     stop: &watch::Receiver<bool>,
-) -> Result<Vec<String>, Error> {
+) -> Result<LeftOut, Error> {
     let (mut stop, mut sum, mut told) = (stop.clone(), 0, 0);
     loop {
         let packed = tokio::select! {
@@ -63,7 +64,7 @@ async fn receive(
             () = asked(&mut stop) => return Err(Error::Interrupted(spec.data())),
         };
         let piece = match packed {
-            Packed::Whole { sockets } => return Ok(sockets),
+            Packed::Whole { left } => return Ok(left),
             Packed::Group => Piece::End,
             Packed::Bytes(bytes) => {
                 sum += bytes.len() as u64;
@@ -75,7 +76,7 @@ async fn receive(
             progress.say(format!("{} MiB", sum >> 20));
         }
         if pieces.send(piece).await.is_err() {
-            return Ok(vec![]);
+            return Ok(LeftOut::default());
         }
     }
 }

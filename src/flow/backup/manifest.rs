@@ -15,6 +15,7 @@ use crate::archive::tree::group;
 use crate::archive::{self, Compression};
 use crate::flow::backup::kept::Kept;
 use crate::flow::backup::unfinished;
+use crate::flow::whole::Part;
 
 pub mod members;
 
@@ -49,6 +50,12 @@ pub struct Manifest {
     /// What else a lost control node would take with it.
     #[serde(default)]
     pub kept: Kept,
+    /// Devices, which no restore would make.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// Everything that was on the host, if all of it was backed up at once with this stamp.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of_host: Vec<Part>,
     /// Everything in the archive, in order.
     #[serde(default)]
     pub members: Vec<Member>,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::archive::tree::scan::LeftOut;
 use crate::event::Event;
 use crate::flow::backup::copy::copy;
 use crate::flow::backup::draft::Draft;
@@ -25,6 +26,8 @@ pub struct Ongoing {
     stopped: BTreeMap<String, Instant>,
     /// For how many milliseconds each one did not serve.
     outages: BTreeMap<String, u64>,
+    /// What this run has unpacked beside the data.
+    pub unpacked: Vec<String>,
     /// What this run has restored, with the stamps.
     pub exchanged: Vec<(String, String)>,
     /// Instances that have come up with restored data.
@@ -33,7 +36,7 @@ pub struct Ongoing {
 
 struct Copied {
     draft: Draft,
-    sockets: Vec<String>,
+    left: LeftOut,
     /// When nothing was missing any more, in seconds since 1970.
     whole: Option<u64>,
 }
@@ -75,14 +78,14 @@ impl Ongoing {
             Some(copied) => copied.draft,
             None => Draft::begin(spec)?,
         };
-        let (draft, sockets) = copy(world, spec, how, draft, progress, stop).await?;
+        let (draft, left) = copy(world, spec, how, draft, progress, stop).await?;
         let count = draft.count(how);
         progress.say(format!("{count} {}", if count == 1 { "member" } else { "members" }));
         let whole = (how != How::Serving).then(journal::seconds);
-        if whole.is_some() && !sockets.is_empty() {
-            progress.events.warn(format!("not in the archive, because they are sockets: {}", sockets.join(", ")));
+        if whole.is_some() {
+            left.lines().into_iter().for_each(|line| progress.events.warn(line));
         }
-        self.copies.insert(id, Copied { draft, sockets, whole });
+        self.copies.insert(id, Copied { draft, left, whole });
         Ok(())
     }
 
@@ -133,7 +136,7 @@ impl Ongoing {
     /// See [`Error`].
     pub async fn archive(&mut self, world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
         let fail = |source| Error::File { file: spec.file.clone(), source };
-        let Some(Copied { mut draft, sockets, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
+        let Some(Copied { mut draft, left, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
             return Err(fail(std::io::Error::other("it was not copied")));
         };
         let instances = world.lxd.instances().await?;
@@ -162,7 +165,9 @@ impl Ongoing {
                     sha256: whole.sha256,
                 },
                 instances,
-                sockets,
+                sockets: left.sockets,
+                devices: left.devices,
+                of_host: spec.of_host.clone(),
                 kept,
                 members: whole.members.iter().map(manifest::Member::from).collect(),
             };

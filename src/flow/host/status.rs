@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::agent;
 use crate::consul::health::Check;
+use crate::flow::backup::DATA;
 use crate::flow::found;
 use crate::flow::journal::read as journal;
 use crate::flow::world::World;
@@ -25,6 +26,9 @@ mod unit;
 pub use instance::{Instance, Mount, Port};
 pub use text::table;
 pub use unit::{Change, Unit};
+
+/// Seconds in which the size of old data is counted.
+const COUNTING: &str = "5";
 
 /// A host could not be looked at. Nothing was changed.
 #[derive(Debug, Error)]
@@ -68,6 +72,21 @@ pub struct Status {
     pub backup: Option<u64>,
     /// How many lines of its journal cannot be read.
     pub damaged: usize,
+    /// Data from before restores that nobody has settled.
+    pub kept: Vec<Kept>,
+}
+
+/// Data from before a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The project or module.
+    pub id: String,
+    /// The stamp of the backup that was restored.
+    pub stamp: String,
+    /// When it was restored, in seconds since 1970.
+    pub since: u64,
+    /// Bytes on the disk; none if they could not be counted in a few seconds.
+    pub size: Option<u64>,
 }
 
 /// Something that can fill up.
@@ -95,7 +114,7 @@ struct Told {
 ///
 /// See [`Error`]. A Consul that does not answer is part of the answer.
 pub async fn look(world: &World) -> Result<Status, Error> {
-    let (server, spaces, instances, images, facts, reboot, journal, told) = tokio::join!(
+    let (server, spaces, instances, images, facts, reboot, journal, kept, told) = tokio::join!(
         world.lxd.server(),
         pools(&world.lxd),
         world.lxd.instances(),
@@ -103,6 +122,7 @@ pub async fn look(world: &World) -> Result<Status, Error> {
         world.agent.facts(),
         reasons(&world.agent),
         journal::of_host(&world.agent),
+        kept(&world.agent),
         consul(world),
     );
     let (server, facts, journal) = (server?, facts?, journal?);
@@ -131,6 +151,7 @@ pub async fn look(world: &World) -> Result<Status, Error> {
         instances,
         backup: journal.last_backup(),
         damaged: journal.damaged,
+        kept: kept?,
     })
 }
 
@@ -179,4 +200,29 @@ async fn reasons(agent: &agent::Client) -> Result<Vec<String>, agent::Error> {
     let script = playbooks::file("host/files/reboot-reasons.sh");
     let said = agent.run(&Command::new(["sh", "-s"]), script).await?;
     Ok(String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect())
+}
+
+/// What is kept from before restores, and how much room it takes.
+async fn kept(agent: &agent::Client) -> Result<Vec<Kept>, agent::Error> {
+    let stock = agent.stock(DATA).await?;
+    if stock.kept.is_empty() {
+        return Ok(vec![]);
+    }
+    let place = |directory: &str| format!("{DATA}/{directory}");
+    let words = ["timeout", COUNTING, "du", "--summarize", "--block-size=1", "--null", "--"].map(str::to_owned);
+    let places = stock.kept.values().map(|kept| place(&kept.directory));
+    let said = agent.run(&Command::new(words.into_iter().chain(places)), &[]).await?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let sizes: BTreeMap<&str, u64> = said
+        .split('\0')
+        .filter_map(|line| line.split_once('\t'))
+        .filter_map(|(size, path)| Some((path, size.parse().ok()?)))
+        .collect();
+    let row = |(id, kept): (&String, &agent::data::Kept)| Kept {
+        id: id.clone(),
+        stamp: kept.stamp.clone(),
+        since: kept.since,
+        size: sizes.get(place(&kept.directory).as_str()).copied(),
+    };
+    Ok(stock.kept.iter().map(row).collect())
 }

@@ -35,6 +35,15 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
     if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.clone())) }
 }
 
+/// Removes what a run that did not end well has unpacked and not exchanged. What the host does not do any more is left to
+/// the next restore.
+pub async fn discard(world: &World, ongoing: &Ongoing) {
+    let exchanged = |id: &String| ongoing.exchanged.iter().any(|(other, _)| other == id);
+    for id in ongoing.unpacked.iter().filter(|id| !exchanged(id)) {
+        let _ = world.agent.change(DATA, id, Change::Discard, "none").await;
+    }
+}
+
 /// Starts instances with the restored data. If one does not come up, everything that this run has exchanged goes back.
 ///
 /// # Errors

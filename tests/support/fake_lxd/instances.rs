@@ -1,6 +1,7 @@
 //! Instances, their state and their files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -8,6 +9,9 @@ use sha2::{Digest, Sha256};
 use super::Store;
 use super::answer::{Answer, TIME};
 use crate::support::exchange::Asked;
+
+/// Says why an instance cannot start.
+pub type Refuses = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// An instance.
 #[derive(Clone, Default)]
@@ -27,6 +31,8 @@ pub struct FakeInstance {
     pub console: String,
     /// Why it cannot start, if it cannot.
     pub unstartable: Option<String>,
+    /// Says why it cannot start, if it cannot, as things are when it is to start.
+    pub refuses: Option<Refuses>,
     /// Whether it does not shut down when it is asked to.
     pub stubborn: bool,
 }
@@ -307,6 +313,9 @@ fn start(instance: &mut FakeInstance, nics: &BTreeMap<String, Value>, number: Op
     }
     if let Some(reason) = &instance.unstartable {
         return Err(reason.clone());
+    }
+    if let Some(reason) = instance.refuses.as_ref().and_then(|refuses| refuses()) {
+        return Err(reason);
     }
     instance.running = true;
     let Some(number) = number else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::event::duration;
 use crate::flow::figures::{self, day, gib, percent, span};
-use crate::flow::host::status::{Instance, Space, Status, Unit};
+use crate::flow::host::status::{Instance, Kept, Space, Status, Unit};
 
 impl Status {
     /// What a person reads, at the time `now` in seconds since 1970.
@@ -29,6 +29,11 @@ impl Status {
             .backup
             .map_or("never".to_owned(), |at| format!("{} ago, on {}", span(now.saturating_sub(at)), day(at)));
         row("last backup", &backup);
+        for Kept { id, stamp, since, size } in &self.kept {
+            let size = size.map_or("size not counted".to_owned(), |size| format!("{} GiB", gib(size)));
+            let age = span(now.saturating_sub(*since));
+            row("old data", &format!("{id} from before the restore of {stamp}, {age} ago, {size}"));
+        }
         row("instances", &self.instances.len().to_string());
         for Instance { name, status, owner, version, .. } in &self.instances {
             let of = [owner.as_deref(), version.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
