@@ -2,7 +2,7 @@
 //! killed run leaves.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +75,11 @@ fn failure(ended: &Ended) -> Value {
     events(ended).into_iter().find(|event| event["event"] == "failed").unwrap_or_else(|| panic!("{ended:?}"))
 }
 
+/// Writes a figure for who reads along.
+fn tell(figure: &str) {
+    let _ = writeln!(std::io::stderr(), "{figure}");
+}
+
 async fn replaced_while_it_is_fetched(host: Host) {
     wipe(&host).await;
     let work = Work::examples(host.clone());
@@ -92,7 +97,7 @@ async fn replaced_while_it_is_fetched(host: Host) {
     assert_eq!(greetings, [GREETING, &changed], "the old one, then the new one");
     let outage = events(&upgraded).into_iter().find(|event| event["event"] == "outage").expect("an outage");
     assert_eq!(outage["instance"], "hello");
-    println!("on {}: not served for {longest:?}; told {} ms", host.name, outage["took"]);
+    tell(&format!("on {}: not served for {longest:?}; told {} ms", host.name, outage["took"]));
     assert_eq!(host.client().instance("web-proxy").await.unwrap().unwrap().value, untouched);
 
     let before = visits(&direct);
@@ -101,7 +106,7 @@ async fn replaced_while_it_is_fetched(host: Host) {
     let (greetings, longest) = visitor.leave();
     assert_eq!(greetings, [&changed, GREETING], "back again");
     assert!(visits(&direct) > before, "what was counted goes on");
-    println!("on {}: not served for {longest:?} by the rollback", host.name);
+    tell(&format!("on {}: not served for {longest:?} by the rollback", host.name));
     let title = format!("rollback ryo-hello from 2 to 1 on {}", host.name);
     assert_eq!(events(&back).last().unwrap()["result"]["plan"], title.as_str());
     let journal = fs::read_to_string(work.path("home/.local/state/ryo/journal.jsonl")).unwrap();

@@ -264,6 +264,7 @@ async fn broken(wire: Broken, fault: Fault, at: usize, clean: &Value) -> bool {
             .unwrap_or_else(|error| panic!("{wire:?} {fault:?} at {at}: after {ended:?}, running again: {error}"));
     }
     assert_eq!(stage.everything(), *clean, "{wire:?} {fault:?} at {at}: after {ended:?}");
+    assert_eq!(stage.kept(), (vec!["1".to_owned(), "2".to_owned()], 0));
     true
 }
 

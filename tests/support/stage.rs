@@ -419,7 +419,16 @@ impl Stage {
         Ok(plan)
     }
 
-    /// Everything that is there: servers, the files of the host, the lists.
+    /// The versions of the tiny project that are kept, and which of them is the present one.
+    pub fn kept(&self) -> (Vec<String>, u64) {
+        let file = self.path("host/var/lib/ryo/hosts/local/ryo-tiny/versions.json");
+        let history: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let versions = history["versions"].as_array().unwrap().iter();
+        let names = versions.map(|version| version["version"].as_str().unwrap().to_owned()).collect();
+        (names, history["present"].as_u64().unwrap())
+    }
+
+    /// Everything that is there but for what is remembered of the past: servers, the files of the host, the lists.
     pub fn everything(&self) -> Value {
         let lists = files(&self.path("work/ryo-host"));
         json!({ "lxd": self.lxd.world(), "consul": self.consul.world(), "host": files(&self.path("host")), "lists": lists })
@@ -443,17 +452,6 @@ fn tiny() -> rollback::Source {
     rollback::Source { name: "ryo-tiny".to_owned(), owner: "ryo-tiny".to_owned(), kind: project::Kind::Project }
 }
 
-/// What is kept for rollbacks, without what differs from run to run.
-fn versions(text: &str) -> String {
-    let mut history: Value = serde_json::from_str(text).unwrap();
-    for version in history["versions"].as_array_mut().unwrap() {
-        version["when"] = Value::Null;
-        let images: Vec<String> = version["images"].as_object().unwrap().keys().cloned().collect();
-        version["images"] = json!(images);
-    }
-    history.to_string()
-}
-
 fn files(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_owned()];
@@ -462,10 +460,9 @@ fn files(root: &Path) -> BTreeMap<String, String> {
             let path = entry.path();
             if path.is_dir() {
                 open.push(path);
-            } else if !path.ends_with("journal.jsonl") {
+            } else if !path.ends_with("journal.jsonl") && !path.ends_with("versions.json") {
                 let name = path.strip_prefix(root).unwrap().display().to_string();
-                let text = std::fs::read_to_string(&path).unwrap_or_default();
-                found.insert(name, if path.ends_with("versions.json") { versions(&text) } else { text });
+                found.insert(name, std::fs::read_to_string(&path).unwrap_or_default());
             }
         }
     }

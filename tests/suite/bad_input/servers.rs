@@ -247,7 +247,11 @@ async fn a_consul_that_breaks_between_two_of_several_transactions_is_set_right()
             if !faulty.happened() {
                 break;
             }
-            let text = ended.expect_err("it broke");
+            let Err(text) = ended else {
+                // A Consul that does not answer for the health of a new instance knows nothing of it.
+                assert_eq!(stage.everything(), clean, "{fault:?} at {at}: a lie");
+                continue;
+            };
             refused.extend((fault == Fault::JobFails && text.contains("write 150")).then_some(text));
             mends(&stage, &clean).await;
         }
