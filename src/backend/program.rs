@@ -148,8 +148,8 @@ fn is_program(file: &Path) -> bool {
 
 /// The first two numbers with a point between them.
 fn version(text: &str) -> Option<Version> {
-    let words = text.lines().next()?.split(|c: char| !c.is_ascii_digit() && c != '.');
-    words.into_iter().find_map(|word| {
+    let mut words = text.lines().next()?.split(|c: char| !c.is_ascii_digit() && c != '.');
+    words.find_map(|word| {
         let mut numbers = word.split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     })

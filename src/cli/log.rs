@@ -32,17 +32,14 @@ pub async fn run(arguments: Arguments, common: &Common) -> Result<ExitCode, Fail
 }
 
 async fn tell(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
-    let (journal, name) = match &arguments.host {
-        Some(host) => {
-            let agent = rig::agent(&common.address(host)?, &common.settings()?, &shown.events).await?;
-            (read::of_host(&agent).await?, format!("{} on host {host}", read::ON_HOST))
-        }
-        None => {
-            let path = journal::own(&rig::home());
-            let unreadable =
-                |error| Failure::new(Kind::World, format!("cannot read the journal {}: {error}", path.display()));
-            (read::own(&rig::home()).map_err(unreadable)?, path.display().to_string())
-        }
+    let (journal, name) = if let Some(host) = &arguments.host {
+        let agent = rig::agent(&common.address(host)?, &common.settings()?, &shown.events).await?;
+        (read::of_host(&agent).await?, format!("{} on host {host}", read::ON_HOST))
+    } else {
+        let path = journal::own(&rig::home());
+        let unreadable =
+            |error| Failure::new(Kind::World, format!("cannot read the journal {}: {error}", path.display()));
+        (read::own(&rig::home()).map_err(unreadable)?, path.display().to_string())
     };
     if let Some(warning) = journal.warning(&name) {
         shown.events.warn(warning);

@@ -95,7 +95,7 @@ pub enum Before {
 
 /// Asks whether Consul knows an instance that serves. A Consul that does not answer knows none.
 pub async fn before(world: &World, name: &str) -> Before {
-    match world.own_consul.checks_of(name).await {
+    match world.own_consul.checks(name).await {
         Ok(checks) if !checks.is_empty() => Before::Known,
         _ => Before::Unknown,
     }
@@ -164,7 +164,7 @@ fn question(check: &Check, own: &str, url: &str) -> Result<module::Task, module:
 
 /// Waits until Consul finds nothing of an instance critical, and knows it if it did before.
 async fn passes(world: &World, name: &str, before: Before, limit: Duration) -> Result<(), Error> {
-    let look = async || match (world.own_consul.checks_of(name).await, before) {
+    let look = async || match (world.own_consul.checks(name).await, before) {
         // It has never said anything of it.
         (Err(_), Before::Unknown) => Ok(()),
         (Err(error), Before::Known) => Err(error.into()),

@@ -28,6 +28,7 @@ async fn what_is_deployed_is_grouped_by_project_and_module() {
     let lines = [
         r#"{"when":1000,"who":"anna@desk","plan":"backup ryo-tiny 1 on local","steps":["ryo-tiny: write backup-local-ryo-tiny-1.tar.gz"],"result":"done","took":5,"outages":{"tiny":9000}}"#,
         r#"{"when":2000,"who":"anna@desk","plan":"deploy ryo-tiny 1 on local","steps":["ryo-tiny: replace instance tiny by one from x"],"result":"done","took":5,"outages":{"other":70,"tiny":1400}}"#,
+        r#"{"when":2500,"who":"bob@desk","plan":"host backup 3 on local","steps":["ryo-tiny: copy /var/containers/ryo-tiny while it serves","ryo-tiny: stop instance tiny","ryo-tiny: start instance tiny again","ryo-tiny-store: write backup-local-ryo-tiny-store-3.tar.gz"],"result":"done","took":5}"#,
         r#"{"when":3000,"who":"bob@desk","plan":"backup ryo-tiny 2 on local","steps":["ryo-tiny: write backup-local-ryo-tiny-2.tar.gz"],"result":"gone","took":5}"#,
     ];
     for line in lines {
@@ -37,7 +38,7 @@ async fn what_is_deployed_is_grouped_by_project_and_module() {
     let data =
         |id: &str| Mount { source: format!("/var/containers/{id}/data"), path: "/data".to_owned(), read_only: false };
     let port = Port { listen: "tcp:10.10.1.1:8061".to_owned(), connect: "tcp:10.10.1.61:80".to_owned() };
-    assert_eq!(status.consul.as_deref(), Some("1.8.7"));
+    assert_eq!((status.consul.as_deref(), status.backup), (Some("1.8.7"), Some(2500)));
     let instance = |name: &str, id: &str, ports: Vec<Port>| Instance {
         name: name.to_owned(),
         status: "Running".to_owned(),
@@ -76,6 +77,7 @@ async fn what_is_deployed_is_grouped_by_project_and_module() {
                 kind: Some("module"),
                 versions: texts(&["1"]),
                 instances: texts(&["store"]),
+                backup: Some(2500),
                 ..Unit::default()
             },
         ]

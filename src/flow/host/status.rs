@@ -164,7 +164,7 @@ fn kinds(world: &World) -> BTreeMap<String, Kind> {
 
 async fn consul(world: &World) -> Result<Told, crate::consul::Error> {
     let client = &world.own_consul;
-    let (version, checks, owned) = tokio::try_join!(client.version(), client.checks(), client.list(found::OWNED))?;
+    let (version, checks, owned) = tokio::try_join!(client.version(), client.all_checks(), client.list(found::OWNED))?;
     let keys = owned.into_iter().map(|entry| {
         let owner = entry.key.trim_start_matches(found::OWNED).to_owned();
         (owner, serde_json::from_slice(&entry.value).unwrap_or_default())

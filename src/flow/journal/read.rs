@@ -45,18 +45,29 @@ impl Entry {
         self.result == "done"
     }
 
-    /// Whether a step of it was one of `owner`.
-    pub fn concerns(&self, owner: &str) -> bool {
-        self.steps.iter().any(|step| step.split_once(": ").is_some_and(|(whose, _)| whose == owner))
+    /// Whether `owner` was changed, or was to be: a backup alone changes nothing.
+    pub fn changes(&self, owner: &str) -> bool {
+        let backs_up = |what: &str| {
+            let verbs = ["copy ", "stop instance", "write backup-"];
+            verbs.iter().any(|verb| what.starts_with(verb)) || what.starts_with("start ") && what.ends_with(" again")
+        };
+        self.steps_of(owner).any(|what| !backs_up(what))
     }
 
     /// Whether an archive of what `owner` keeps was made.
     pub fn backed_up(&self, owner: &str) -> bool {
-        let archive = |step: &String| {
-            step.split_once(": ").is_some_and(|(whose, what)| whose == owner && what.starts_with("write backup-"))
-        };
-        self.is_done() && self.steps.iter().any(archive)
+        self.is_done() && self.steps_of(owner).any(is_archive)
     }
+
+    fn steps_of<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a str> {
+        let parts = self.steps.iter().filter_map(|step| step.split_once(": "));
+        parts.filter(move |(whose, _)| *whose == owner).map(|(_, what)| what)
+    }
+}
+
+/// Whether a step puts an archive together, as the plan says it.
+fn is_archive(what: &str) -> bool {
+    what.starts_with("write backup-")
 }
 
 /// What could be read of a journal.
@@ -98,7 +109,8 @@ impl Journal {
 
     /// When the last backup in it ended, in seconds since 1970.
     pub fn last_backup(&self) -> Option<u64> {
-        let backups = self.entries.iter().filter(|entry| entry.is_done() && entry.plan.starts_with("backup "));
+        let archive = |step: &String| step.split_once(": ").is_some_and(|(_, what)| is_archive(what));
+        let backups = self.entries.iter().filter(|entry| entry.is_done() && entry.steps.iter().any(archive));
         backups.map(|entry| entry.when).max()
     }
 

@@ -106,12 +106,12 @@ fn owner(
     mounts: &[Mount],
 ) -> Option<String> {
     let image = images.iter().find(|image| instance.base_image() == Some(&image.fingerprint));
-    let aliases = image.into_iter().flat_map(|image| &image.aliases);
+    let mut aliases = image.into_iter().flat_map(|image| &image.aliases);
     let named = |alias: &str| {
         let ids = kinds.keys().filter(|id| alias.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('-')));
         ids.max_by_key(|id| id.len()).cloned()
     };
-    let by_image = aliases.filter_map(|alias| named(&alias.name)).next();
+    let by_image = aliases.find_map(|alias| named(&alias.name));
     by_image.or_else(|| mounts.iter().filter_map(Mount::of).find(|id| kinds.contains_key(*id)).map(str::to_owned))
 }
 

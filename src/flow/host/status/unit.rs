@@ -74,10 +74,7 @@ pub(super) fn units(
 }
 
 fn change(owner: &str, instances: &[String], journal: &Journal) -> Option<Change> {
-    let changes = |entry: &&crate::flow::journal::read::Entry| {
-        entry.concerns(owner) && !entry.steps.iter().any(|step| step.contains(": write backup-"))
-    };
-    let entry = journal.entries.iter().rev().find(changes)?;
+    let entry = journal.entries.iter().rev().find(|entry| entry.changes(owner))?;
     let outages = entry.outages.iter().filter(|(name, _)| instances.contains(name));
     Some(Change {
         when: entry.when,
