@@ -379,7 +379,7 @@ fn what_is_no_recipient_or_identity_is_told_and_no_secret_is() {
     };
     assert_eq!(told(""), "there is no identity in `HERE/key.txt`");
     assert_eq!(told("# nothing\n\n"), "there is no identity in `HERE/key.txt`");
-    let wrong = format!("# mine\n{}X\n", secret);
+    let wrong = format!("# mine\n{secret}X\n");
     assert_eq!(told(&wrong), "`HERE/key.txt`, line 2: this is no identity: `AGE-SECRET-KEY-1…` is required");
     assert_eq!(
         told("age-encryption.org/v1\n"),

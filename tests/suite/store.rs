@@ -44,13 +44,14 @@ fn tidy(text: &str) -> String {
 /// A deployed project with backups of itself and its module, made at these times, which are their stamps.
 async fn with_backups(times: &[(&str, u64)]) -> Stage {
     let stage = deployed().await;
+    let time = Regex::new("\"when\":[0-9]+").unwrap();
     for (stamp, when) in times {
         let specs = stage.archives(stamp, Compression::Gzip);
         stage.backs_up(stage.lxd.clone(), &specs, &Events::nowhere()).await.unwrap();
         for spec in &specs {
             let manifest = backup::manifest::beside(&spec.file);
             let text = fs::read_to_string(&manifest).unwrap();
-            let text = Regex::new("\"when\":[0-9]+").unwrap().replace(&text, format!("\"when\":{when}"));
+            let text = time.replace(&text, format!("\"when\":{when}"));
             fs::write(manifest, &*text).unwrap();
         }
     }
@@ -247,15 +248,13 @@ async fn a_damaged_backup_is_told_with_what_and_where() {
 
     // One bit, anywhere.
     let backup = || look(&stage).into_iter().find(|it| it.archive == archive).unwrap();
-    let mut told = std::collections::BTreeSet::new();
+    let (mut told, number) = (std::collections::BTreeSet::new(), Regex::new("byte [0-9]+").unwrap());
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&archive, bytes).unwrap();
         match verify(&backup(), &Identities::default()).unwrap() {
-            Verdict::Damaged(what) => {
-                told.insert(Regex::new("byte [0-9]+").unwrap().replace(&what, "byte N").into_owned())
-            }
+            Verdict::Damaged(what) => told.insert(number.replace(&what, "byte N").into_owned()),
             other => panic!("a bit of byte {at} is another: {other:?}"),
         };
         assert!(matches!(backup().state, State::Damaged(_)), "at {at}: {:?}", backup().state);

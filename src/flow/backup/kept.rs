@@ -103,7 +103,8 @@ pub async fn gather(world: &World, spec: &Spec) -> Kept {
     let (files, left_out) = gathered.await.unwrap_or_else(|error| (vec![], vec![error.to_string()]));
     kept.files = files;
     kept.left_out.extend(left_out);
-    if !sealed && !(kept.keys.is_empty() && kept.files.is_empty()) {
+    let is_empty = kept.keys.is_empty() && kept.files.is_empty();
+    if !sealed && !is_empty {
         kept.left_out.push(UNSEALED.to_owned());
     }
     kept

@@ -123,7 +123,9 @@ pub fn decide<'c>(
         let sound: Vec<usize> = turns.iter().copied().filter(|turn| !is_damaged(chosen[*turn])).collect();
         let times: Vec<u64> = sound.iter().map(|turn| when(chosen[*turn])).collect();
         for (turn, why) in sound.iter().zip(kept(policy, &times, zone, now)) {
-            why.iter().for_each(|reason| stays(*turn, reason));
+            for reason in why {
+                stays(*turn, &reason);
+            }
         }
     }
     for turns in groups.values() {
@@ -169,13 +171,15 @@ fn together(catalogue: &Catalogue, chosen: &[&Backup], originals: bool, reasons:
     }
 }
 
+/// What something is called, and whether the backup of a turn is it.
+type Is<'i> = (&'i dyn Fn(usize) -> bool, &'static str);
+
 /// Sees to it that of the backups of one host and id, the newest first, one that is good stays, and one that was verified;
 /// if there is none, the newest. What is damaged stays until something newer does.
 fn last_ones(chosen: &[&Backup], turns: &[usize], reasons: &mut BTreeMap<usize, Vec<String>>) {
     let verified = |turn: usize| matches!(chosen[turn].state, State::Verified(_));
     let good = |turn: usize| chosen[turn].state.is_good();
     let sound = |turn: usize| !is_damaged(chosen[turn]);
-    type Is<'i> = (&'i dyn Fn(usize) -> bool, &'static str);
     let kinds: [Is<'_>; 3] = [
         (&verified, "the last one that was verified"),
         (&good, "the last one that is whole"),
@@ -199,6 +203,9 @@ fn last_ones(chosen: &[&Backup], turns: &[usize], reasons: &mut BTreeMap<usize, 
     }
 }
 
+/// How many a rule keeps, what it is called, and which day, week or month the backup of a turn is of.
+type Rule<'r> = (usize, &'static str, &'r dyn Fn(usize) -> (i64, i64));
+
 /// Why each of these backups is kept by the rules; nothing if it is not. The newest first.
 fn kept(policy: &Policy, times: &[u64], zone: &TimeZone, now: u64) -> Vec<Vec<String>> {
     let local: Vec<DateTime> = times.iter().map(|time| local(*time, zone)).collect();
@@ -209,7 +216,6 @@ fn kept(policy: &Policy, times: &[u64], zone: &TimeZone, now: u64) -> Vec<Vec<St
     };
     let month = |at: usize| (i64::from(local[at].year()), i64::from(local[at].month()));
     let each = |at: usize| (i64::try_from(at).unwrap_or(0), 0);
-    type Rule<'r> = (usize, &'static str, &'r dyn Fn(usize) -> (i64, i64));
     let rules: [Rule<'_>; 4] = [
         (policy.last, "last", &each),
         (policy.daily, "daily", &day),

@@ -69,12 +69,11 @@ fn unopened_one(backup: &Backup, known: &Archive) -> std::io::Result<(Verdict, O
 
 fn opened_one(backup: &Backup, identities: &Identities) -> Result<(Verdict, Option<Archive>), restore::Error> {
     let archive = &backup.archive;
-    let examined = match &backup.about {
-        Some(About { host, id, .. }) => reading::examine(archive, (host, id), identities),
-        None => {
-            let top = reading::top(archive, identities);
-            top.and_then(|id| reading::examine(archive, ("", &String::from_utf8_lossy(&id)), identities))
-        }
+    let examined = if let Some(About { host, id, .. }) = &backup.about {
+        reading::examine(archive, (host, id), identities)
+    } else {
+        let top = reading::top(archive, identities);
+        top.and_then(|id| reading::examine(archive, ("", &String::from_utf8_lossy(&id)), identities))
     };
     let damage = match examined {
         Ok(Examined { stored, compression, sum, .. }) => {

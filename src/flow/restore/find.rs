@@ -37,8 +37,8 @@ pub fn archive(
 fn newest(directory: &Path, host: &str, id: &str, identities: &Identities) -> Result<Option<(PathBuf, String)>, Error> {
     let choice = Choice { ids: vec![id.to_owned()], host: Some(host.to_owned()), stamp: None };
     let catalogue = catalogue::look(directory, identities).map_err(Box::new)?;
-    let known = catalogue.backups.into_iter().filter(|backup| choice.takes(backup));
-    Ok(known.filter_map(|backup| Some((backup.archive, backup.about?.stamp))).next())
+    let mut known = catalogue.backups.into_iter().filter(|backup| choice.takes(backup));
+    Ok(known.find_map(|backup| Some((backup.archive, backup.about?.stamp))))
 }
 
 /// The stamp of an archive that was named by a person: as its manifest says, else its name.
