@@ -53,7 +53,6 @@ pub fn find(working_directory: &Path, host: &str, stamp: Option<&str>, known: &K
                     set.parts = manifest.of_host;
                 }
             }
-            Some(_) => {}
             None if archive.to_string_lossy().contains(&format!("-{stamp}.tar")) => {
                 let id = String::from_utf8_lossy(&reading::top(archive)?).into_owned();
                 let names = COMPRESSIONS.iter().map(|it| backup::name(host, &id, &stamp, *it));
@@ -61,7 +60,7 @@ pub fn find(working_directory: &Path, host: &str, stamp: Option<&str>, known: &K
                     set.specs.push(spec(id.clone(), known.kind(&id)));
                 }
             }
-            None => {}
+            _ => {}
         }
     }
     let missing = set.parts.iter().filter(|part| part.data && !set.specs.iter().any(|spec| spec.id == part.id));
@@ -75,7 +74,7 @@ pub fn find(working_directory: &Path, host: &str, stamp: Option<&str>, known: &K
     set.specs.sort_by_cached_key(|spec| (known.place(spec.kind, &spec.id), spec.archive.clone()));
     set.specs.dedup_by(|a, b| a.id == b.id);
     if set.parts.is_empty() {
-        set.parts = set.specs.iter().map(|spec| Part { data: true, ..set.part(spec) }).collect();
+        set.parts = set.specs.iter().map(part).collect();
     }
     set.parts.sort_by_cached_key(|part| known.place(part.kind, &part.id));
     Ok(set)
@@ -115,11 +114,12 @@ fn read(archive: &Path) -> Result<Option<Manifest>, Error> {
     Manifest::read(archive).map_err(|source| Error::File { file: manifest::beside(archive), source })
 }
 
-impl Set {
-    fn part(&self, spec: &Spec) -> Part {
-        Part { id: spec.id.clone(), kind: spec.kind, version: None, data: true }
-    }
+/// What is known of something of which there is an archive and no more.
+fn part(spec: &Spec) -> Part {
+    Part { id: spec.id.clone(), kind: spec.kind, version: None, data: true }
+}
 
+impl Set {
     /// The version of each project and module, as far as it is known.
     pub fn versions(&self) -> BTreeMap<String, String> {
         self.parts.iter().filter_map(|part| Some((part.id.clone(), part.version.clone()?))).collect()
