@@ -77,13 +77,12 @@ pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
     })
 }
 
+/// What is done with each entry of a tar stream.
+pub(super) type Each<'e, R> = dyn FnMut(&mut tar::Entry<'_, Bounded<'_, R>>) -> Result<(), Error> + 'e;
+
 /// Hands every entry of a tar stream to `each`, as many as one archive may have; `wrong` says what a failure to read
 /// means.
-pub(super) fn entries<R: Read>(
-    stream: R,
-    wrong: fn(io::Error) -> Error,
-    each: &mut dyn FnMut(&mut tar::Entry<'_, Bounded<'_, R>>) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub(super) fn entries<R: Read>(stream: R, wrong: fn(io::Error) -> Error, each: &mut Each<'_, R>) -> Result<(), Error> {
     let left = Cell::new(HEADERS);
     let mut archive = tar::Archive::new(Bounded { stream, left: &left });
     let mut count = 0;
@@ -111,13 +110,11 @@ pub(super) struct Bounded<'l, R> {
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let length = self.stream.read(bytes)?;
-        match self.left.get().checked_sub(length as u64) {
-            Some(left) => self.left.set(left),
-            None => {
-                let most = HEADERS >> 20;
-                return Err(io::Error::other(format!("the headers of a member are longer than {most} MiB")));
-            }
-        }
+        let Some(left) = self.left.get().checked_sub(length as u64) else {
+            let most = HEADERS >> 20;
+            return Err(io::Error::other(format!("the headers of a member are longer than {most} MiB")));
+        };
+        self.left.set(left);
         Ok(length)
     }
 }

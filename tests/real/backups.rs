@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::deploy::killed;
 use crate::support::work::{Ended, Host, Work};
 
-const OWNERS: [&str; 2] = ["ryo-tiny-store", "ryo-tiny"];
+const OWNERS: [&str; 3] = ["ryo-tiny-store", "ryo-tiny", "ryo-tiny-forgotten"];
 const DATA: &str = "/var/containers/ryo-tiny";
 
 /// Removes everything that these tests leave on a host.
@@ -133,9 +133,18 @@ async fn a_host_that_lost_everything_gets_it_back() {
     let work = Work::new(host.clone());
     work.ryo(&["deploy", "ryo-tiny", "-n", &host.name, "-v", "7", "--yes"]).well();
     host.inside("tiny", &["sh", "-c", "echo kept >/data/kept; mkdir /data/deep; echo 1 >/data/deep/one"]).await;
+    // Of this one nothing is known but that it has data.
+    fs::create_dir("/var/containers/ryo-tiny-forgotten").unwrap();
+    fs::write("/var/containers/ryo-tiny-forgotten/old", "old\n").unwrap();
     let on = |words: &[&str]| work.ryo(&[&["host"], words, &["--yes"]].concat());
+    let settled = on(&["restore", &host.name, "--undo"]);
+    assert_eq!(settled.code, Some(2), "{settled:?}");
+    assert!(settled.stderr.contains(&format!("nothing is kept from before a restore of host `{}`\n", host.name)));
     let backed = on(&["backup", &host.name, "-s", "one"]).well();
     assert!(backed.stdout.contains(&format!("\nbackup everything one on {}: done\n", host.name)), "{backed:?}");
+    let here = work.path("").canonicalize().unwrap();
+    let stranger = format!("ryo-tiny-forgotten has data on host {} and no repository in {}", host.name, here.display());
+    assert!(backed.stderr.contains(&stranger), "{backed:?}");
     let again = on(&["backup", &host.name, "-s", "one"]);
     assert_eq!(again.code, Some(2), "{again:?}");
     assert!(again.stderr.contains("is there already"), "{again:?}");
@@ -151,6 +160,11 @@ async fn a_host_that_lost_everything_gets_it_back() {
     let restored = on(&["restore", &host.name]).well();
     assert!(restored.stdout.contains(&format!("\nrestore everything one on {}: done; ", host.name)), "{restored:?}");
     assert_eq!(host.inside("tiny", &["cat", "/data/kept", "/data/deep/one"]).await, "kept\n1\n");
+    assert_eq!(fs::read_to_string("/var/containers/ryo-tiny-forgotten/old").unwrap(), "old\n");
+    let stranger = format!("ryo-tiny-forgotten has no repository in {}: it is not deployed", here.display());
+    assert!(restored.stderr.contains(&stranger), "{restored:?}");
+    let more = "instances that are made by it are stopped for the exchange, too\n";
+    assert!(restored.stdout.contains(more), "{restored:?}");
     for name in ["tiny", "store"] {
         let instance = host.client().instance(name).await.unwrap().unwrap().value;
         assert_eq!(instance.config.get("user.ryo.version").map(String::as_str), Some("7"), "{name}");

@@ -260,7 +260,7 @@ async fn cut_everywhere(flow: Flow) {
                 0 => Carries { up: point, ..Carries::default() },
                 _ => Carries { down: point, ..Carries::default() },
             };
-            let world = tokio::time::timeout(Duration::from_secs(60), goes(&stage, flow, flow_stamp(flow)));
+            let world = tokio::time::timeout(Duration::from_mins(1), goes(&stage, flow, flow_stamp(flow)));
             let ended =
                 world.await.unwrap_or_else(|_| panic!("{flow:?} cut at {point} of {length}, way {way}: it waits"));
             let what = format!("{flow:?} cut at {point} of {length}, way {way}");

@@ -116,7 +116,9 @@ async fn restored(
     };
     let instances = world.lxd.instances().await?;
     let differences = set.differences(&instances);
-    differences.iter().for_each(|line| shown.events.warn(line));
+    for line in &differences {
+        shown.events.warn(line);
+    }
     tell(title, set, &outages, &differences, shown);
     Ok(ExitCode::SUCCESS)
 }

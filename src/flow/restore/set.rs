@@ -75,7 +75,7 @@ pub fn find(
     set.specs.sort_by_cached_key(|spec| (known.place(spec.kind, &spec.id), spec.archive.clone()));
     set.specs.dedup_by(|a, b| a.id == b.id);
     if set.parts.is_empty() {
-        set.parts = set.specs.iter().map(|spec| Part { data: true, ..set.part(spec) }).collect();
+        set.parts = set.specs.iter().map(part).collect();
     }
     set.parts.sort_by_cached_key(|part| known.place(part.kind, &part.id));
     Ok(set)
@@ -95,11 +95,12 @@ fn read(archive: &Path, identities: &Identities) -> Result<Option<Manifest>, Err
     Manifest::head(archive, identities).map_err(|source| Error::Manifest { file: manifest::beside(archive), source })
 }
 
-impl Set {
-    fn part(&self, spec: &Spec) -> Part {
-        Part { id: spec.id.clone(), kind: spec.kind, version: None, data: true }
-    }
+/// What is known of something of which there is an archive and no more.
+fn part(spec: &Spec) -> Part {
+    Part { id: spec.id.clone(), kind: spec.kind, version: None, data: true }
+}
 
+impl Set {
     /// The version of each project and module, as far as it is known.
     pub fn versions(&self) -> BTreeMap<String, String> {
         self.parts.iter().filter_map(|part| Some((part.id.clone(), part.version.clone()?))).collect()
