@@ -14,7 +14,9 @@ pub struct Host {
     /// Its name; `local` is this machine.
     pub name: String,
     /// The address that the control node uses, and that the services of the host listen on.
-    pub control_ip: IpAddr,
+    pub control_ip: Ipv4Addr,
+    /// The address that the control node uses in place of it, where it has no IPv4. The original knows no such key.
+    pub control_ipv6: Option<Ipv6Addr>,
     /// The public address.
     pub public_ip: Ipv4Addr,
     /// The public IPv6 network and address, if `host_public_ipv6` says that there is one.
@@ -57,6 +59,11 @@ pub struct PublicIpv6 {
 }
 
 impl Host {
+    /// Returns the address at which the control node reaches the host without the tunnel.
+    pub fn reached_at(&self) -> IpAddr {
+        self.control_ipv6.map_or(IpAddr::V4(self.control_ip), IpAddr::V6)
+    }
+
     /// Returns the address of the host in the tunnel, which SSH and the LXD server listen on.
     pub fn tunnel_address(&self) -> String {
         format!("{}::2", self.wireguard_prefix)
@@ -132,7 +139,9 @@ pub fn inspect(working_directory: &Path, name: &str) -> (Option<Host>, Vec<Probl
 
 fn typed(name: &str, settings: &mut Settings) -> Option<Host> {
     let public = settings.truth("host_public_ipv6");
-    let (control_ip, public_ip) = (settings.ip("host_control_ip"), settings.ipv4("host_public_ip"));
+    let (control_ip, public_ip) = (settings.ipv4("host_control_ip"), settings.ipv4("host_public_ip"));
+    let control_ipv6 = settings.node().get("host_control_ipv6").is_some();
+    let control_ipv6 = control_ipv6.then(|| settings.ipv6("host_control_ipv6")).flatten();
     let public_ipv6 = if public {
         let prefix = settings.ipv6_prefix("host_public_ipv6_prefix");
         settings.ipv6("host_public_ipv6_address").map(|address| PublicIpv6 { prefix, address })
@@ -144,7 +153,8 @@ fn typed(name: &str, settings: &mut Settings) -> Option<Host> {
     };
     let host = Host {
         name: name.to_owned(),
-        control_ip: control_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        control_ip: control_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        control_ipv6,
         public_ip: public_ip.unwrap_or(Ipv4Addr::UNSPECIFIED),
         public_ipv6,
         initial_ssh_port: settings.port("host_initial_ssh_port"),

@@ -126,6 +126,6 @@ fn of(settings: &mut Settings) -> Vec<Network> {
     };
     settings.placeholders(|key| KEYS.contains(&key));
     let address = |key: &str| settings.node().get(key)?.written()?.parse().ok().map(Network::only);
-    let addresses = ["host_control_ip", "host_public_ip"].map(address);
+    let addresses = ["host_control_ip", "host_control_ipv6", "host_public_ip"].map(address);
     networks.all().into_iter().chain(addresses.into_iter().flatten()).collect()
 }

@@ -1,6 +1,6 @@
 //! A configuration file with positions: typed values out, everything that is wrong with it told.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::place::{Place, Problem, nearest};
@@ -130,11 +130,6 @@ impl Settings {
     /// Reads an IPv4 address.
     pub fn ipv4(&mut self, key: &str) -> Option<Ipv4Addr> {
         self.checked(key, value::ipv4)
-    }
-
-    /// Reads an address of either family.
-    pub fn ip(&mut self, key: &str) -> Option<IpAddr> {
-        self.checked(key, value::ip)
     }
 
     /// Reads an IPv6 address.

@@ -20,9 +20,9 @@ pub fn host(host: &Host) -> String {
     format!(
         "# The host server `{name}`. There are passwords in here: never publish this file.
 
-# The address at which the control node reaches the host and on which its services answer. It is in inventory_{name} too.
+# The IPv4 address at which the control node reaches the host and on which its services answer. It is in inventory_{name} too.
 host_control_ip: {control_ip}
-
+{control_ipv6}
 # The IPv4 address at which the internet reaches the host.
 host_public_ip: {public_ip}
 
@@ -56,6 +56,13 @@ lxd_host_private_ipv6_prefix: {bridge_prefix}
 lxd_storage_pool_size: {storage_pool_size}
 ",
         control_ip = quoted(&host.control_ip.to_string()),
+        control_ipv6 = host.control_ipv6.map_or(String::new(), |address| format!(
+            "
+# The address at which the control node reaches the host in place of that: it has no IPv4.
+host_control_ipv6: {}
+",
+            quoted(&address.to_string())
+        )),
         public_ip = quoted(&host.public_ip.to_string()),
         public = host.public_ipv6.is_some(),
         prefix = quoted(&prefix),

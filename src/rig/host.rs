@@ -70,7 +70,7 @@ impl Ways {
 
     fn target(&self, way: Way, route: Route) -> ssh::Target {
         let host = &self.host;
-        let address = self.settings.address.clone().unwrap_or_else(|| host.control_ip.to_string());
+        let address = self.settings.address.clone().unwrap_or_else(|| host.reached_at().to_string());
         let root = Some(host.root_password.clone()).filter(|password| !password.reveal().is_empty());
         let user = Some(host.user_password.clone()).filter(|password| !password.reveal().is_empty());
         let (address, port, account, password) = match way {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ryo::archive::Compression;
+use ryo::archive::seal::Identities;
 use ryo::event::{Event, Events};
 use ryo::failure::Failure;
 use ryo::flow::restore::{self, find};
@@ -63,6 +64,7 @@ fn specs(stage: &Stage, stamp: &str) -> Vec<restore::Spec> {
         kind,
         archive: archive(stage, id, stamp),
         stamp: stamp.to_owned(),
+        identities: Identities::default(),
     };
     IDS.into_iter().map(spec).collect()
 }
@@ -132,10 +134,9 @@ async fn mended(stage: &mut Stage, flow: Flow, ended: Result<Plan, (u8, String)>
             goes(stage, flow, "2").await.unwrap();
             assert_eq!(held(&archive(stage, "ryo-tiny", "2")), before, "{what}");
             for (id, _) in IDS.iter().filter(|(id, _)| archive(stage, id, "1").exists()) {
-                let archive = archive(stage, id, "1");
-                let spec = restore::Spec { archive, stamp: "1".to_owned(), ..specs(stage, "1").remove(0) };
-                let spec = restore::Spec { id: (*id).to_owned(), ..spec };
-                restore::reading::examine(&spec).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let examined =
+                    restore::reading::examine(&archive(stage, id, "1"), ("local", id), &Identities::default());
+                examined.unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }
         Flow::Restore => {
@@ -298,7 +299,7 @@ async fn a_backup_after_which_an_instance_does_not_come_up_is_whole() {
     assert_eq!(down(&stage), ["store"]);
     assert_eq!(held(&archive(&stage, "ryo-tiny", "1")), look(&data(&stage)));
     for spec in specs(&stage, "1") {
-        restore::reading::examine(&spec).unwrap();
+        restore::reading::examine(&spec.archive, ("local", &spec.id), &spec.identities).unwrap();
     }
     // What cannot start can be backed up all the same, and is started as soon as it can be.
     let (code, _) = goes(&stage, Flow::Backup, "2").await.unwrap_err();
@@ -306,7 +307,9 @@ async fn a_backup_after_which_an_instance_does_not_come_up_is_whole() {
     stage.lxd.with_instance("store", |store| store.unstartable = None);
     goes(&stage, Flow::Backup, "3").await.unwrap();
     assert_eq!(down(&stage), Vec::<String>::new());
-    assert_eq!(find::archive(&stage.path("work"), "local", "ryo-tiny", None).unwrap().1, "3");
+    let directory = backup::directory(&stage.path("work"));
+    let found = find::archive(&directory, "local", "ryo-tiny", None, &Identities::default());
+    assert_eq!(found.unwrap().1, "3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

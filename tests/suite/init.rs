@@ -50,7 +50,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 const WEB: &str = r#"# The host server `web`. There are passwords in here: never publish this file.
 
-# The address at which the control node reaches the host and on which its services answer. It is in inventory_web too.
+# The IPv4 address at which the control node reaches the host and on which its services answer. It is in inventory_web too.
 host_control_ip: "192.168.7.20"
 
 # The IPv4 address at which the internet reaches the host.
@@ -122,6 +122,7 @@ fn web() -> Host {
     Host {
         name: "web".to_owned(),
         control_ip: "192.168.7.20".parse().unwrap(),
+        control_ipv6: None,
         public_ip: "203.0.113.7".parse().unwrap(),
         public_ipv6: Some(PublicIpv6 {
             prefix: "2001:db8:1:2".to_owned(),
@@ -216,7 +217,7 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
     assert!(made_up.len() == 24 && made_up.chars().all(|c| c.is_ascii_alphanumeric()), "{made_up}");
     let address = Ipv4Addr::new(203, 0, 113, 7);
     let expected = Host {
-        control_ip: address.into(),
+        control_ip: address,
         public_ip: address,
         public_ipv6: None,
         initial_ssh_port: 22,
@@ -241,7 +242,7 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
     let (address, text) = (Ipv4Addr::new(203, 0, 113, 8), str::to_owned);
     let expected = Host {
         name: text("db"),
-        control_ip: address.into(),
+        control_ip: address,
         public_ip: address,
         user_password: second.user_password.clone(),
         wireguard_part: text("10.0.2"),
@@ -269,11 +270,15 @@ fn defaults_are_the_originals_and_the_next_host_gets_the_next_networks() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let six = host::read(&here.join("new/place"), "six").unwrap();
     assert_eq!(
-        (six.control_ip.to_string(), six.public_ip.to_string()),
-        ("2001:db8:7::2".into(), "203.0.113.10".into())
+        (six.reached_at().to_string(), six.control_ip.to_string(), six.public_ip.to_string()),
+        ("2001:db8:7::2".into(), "203.0.113.10".into(), "203.0.113.10".into())
     );
     let inventory = fs::read_to_string(below.join("inventory_six")).unwrap();
-    assert!(inventory.contains("[host_control_ip]\n2001:db8:7::2\n"), "{inventory}");
+    assert!(inventory.contains("[host_control_ip]\n203.0.113.10\n"), "{inventory}");
+    let written = fs::read_to_string(below.join("configuration_six.yml")).unwrap();
+    let added = "host_control_ip: \"203.0.113.10\"\n\n# The address at which the control node reaches the host in place of that: \
+                 it has no IPv4.\nhost_control_ipv6: \"2001:db8:7::2\"\n\n# The IPv4 address at which the internet";
+    assert!(written.contains(added), "{written}");
 
     let third = init(&below, &["--address", "203.0.113.9", "--yes"]);
     assert_eq!(
@@ -564,7 +569,8 @@ fn a_person_is_asked_and_asked_again() {
     let public = PublicIpv6 { prefix: "2001:db8:1:2".to_owned(), address: "2001:db8:1:2::1".parse().unwrap() };
     let expected = Host {
         name: "db".to_owned(),
-        control_ip: address.into(),
+        control_ip: address,
+        control_ipv6: None,
         public_ip: address,
         public_ipv6: Some(public),
         initial_ssh_port: 2022,

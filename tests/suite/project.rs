@@ -130,7 +130,7 @@ fn everything_wrong_with_a_host_is_told_at_once() {
     let file = "ryo-host/configuration/configuration_web.yml";
     let mut expected = vec![
         format!("{file}: the key `lxd_host_network_ipv6_subnet` is missing (there is `lxd_host_network_ipv6_subnett`)"),
-        format!("{file}:1:18: `host_control_ip` must be an IP address, not `192.168.1.256`"),
+        format!("{file}:1:18: `host_control_ip` must be an IPv4 address, not `192.168.1.256`"),
         format!(
             "{file}:2:17: `host_public_ip` is still the placeholder `<IP ADDRESS>` (put the real value in its place)"
         ),

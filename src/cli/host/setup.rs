@@ -80,7 +80,7 @@ pub async fn run(what: What, arguments: &Setup, common: &Common, shown: &Shown) 
             What::SetUp => "set up",
             What::Upgrade => "upgrade",
         };
-        shown.ui.print(&format!("{verb} host {name} at {}:\n{}", host.control_ip, host::outline(what)));
+        shown.ui.print(&format!("{verb} host {name} at {}:\n{}", host.reached_at(), host::outline(what)));
         if !shown.agreed(false)? {
             return Ok(ExitCode::SUCCESS);
         }

@@ -84,9 +84,14 @@ pub(super) fn host(
     name: &str,
     control: &Control,
 ) -> Result<Host, Failure> {
-    let control_ip = asking.ask(&ADDRESS, arguments.address.as_ref(), None)?;
-    let public_ip = public_address(arguments, asking, control_ip)?;
-    let networks = networks(directory, name, control, [control_ip, IpAddr::V4(public_ip)])?;
+    let reached_at = asking.ask(&ADDRESS, arguments.address.as_ref(), None)?;
+    let public_ip = public_address(arguments, asking, reached_at)?;
+    // What the containers serve, they serve by IPv4, however the host is reached from here.
+    let (control_ip, control_ipv6) = match reached_at {
+        IpAddr::V4(address) => (address, None),
+        IpAddr::V6(address) => (public_ip, Some(address)),
+    };
+    let networks = networks(directory, name, control, [reached_at, IpAddr::V4(public_ip)])?;
     let public_ipv6 = public_ipv6(arguments, asking)?;
     let root_user = asking.ask(&FIRST_USER, arguments.first_user.as_ref(), Some("root"))?;
     let root_password = match &arguments.password_file {
@@ -102,6 +107,7 @@ pub(super) fn host(
     Ok(Host {
         name: name.to_owned(),
         control_ip,
+        control_ipv6,
         public_ip,
         public_ipv6,
         initial_ssh_port,
@@ -121,13 +127,12 @@ pub(super) fn host(
 }
 
 /// Only a host at a private address, or one that is reached by IPv6, may have another one in the internet.
-fn public_address(arguments: &Arguments, asking: &Asking, control_ip: IpAddr) -> Result<Ipv4Addr, Failure> {
-    match control_ip {
+fn public_address(arguments: &Arguments, asking: &Asking, reached_at: IpAddr) -> Result<Ipv4Addr, Failure> {
+    match reached_at {
         IpAddr::V4(control_ip) if arguments.public_address.is_none() && !control_ip.is_private() => Ok(control_ip),
         IpAddr::V4(control_ip) => {
             asking.ask(&PUBLIC_ADDRESS, arguments.public_address.as_ref(), Some(&control_ip.to_string()))
         }
-        // What the containers serve, they serve by IPv4 too.
         IpAddr::V6(_) => asking.ask(&PUBLIC_ADDRESS, arguments.public_address.as_ref(), None),
     }
 }

@@ -108,7 +108,7 @@ fn between(host: &Host) -> Result<pair::Ends, Error> {
         host: vec![address(&format!("{}.2", host.wireguard_part))?, address(&host.tunnel_address())?],
         behind_control: vec![],
         behind_host: vec![address(&format!("{}.0/24", host.bridge_part))?, address(&format!("{bridge}:0/112"))?],
-        endpoint: address(&SocketAddr::new(host.control_ip, host.wireguard_port).to_string())?,
+        endpoint: address(&SocketAddr::new(host.reached_at(), host.wireguard_port).to_string())?,
     })
 }
 
