@@ -160,7 +160,7 @@ async fn everything_comes_back_on_a_fresh_host() {
     assert_eq!(now, before);
     assert_eq!(set.differences(&world.lxd.instances().await.unwrap()), Vec::<String>::new());
     let kept: BTreeSet<String> = world.agent.stock(backup::DATA).await.unwrap().kept.into_keys().collect();
-    assert_eq!(kept, BTreeSet::from(["ryo-tiny".to_owned(), "ryo-tiny-store".to_owned()]));
+    assert_eq!(kept, set.specs.iter().map(|spec| spec.id.clone()).collect());
     fresh.lxd.with_instance("store", |store| store.config.insert("user.ryo.version".to_owned(), "2".to_owned()));
     fresh.lxd.with_instance("tiny", |tiny| tiny.config.insert("volatile.base_image".to_owned(), "another".to_owned()));
     assert_eq!(
