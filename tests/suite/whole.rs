@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use ryo::archive::Compression;
+use ryo::archive::seal::{Identities, Recipients};
 use ryo::event::Events;
 use ryo::failure::Failure;
 use ryo::flow::backup::{self, Manifest, Source, Spec};
@@ -34,6 +35,7 @@ fn specs(stage: &Stage, stamp: &str, parts: &[Part]) -> Vec<Spec> {
         stamp: stamp.to_owned(),
         file: directory.join(backup::name("local", &part.id, stamp, Compression::Gzip)),
         compression: Compression::Gzip,
+        recipients: Recipients::default(),
         of_host: parts.to_vec(),
     };
     parts.iter().filter(|part| part.data).map(spec).collect()
@@ -51,7 +53,8 @@ async fn backed_up(stage: &Stage, stamp: &str) -> Vec<String> {
 
 fn found(stage: &Stage, stamp: Option<&str>) -> Result<Set, (u8, String)> {
     let here = stage.path("").display().to_string();
-    set::find(&stage.path("work"), "local", stamp, &known(stage)).map_err(|error| {
+    let directory = backup::directory(&stage.path("work"));
+    set::find(&directory, "local", stamp, &known(stage), &Identities::default()).map_err(|error| {
         let failure = Failure::from(error);
         (failure.kind.code(), failure.text().replace(&here, "HERE/"))
     })
@@ -93,7 +96,7 @@ async fn everything_on_a_host_is_stopped_and_backed_up_at_once() {
     for name in ["tiny", "store"] {
         assert!(stage.lxd.with_instance(name, |it| it.running && !it.config.contains_key("user.ryo.paused")));
     }
-    let manifest = Manifest::read(&archive(&stage, "forgotten", "1")).unwrap().unwrap();
+    let manifest = Manifest::head(&archive(&stage, "forgotten", "1"), &Identities::default()).unwrap().unwrap();
     let part = |id: &str, kind, version: Option<&str>| Part {
         id: id.to_owned(),
         kind,
@@ -139,7 +142,7 @@ async fn everything_comes_back_on_a_fresh_host() {
     let version = Version::Each { versions: set.versions(), otherwise: "2".to_owned() };
     let wanted = Wanted { title: "restore".to_owned(), repositories: order, version };
     let deploy = session::plan(&world, &wanted, &Events::nowhere(), &stop).await.unwrap();
-    apply::apply(&world, &deploy, &Events::nowhere(), &stop).await.unwrap();
+    apply::apply(&world, &deploy.plan, &Events::nowhere(), &stop).await.unwrap();
     let plan = restore::plan("restore", &set.specs, &restore::look(&world, &ids).await.unwrap()).unwrap();
     let (_, exchange) = restore::halves(&plan);
     assert_eq!(
@@ -160,7 +163,7 @@ async fn everything_comes_back_on_a_fresh_host() {
     assert_eq!(now, before);
     assert_eq!(set.differences(&world.lxd.instances().await.unwrap()), Vec::<String>::new());
     let kept: BTreeSet<String> = world.agent.stock(backup::DATA).await.unwrap().kept.into_keys().collect();
-    assert_eq!(kept, BTreeSet::from(["ryo-tiny".to_owned(), "ryo-tiny-store".to_owned()]));
+    assert_eq!(kept, set.specs.iter().map(|spec| spec.id.clone()).collect());
     fresh.lxd.with_instance("store", |store| store.config.insert("user.ryo.version".to_owned(), "2".to_owned()));
     fresh.lxd.with_instance("tiny", |tiny| tiny.config.insert("volatile.base_image".to_owned(), "another".to_owned()));
     assert_eq!(
