@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ryo::archive::Compression;
@@ -417,18 +417,20 @@ async fn a_disk_that_is_full_on_the_host_is_told_and_the_data_are_as_they_were()
     // There is room when it begins, and somebody else takes it meanwhile.
     let disk = Disk::at(&place, 3200);
     let filler = place.join("filler");
+    let filling = Arc::new(Mutex::new(None));
+    let filled = filling.clone();
     let fills = move |event| {
         if let Event::StepProgress { message, .. } = event
             && message == "unpacking beside the data"
         {
             let filler = filler.clone();
-            std::thread::spawn(move || {
+            *filled.lock().unwrap() = Some(std::thread::spawn(move || {
                 let piece = vec![1; 64 << 10];
                 let mut file = fs::File::create(filler).unwrap();
                 while std::io::Write::write_all(&mut file, &piece).is_ok() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-            });
+            }));
         }
     };
     let (_sender, stop) = watch::channel(false);
@@ -436,6 +438,8 @@ async fn a_disk_that_is_full_on_the_host_is_told_and_the_data_are_as_they_were()
     let (code, text) = ended.unwrap_err();
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("No space left on device") || text.contains("are needed beside them"), "{text}");
+    let filling = filling.lock().unwrap().take();
+    filling.unwrap().join().unwrap();
     assert_eq!((down(&stage), unfinished(&stage)), (vec![], vec![]));
     assert_eq!(look(&data(&stage)), before);
     fs::remove_file(place.join("filler")).unwrap();

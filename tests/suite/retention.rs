@@ -22,7 +22,7 @@ fn of(id: &str, time: &str, made: Made, state: State) -> Backup {
     let archive = PathBuf::from(format!("/b/backup-web-{id}-{time}.tar.gz"));
     let file = String::new();
     let known = Some(Archive { file, compression: Compression::Gzip, size: 1, sha256: String::new() });
-    Backup { archive, about: Some(about), made, size: 1, known, state }
+    Backup { archive, about: Some(about), made, size: 1, written: (0, 0), known, state }
 }
 
 fn whole(id: &str, time: &str) -> Backup {

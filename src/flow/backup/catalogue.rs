@@ -1,6 +1,7 @@
 //! Which backups there are in a directory, and how they are. Nothing of an archive is read but its beginning, and that
 //! only if nothing beside it says whose it is.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct Backup {
     pub made: Made,
     /// Bytes of the archive.
     pub size: u64,
+    /// When the archive was written to last: seconds since 1970, nanoseconds.
+    pub written: (i64, i64),
     /// What the archive was when it was made, or verified first.
     pub known: Option<Archive>,
     /// How it is.
@@ -208,11 +211,13 @@ pub fn look(directory: &Path, identities: &Identities) -> Result<Catalogue, Erro
     Ok(catalogue)
 }
 
-type Order<'b> = (bool, Option<(&'b str, &'b str, std::cmp::Reverse<u64>)>);
+type Order<'b> = (bool, Option<(&'b str, &'b str, Reverse<(u64, (i64, i64))>)>);
 
 fn order(backup: &Backup) -> Order<'_> {
     let about = backup.about.as_ref();
-    let key = about.map(|about| (about.host.as_str(), about.id.as_str(), std::cmp::Reverse(about.when)));
+    // Two of the same second are told apart by their files.
+    let when = |about: &About| Reverse((about.when, backup.written));
+    let key = about.map(|about| (about.host.as_str(), about.id.as_str(), when(about)));
     (about.is_none(), key)
 }
 
@@ -246,7 +251,7 @@ fn one(archive: PathBuf, file: &fs::Metadata, identities: &Identities) -> Backup
         (None, Some(_), None) if made == Made::Ryo => State::Whole,
         (None, ..) => State::Unknown(unknown.unwrap_or_default()),
     };
-    Backup { archive, about, made, size: file.len(), known, state }
+    Backup { archive, about, made, size: file.len(), written: Identity::of(file).written, known, state }
 }
 
 /// Whose data are in an archive that nothing stands beside: its name says it, together with the name of the tree in it.
