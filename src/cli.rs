@@ -91,7 +91,7 @@ pub enum Command {
     Check(check::Arguments),
     /// Run a playbook
     Play(Box<play::Arguments>),
-    /// Set up a host
+    /// Set up a host, look after it, back all of it up
     #[command(subcommand)]
     Host(host::Command),
     /// Build, list or prune images

@@ -304,7 +304,7 @@ impl Stage {
 
     /// Looks and plans.
     pub async fn plan(&self) -> Plan {
-        self.plan_of(Some("1")).await
+        self.plan_of(Some(&self.version)).await
     }
 
     /// Looks and plans a version, or the present one.
