@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::archive::Compression;
 use crate::cli::backup::Form;
-use crate::cli::shown::{Shown, carry_out, settled};
+use crate::cli::shown::{Shown, carry_out, foretold, settled};
 use crate::cli::{self, Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
@@ -216,9 +216,7 @@ pub async fn plan_only(request: &Request, watch: Watch, common: &Common, shown: 
         let needed = !plan.steps.is_empty();
         if needed { backup_first(&world, &wanted.title, &backed).await?.followed_by(plan) } else { plan }
     };
-    shown.ui.result(&plan.json(), plan.text().trim_end());
-    let pending = watch.exit_code && !plan.steps.is_empty();
-    Ok(if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS })
+    Ok(foretold(&plan, watch.exit_code, shown))
 }
 
 /// The archives of a project with all its modules, or of a module: whatever is upgraded, what belongs together is backed

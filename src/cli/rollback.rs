@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::shown::{Shown, carry_out, settled};
+use crate::cli::shown::{Shown, carry_out, foretold, settled};
 use crate::cli::{Common, problems};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::flow::rollback::{self, Source};
 use crate::flow::world::World;
 use crate::flow::{history, journal};
@@ -94,9 +94,7 @@ async fn plan_only(arguments: &PlanArguments, common: &Common, shown: &Shown) ->
     let (world, source) = open(&arguments.rollback, common, shown).await?;
     let to = arguments.rollback.to.as_deref();
     let plan = rollback::plan(&world, &source, to, &shown.events, &shown.stop).await?.plan;
-    shown.ui.result(&plan.json(), plan.text().trim_end());
-    let pending = arguments.exit_code && !plan.steps.is_empty();
-    Ok(if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS })
+    Ok(foretold(&plan, arguments.exit_code, shown))
 }
 
 async fn open(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<(World, Source), Failure> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::cli::{Common, interrupt};
 use crate::event::{Event, Events};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::flow::world::World;
 use crate::flow::{apply, journal};
 use crate::plan::Plan;
@@ -97,6 +97,13 @@ fn outages(events: &Events) -> (Arc<Mutex<BTreeMap<String, u64>>>, Events) {
         shown.emit(event);
     });
     (outages, events)
+}
+
+/// Says what would be done; with `exit_code`, by the exit code too.
+pub fn foretold(plan: &Plan, exit_code: bool, shown: &Shown) -> ExitCode {
+    shown.ui.result(&plan.json(), plan.text().trim_end());
+    let pending = exit_code && !plan.steps.is_empty();
+    if pending { ExitCode::from(Kind::Pending.code()) } else { ExitCode::SUCCESS }
 }
 
 /// Says how it ended.

@@ -7,8 +7,7 @@
 //!
 //! Source: `lxc remote add`, and ryo-host's `05-lxd-remotes`.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thiserror::Error;
 
 use crate::failure::{Failure, Kind};
+use crate::flow::fresh::{self, Fresh};
 use crate::flow::journal;
 use crate::http::HttpError;
 use crate::lxd;
@@ -26,6 +26,7 @@ use crate::module::pki::certificate::{self, Terms};
 use crate::module::pki::extension::{self, Weight};
 use crate::module::pki::key::{self, Curve, Digest, Format};
 use crate::module::pki::{name, request};
+use crate::secret::Secret;
 use crate::ssh::Route;
 use crate::wire::tls::{Identity, Trust, is_another_server, tls};
 use crate::wire::{self, Dial, Wire};
@@ -42,7 +43,7 @@ const SKEW: u64 = 24 * 60 * 60;
 /// The files cannot be used.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// One cannot be read or written.
+    /// One cannot be read.
     #[error("cannot use `{}`", path.display())]
     File {
         /// The file.
@@ -50,6 +51,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Some cannot be written.
+    #[error(transparent)]
+    Unwritten(#[from] fresh::Error),
     /// There is a certificate without its key, or a key without its certificate.
     #[error("there is `{}`, and no `{}`", there.display(), missing.display())]
     Half {
@@ -142,8 +146,9 @@ fn own(directory: &Path) -> Result<Identity, Error> {
     match (certificate.exists(), key.exists()) {
         (false, false) => {
             let made = generated().map_err(|failed| Error::Unmade(failed.message))?;
-            write(&key, 0o600, &made.key)?;
-            write(&certificate, 0o644, &made.certificate)?;
+            let file = |path: &Path, text, mode| Fresh { path: path.to_owned(), text, mode };
+            let certificate = file(&certificate, Secret::new(made.certificate), 0o644);
+            fresh::write(&[file(&key, made.key, 0o600), certificate])?;
         }
         (true, false) => return Err(Error::Half { there: certificate, missing: key }),
         (false, true) => return Err(Error::Half { there: key, missing: certificate }),
@@ -166,7 +171,8 @@ async fn trust(host: &str, directory: &Path, known: &lxd::Client) -> Result<(Pat
     }
     if !pinned.exists() {
         let server = known.server().await?;
-        write(&pinned, 0o644, &server.environment.certificate).map_err(request)?;
+        let text = Secret::new(server.environment.certificate);
+        fresh::write(&[Fresh { path: pinned.clone(), text, mode: 0o644 }]).map_err(|error| request(error.into()))?;
     }
     let certificate = certificates(&pinned).map_err(request)?.swap_remove(0);
     Ok((pinned, Trust::Certificate(certificate)))
@@ -181,24 +187,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     if read.is_empty() { Err(unread(io::Error::other("there is no certificate in it"))) } else { Ok(read) }
 }
 
-/// Writes a new file as a whole.
-fn write(path: &Path, mode: u32, text: &str) -> Result<(), Error> {
-    let written = || {
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        std::fs::create_dir_all(directory)?;
-        let draft =
-            directory.join(format!(".{}.{}", path.file_name().unwrap_or_default().display(), std::process::id()));
-        let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
-    };
-    written().map_err(|source| Error::File { path: path.to_owned(), source })
-}
-
 struct Made {
     certificate: String,
-    key: String,
+    key: Secret,
 }
 
 /// Makes a key and a certificate that it signs itself.
@@ -221,5 +212,5 @@ fn generated() -> Result<Made, Failed> {
         digest: Digest::Sha384,
     };
     let certificate = certificate::made(&wanted, terms, &key)?.written()?;
-    Ok(Made { certificate, key: key.written(Format::Pkcs8, None)? })
+    Ok(Made { certificate, key: Secret::new(key.written(Format::Pkcs8, None)?) })
 }
