@@ -7,9 +7,8 @@ use bzip2::write::BzEncoder;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use lzma_rust2::{XzOptions, XzReader, XzWriter};
-use ruzstd::decoding::StreamingDecoder;
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde::{Deserialize, Serialize};
+use zstd::stream::{read::Decoder as ZstdDecoder, write::Encoder as ZstdEncoder};
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,14 +22,14 @@ pub enum Compression {
     Bzip2,
     /// xz
     Xz,
-    /// Zstandard, which is written only a whole stream at once.
+    /// Zstandard
     Zstd,
 }
 
 /// Most KiB of memory for reading xz.
 const XZ_MEMORY: u32 = 256 << 10;
-/// Most bytes that a Zstandard stream may want to look back.
-const ZSTD_WINDOW: u64 = 128 << 20;
+/// How far a Zstandard stream may want to look back, as a power of two in bytes.
+const ZSTD_WINDOW: u32 = 27;
 
 impl Compression {
     /// Says what begins with these bytes (six are enough).
@@ -56,20 +55,28 @@ impl Compression {
             Self::Gzip => Box::new(MultiGzDecoder::new(reader)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(reader)),
             Self::Xz => Box::new(XzReader::new_mem_limit(reader, true, XZ_MEMORY)),
-            Self::Zstd => Box::new(Frames { reader: Some(Frame::Between(reader)) }),
+            Self::Zstd => {
+                let mut decoder = ZstdDecoder::with_buffer(reader)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Box::new(decoder)
+            }
         })
     }
 }
 
 /// How hard pieces of backups are compressed with gzip: what costs little time.
 const QUICK: u32 = 2;
+/// The same with Zstandard.
+const QUICK_ZSTD: i32 = 1;
+/// How hard Zstandard compresses what is no piece of a backup: as the program `zstd` does.
+const USUAL_ZSTD: i32 = 3;
 
 impl Compression {
     /// Compresses `bytes` to a stream of its own, quickly. Streams of one compression can stand one after the other.
     ///
     /// # Errors
     ///
-    /// It is not written in this compression.
+    /// It cannot be compressed.
     pub fn whole(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(bytes.to_vec()),
@@ -79,48 +86,11 @@ impl Compression {
                 encoder.write_all(bytes)?;
                 encoder.finish()
             }
-            Self::Zstd => Ok(compress_to_vec(bytes, CompressionLevel::Fastest)),
+            Self::Zstd => zstd::bulk::compress(bytes, QUICK_ZSTD),
             other => {
                 let mut encoder = Encoder::new(vec![], other)?;
                 encoder.write_all(bytes)?;
                 encoder.finish()
-            }
-        }
-    }
-}
-
-/// Zstandard frames one after the other.
-struct Frames<R: io::BufRead> {
-    reader: Option<Frame<R>>,
-}
-
-enum Frame<R: io::BufRead> {
-    Between(R),
-    Within(Box<StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>),
-}
-
-impl<R: io::BufRead> Read for Frames<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.reader.take() {
-                None => return Ok(0),
-                Some(Frame::Between(mut reader)) => {
-                    if reader.fill_buf()?.is_empty() {
-                        return Ok(0);
-                    }
-                    let decoder = StreamingDecoder::new_with_max_window_size(reader, ZSTD_WINDOW);
-                    let decoder =
-                        decoder.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-                    self.reader = Some(Frame::Within(Box::new(decoder)));
-                }
-                Some(Frame::Within(mut decoder)) => {
-                    let length = decoder.read(bytes)?;
-                    if length > 0 || bytes.is_empty() {
-                        self.reader = Some(Frame::Within(decoder));
-                        return Ok(length);
-                    }
-                    self.reader = Some(Frame::Between(decoder.into_inner()));
-                }
             }
         }
     }
@@ -136,6 +106,8 @@ pub enum Encoder<W: Write> {
     Bzip2(BzEncoder<W>),
     /// xz
     Xz(Box<XzWriter<W>>),
+    /// Zstandard
+    Zstd(ZstdEncoder<'static, W>),
 }
 
 impl<W: Write> Encoder<W> {
@@ -143,14 +115,14 @@ impl<W: Write> Encoder<W> {
     ///
     /// # Errors
     ///
-    /// It cannot be written, or not in this compression.
+    /// It cannot be written.
     pub fn new(writer: W, compression: Compression) -> io::Result<Self> {
         Ok(match compression {
             Compression::None => Self::None(writer),
             Compression::Gzip => Self::Gzip(GzEncoder::new(writer, flate2::Compression::default())),
             Compression::Bzip2 => Self::Bzip2(BzEncoder::new(writer, bzip2::Compression::best())),
             Compression::Xz => Self::Xz(Box::new(XzWriter::new(writer, XzOptions::with_preset(6))?)),
-            Compression::Zstd => return Err(io::Error::new(io::ErrorKind::Unsupported, "Zstandard is only read")),
+            Compression::Zstd => Self::Zstd(ZstdEncoder::new(writer, USUAL_ZSTD)?),
         })
     }
 
@@ -165,6 +137,7 @@ impl<W: Write> Encoder<W> {
             Self::Gzip(encoder) => encoder.finish(),
             Self::Bzip2(encoder) => encoder.finish(),
             Self::Xz(encoder) => Ok(encoder.finish()?),
+            Self::Zstd(encoder) => encoder.finish(),
         }
     }
 }
@@ -176,6 +149,7 @@ impl<W: Write> Write for Encoder<W> {
             Self::Gzip(encoder) => encoder.write(bytes),
             Self::Bzip2(encoder) => encoder.write(bytes),
             Self::Xz(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
         }
     }
 
@@ -185,6 +159,7 @@ impl<W: Write> Write for Encoder<W> {
             Self::Gzip(encoder) => encoder.flush(),
             Self::Bzip2(encoder) => encoder.flush(),
             Self::Xz(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::deploy::killed;
-use crate::support::work::{Ended, Host, Work};
+use crate::support::work::{Ended, Host, Work, turns};
 
 const OWNERS: [&str; 3] = ["ryo-tiny-store", "ryo-tiny", "ryo-tiny-forgotten"];
 const DATA: &str = "/var/containers/ryo-tiny";
@@ -205,7 +205,7 @@ async fn a_backup_that_is_killed_anywhere_is_mended_by_the_next_one() {
     let work = Work::new(host.clone());
     work.ryo(&["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes"]).well();
     fs::write(format!("{DATA}/data/plain"), "x".repeat(3 << 20)).unwrap();
-    for at in 0.. {
+    for at in turns() {
         let stamp = format!("killed-{at}");
         let words = ["backup", "ryo-tiny", "-n", &host.name, "-s", &stamp, "--yes", "--json"];
         let reached = killed(&work, &words, at);
@@ -235,7 +235,7 @@ async fn a_restore_that_is_killed_anywhere_is_mended_by_the_next_one() {
     fs::write(&file, "as it was").unwrap();
     work.ryo(&["backup", "ryo-tiny", "-n", &host.name, "-s", "one", "--yes"]).well();
     let words = ["restore", "ryo-tiny", "-n", &host.name, "-s", "one", "--modules", "--yes", "--json"];
-    for at in 0.. {
+    for at in turns() {
         fs::write(&file, "spoilt").unwrap();
         let reached = killed(&work, &words, at);
         let again = work.ryo(&words);

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use ryo::lxd::image::is_fingerprint;
 use serde_json::{Value, json};
 
-use crate::support::work::{Host, Work};
+use crate::support::work::{Host, Work, turns};
 
 const INSTANCES: [&str; 2] = ["store", "tiny"];
 const OWNERS: [&str; 2] = ["ryo-tiny-store", "ryo-tiny"];
@@ -144,7 +144,7 @@ async fn killed_anywhere(host: Host) {
     let words = ["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes", "--json"];
     work.ryo(&words).well();
     let clean = state(&host).await;
-    for at in 0.. {
+    for at in turns() {
         wipe(&host).await;
         let reached = killed(&work, &words, at);
         work.ryo(&words).well();
@@ -246,7 +246,7 @@ async fn a_replacement_that_is_killed_after_any_step_is_mended_by_the_next_one()
     let words = ["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes", "--json"];
     work.ryo(&words).well();
     let greeting = "ryo-tiny/image-build/playbooks/roles/set-up-tiny/templates/greeting.j2";
-    for at in 0.. {
+    for at in turns() {
         let (from, to) = if at % 2 == 0 { ("Hello", "Welcome") } else { ("Welcome", "Hello") };
         work.edit(greeting, from, to);
         let reached = killed(&work, &words, at);

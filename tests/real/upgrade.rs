@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::deploy::wipe as wipe_tiny;
 use crate::examples::{GREETING, PAGE, fetch, page, wipe};
-use crate::support::work::{Ended, Host, Work};
+use crate::support::work::{Ended, Host, Work, turns};
 
 const GREETINGS: &str = "ryo-tiny/image-build/playbooks/roles/set-up-tiny/templates/greeting.j2";
 
@@ -267,10 +267,10 @@ async fn a_rollback_that_is_killed_at_any_time_is_mended_by_the_next_one() {
     work.edit(GREETINGS, "Hello", "Welcome");
     work.ryo(&["upgrade", "ryo-tiny", "-n", &host.name, "-v", "2", "--yes"]).well();
     let store = host.client().instance("store").await.unwrap().unwrap().value;
-    for turn in 0.. {
+    for turn in turns() {
         let (to, greeting, other) = if turn % 2 == 0 { ("1", "Hello", "Welcome") } else { ("2", "Welcome", "Hello") };
         let words = ["rollback", "ryo-tiny", "-n", &host.name, "--to", to, "--yes", "--json"];
-        let delay = Duration::from_millis(250) * turn;
+        let delay = Duration::from_millis(250 * turn as u64);
         let goes_on = killed_late(&work, &words, delay);
         if let (Some(text), _) = found(&host).await {
             assert!(text.starts_with(greeting) || text.starts_with(other), "killed after {delay:?}: {text}");

@@ -562,7 +562,7 @@ fn a_damaged_archive_is_no_archive() {
 
 #[test]
 fn what_is_compressed_comes_out_again() {
-    for compression in [Compression::None, Compression::Gzip, Compression::Bzip2, Compression::Xz] {
+    for compression in [Compression::None, Compression::Gzip, Compression::Bzip2, Compression::Xz, Compression::Zstd] {
         let bytes: Vec<u8> = (0..200_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
         let mut encoder = codec::Encoder::new(vec![], compression).unwrap();
         encoder.write_all(&bytes).unwrap();

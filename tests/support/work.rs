@@ -184,6 +184,12 @@ impl Work {
     }
 }
 
+/// At which turns a run is broken off: each third one against real servers, where a turn takes seconds, or each one if
+/// the environment sets `RYO_SWEEP`. The same sweeps against fakes take each one.
+pub fn turns() -> impl Iterator<Item = usize> {
+    (0..).step_by(if std::env::var_os("RYO_SWEEP").is_some() { 1 } else { 3 })
+}
+
 /// How `ryo` ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended {

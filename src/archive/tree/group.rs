@@ -11,6 +11,9 @@ use crate::archive::{Compression, Error};
 /// Most bytes of a group that is rewritten: what is longer is one member alone.
 const LARGEST: u64 = 64 << 20;
 
+/// Most bytes of a content that are read at once.
+const ROOM: usize = 128 << 10;
+
 /// The two empty blocks that end an archive.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
@@ -31,7 +34,7 @@ pub struct Member {
 pub fn digested(entry: &Entry, content: &mut dyn Read) -> Result<Member, Error> {
     let is_file = entry.kind.word() == "file";
     let mut digest = Sha256::new();
-    let mut piece = vec![0; if is_file { 128 << 10 } else { 1 }];
+    let mut piece = vec![0; usize::try_from(entry.size).map_or(ROOM, |size| size.clamp(1, ROOM))];
     loop {
         match content.read(&mut piece) {
             Ok(0) => break,
