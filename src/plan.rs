@@ -207,7 +207,9 @@ pub enum Action {
     },
     /// Stop instances for a while.
     Pause(Vec<String>),
-    /// Start instances again that were stopped for a while.
+    /// Freeze instances for a while.
+    Freeze(Vec<String>),
+    /// Start instances again that were stopped or frozen for a while.
     Resume(Vec<String>),
     /// Put an archive together.
     Archive(Box<backup::Spec>),
@@ -292,6 +294,7 @@ impl Action {
             Self::OwnDatabases { .. } => "own_databases",
             Self::Copy { .. } => "copy",
             Self::Pause(_) => "pause",
+            Self::Freeze(_) => "freeze",
             Self::Resume(_) => "resume",
             Self::Archive(_) => "archive",
             Self::Unpack(_) => "unpack",
@@ -454,6 +457,7 @@ impl fmt::Display for Action {
             Self::Copy { spec, how: How::Changed } => write!(f, "copy what has changed in {}", spec.data()),
             Self::Copy { spec, how: How::Stopped } => write!(f, "copy {}", spec.data()),
             Self::Pause(names) => write!(f, "stop {}", instances(names)),
+            Self::Freeze(names) => write!(f, "freeze {}", instances(names)),
             Self::Resume(names) => write!(f, "start {} again", instances(names)),
             Self::Archive(spec) => {
                 write!(f, "write {}", spec.file.file_name().unwrap_or_default().to_string_lossy())

@@ -15,6 +15,7 @@ use crate::flow::backup::catalogue::bytes;
 use crate::flow::backup::manifest::{self, Archive, Member};
 use crate::flow::backup::record::Record;
 use crate::flow::backup::{self, Manifest, Source, Spec};
+use crate::flow::instance::Pause;
 use crate::flow::journal;
 use crate::flow::world::World;
 use crate::plan::Plan;
@@ -75,6 +76,10 @@ pub struct Arguments {
     /// Leave the modules of a project alone
     #[arg(long)]
     pub no_modules: bool,
+    /// Freeze instances instead of stopping them: they do not serve for a moment only, and what is backed up is as after a
+    /// power cut
+    #[arg(long)]
+    pub freeze: bool,
     /// How archives are compressed
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
@@ -146,12 +151,17 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
     let seen = backup::look(&world, &specs).await?;
-    let plan = backup::plan(&title, &specs, &seen);
+    let plan = backup::plan(&title, &specs, &seen, how(arguments.freeze));
     shown.ui.print(plan.text().trim_end());
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);
     }
     carried_out(&world, &plan, &specs, shown).await
+}
+
+/// How instances are kept from writing.
+pub(super) fn how(freeze: bool) -> Pause {
+    if freeze { Pause::Freeze } else { Pause::Stop }
 }
 
 /// Carries the plan of a backup out and says what was made, also if an instance did not come up again.

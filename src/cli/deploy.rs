@@ -12,6 +12,7 @@ use crate::cli::{self, Common, problems};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::{self, Spec};
+use crate::flow::instance::Pause;
 use crate::flow::names::Names;
 use crate::flow::session::{self, Planned, Wanted};
 use crate::flow::unit::Version;
@@ -237,7 +238,7 @@ async fn backup_first(world: &World, title: &str, specs: &[Spec]) -> Result<Plan
     if specs.is_empty() {
         return Ok(Plan::default());
     }
-    Ok(backup::plan(title, specs, &backup::look(world, specs).await?))
+    Ok(backup::plan(title, specs, &backup::look(world, specs).await?, Pause::Stop))
 }
 
 /// The repository that was named and the modules that come with it, cloned or pulled, in the order of deployment.

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use crate::agent::data::Change;
 use crate::event::Events;
 use crate::flow::backup::{self, Ongoing};
+use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{database, file, host_setup, image, instance, keys, names, object, restore};
@@ -222,7 +223,8 @@ async fn run(
         }
         Action::OwnDatabases { owned, .. } => database::apply::remember(world, &step.owner, owned).await,
         Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
-        Action::Pause(names) => Ok(ongoing.pause(world, names).await?),
+        Action::Pause(names) => Ok(ongoing.pause(world, names, Pause::Stop).await?),
+        Action::Freeze(names) => Ok(ongoing.pause(world, names, Pause::Freeze).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec, progress).await?),
         Action::Unpack(spec) => {

@@ -1,7 +1,7 @@
 //! `ryo backup`: what containers keep on the host, into archives on this computer.
 //!
-//! What instances have mounted is copied while they serve. Then they are stopped, what has changed since is copied, and
-//! they are started again; only then the archives are put together. Instances are started again whatever happens; the
+//! What instances have mounted is copied while they serve. Then they are stopped (or frozen, if a person would rather have
+//! that), what has changed since is copied, and they are started again; only then the archives are put together. Instances are started again whatever happens; the
 //! mark [`found::PAUSED`] tells the next run of those that a broken one left stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use crate::agent::wire::Pass;
 use crate::archive::seal::{self, Recipients};
 use crate::archive::{self, Compression};
 use crate::flow::found;
+use crate::flow::instance::Pause;
 use crate::flow::whole::Part;
 use crate::flow::world::World;
 use crate::lxd::model::Instance;
@@ -182,8 +183,8 @@ pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
 
 /// Plans the backup of `specs`, the project last: its instances do not serve while its modules are copied, so that what
 /// is in them belongs together.
-pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Plan {
-    let (mut planning, running) = Planning::new(specs, seen);
+pub fn plan(title: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
+    let (mut planning, running) = Planning::new(specs, seen, how);
     let stops_first = specs.last().filter(|spec| spec.source.kind == Kind::Project);
     let outer = stops_first.map(|spec| (spec.source.id.clone(), planning.pause(&spec.source.id)));
     for (spec, how) in specs.iter().zip(&running) {
@@ -200,8 +201,8 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Plan {
 
 /// Plans the backup of everything on a host, modules first: all instances are stopped at once, those of projects first, so
 /// that everything belongs together.
-pub fn plan_host(title: &str, host: &str, specs: &[Spec], seen: &Seen) -> Plan {
-    let (mut planning, running) = Planning::new(specs, seen);
+pub fn plan_host(title: &str, host: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
+    let (mut planning, running) = Planning::new(specs, seen, how);
     let of = |kind| specs.iter().filter(move |spec| spec.source.kind == kind);
     let mut stopped = [Kind::Project, Kind::Module].map(|kind| {
         let names: BTreeSet<String> = of(kind).flat_map(|spec| planning.running(&spec.source.id)).collect();
@@ -245,12 +246,13 @@ struct Planning<'a> {
     steps: Vec<Step>,
     /// Instances that are stopped at this point of the plan.
     paused: BTreeSet<String>,
+    pause: Pause,
 }
 
 impl<'a> Planning<'a> {
     /// What is copied while instances serve, and how each one is copied when they do not.
-    fn new(specs: &[Spec], seen: &'a Seen) -> (Self, Vec<How>) {
-        let mut planning = Self { seen, steps: vec![], paused: BTreeSet::new() };
+    fn new(specs: &[Spec], seen: &'a Seen, pause: Pause) -> (Self, Vec<How>) {
+        let mut planning = Self { seen, steps: vec![], paused: BTreeSet::new(), pause };
         planning.leftovers();
         let serves = |spec: &Spec| !planning.running(&spec.source.id).is_empty();
         let how: Vec<How> = specs.iter().map(|it| if serves(it) { How::Changed } else { How::Stopped }).collect();
@@ -298,7 +300,8 @@ impl<'a> Planning<'a> {
     fn stop(&mut self, owner: &str, names: &[String]) {
         self.paused.extend(names.iter().cloned());
         if !names.is_empty() {
-            self.push(owner, Action::Pause(names.to_vec()));
+            let names = names.to_vec();
+            self.push(owner, if self.pause == Pause::Stop { Action::Pause(names) } else { Action::Freeze(names) });
         }
     }
 

@@ -88,17 +88,31 @@ pub async fn resume(world: &World, name: &str, events: &Events) -> Result<(), Er
     prove(world, name).await
 }
 
-/// Stops an instance for a while. The mark tells the next run that it is to be started again, whatever becomes of this
-/// one.
-pub async fn pause(world: &World, name: &str) -> Result<(), Error> {
+/// How an instance is kept from writing for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// It shuts down: its programs write what they still have to.
+    #[default]
+    Stop,
+    /// Its processes do not go on: what is on disk is as after a power cut.
+    Freeze,
+}
+
+/// Stops or freezes an instance for a while. The mark tells the next run that it is to be started again, whatever becomes
+/// of this one.
+pub async fn pause(world: &World, name: &str, how: Pause) -> Result<(), Error> {
     change(world, name, |settings| {
         settings.config.insert(found::PAUSED.to_owned(), "yes".to_owned());
     })
     .await?;
-    Ok(world.lxd.stop(name, world.limits.stop).await?)
+    match how {
+        Pause::Stop => stop(world, name).await?,
+        Pause::Freeze => world.lxd.freeze(name).await?,
+    }
+    Ok(())
 }
 
-/// Starts an instance that was stopped for a while, and sees it come up.
+/// Starts an instance that was stopped or frozen for a while, and sees it come up.
 pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<(), Error> {
     start(world, name, Before::Unknown, events).await?;
     prove(world, name).await
@@ -109,10 +123,20 @@ fn doubt(config: &mut Config) {
     config.entry(found::UNPROVEN.to_owned()).or_insert_with(|| found::AGAIN.to_owned());
 }
 
-/// Starts an instance that is stopped and sees it come up.
+/// Stops an instance. One that is frozen goes on before, so that it can shut down.
+async fn stop(world: &World, name: &str) -> Result<(), lxd::Error> {
+    if world.lxd.state(name).await?.is_frozen() {
+        world.lxd.unfreeze(name).await?;
+    }
+    world.lxd.stop(name, world.limits.stop).await
+}
+
+/// Starts an instance that is stopped or frozen and sees it come up.
 async fn start(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
-    if !world.lxd.state(name).await?.is_running() {
-        world.lxd.start(name).await?;
+    match world.lxd.state(name).await? {
+        state if state.is_running() => {}
+        state if state.is_frozen() => world.lxd.unfreeze(name).await?,
+        _ => world.lxd.start(name).await?,
     }
     match health::healthy(world, name, before, events).await {
         Ok(()) => Ok(()),
@@ -172,8 +196,8 @@ async fn swap_back(world: &World, name: &str, error: Error, events: &Events) -> 
 /// Stops the instance `name` and lets it give away its devices and its name. Returns it as it was.
 async fn set_aside(world: &World, name: &str) -> Result<Instance, Error> {
     let old = get(world, name).await?;
-    if old.is_running() {
-        world.lxd.stop(name, world.limits.stop).await?;
+    if old.is_on() {
+        stop(world, name).await?;
     }
     let devices = serde_json::to_string(&old.devices).unwrap_or_default();
     change(world, name, |settings| {
@@ -285,11 +309,10 @@ async fn aside(world: &World, name: &str) -> Result<Option<Instance>, Error> {
 pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(), Error> {
     let spec = &update.spec;
     let name = &spec.instance.name;
-    let running = world.lxd.state(name).await?.is_running();
-    let stops = running && (update.restart == Restart::Yes || !spec.instance.running);
+    let stops = world.lxd.state(name).await?.is_on() && (update.restart == Restart::Yes || !spec.instance.running);
     let since = Instant::now();
     if stops {
-        world.lxd.stop(name, world.limits.stop).await?;
+        stop(world, name).await?;
     }
     let changed = change(world, name, |settings| rewrite(settings, spec)).await;
     if changed.is_err() && stops && spec.instance.running {
@@ -331,8 +354,8 @@ fn rewrite(settings: &mut Settings, spec: &InstanceSpec) {
 /// Stops an instance, by force if it has to be, and deletes it. One that is not there is removed already.
 pub async fn remove(world: &World, name: &str) -> Result<(), Error> {
     let Some(found) = world.lxd.instance(name).await? else { return Ok(()) };
-    if found.value.is_running() {
-        world.lxd.stop(name, world.limits.stop).await?;
+    if found.value.is_on() {
+        stop(world, name).await?;
     }
     Ok(world.lxd.delete(name).await?)
 }

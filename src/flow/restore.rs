@@ -183,7 +183,7 @@ impl Seen {
     /// Instances that work on the data of `id` and serve, or did before a run broke.
     fn serving(&self, id: &str) -> Vec<String> {
         let writers = self.instances.values().filter(|it| writes_to(it, id));
-        writers.filter(|it| it.is_running() || is_left(it)).map(|it| it.name.clone()).collect()
+        writers.filter(|it| it.is_on() || is_left(it)).map(|it| it.name.clone()).collect()
     }
 
     /// Whether a run broke off after it had exchanged the data of `spec` and before it saw its instances come up.

@@ -100,13 +100,25 @@ impl Client {
         self.run(request::start_instance(name), &what, CHANGE).await.map(drop)
     }
 
+    /// Lets the processes of an instance that is frozen go on.
+    pub async fn unfreeze(&self, name: &str) -> Result<(), Error> {
+        let what = format!("start of instance `{name}`");
+        self.run(request::unfreeze_instance(name), &what, CHANGE).await.map(drop)
+    }
+
+    /// Lets no process of an instance go on.
+    pub async fn freeze(&self, name: &str) -> Result<(), Error> {
+        let what = format!("freezing of instance `{name}`");
+        self.run(request::freeze_instance(name), &what, CHANGE).await.map(drop)
+    }
+
     /// Lets an instance shut down by itself; it is stopped at once when it has not done so within `patience`.
     pub async fn stop(&self, name: &str, patience: Duration) -> Result<(), Error> {
         let what = format!("stop of instance `{name}`");
         let request = request::stop_instance(name, patience.as_secs().max(1));
         match self.run(request, &what, patience + CHANGE).await {
             // Too slow, or it has no way to shut down: both are reasons to stop it the hard way.
-            Err(Error::Failed { .. }) if self.state(name).await?.is_running() => self.kill(name).await,
+            Err(Error::Failed { .. }) if self.state(name).await?.is_on() => self.kill(name).await,
             Err(Error::Failed { .. }) => Ok(()),
             other => other.map(drop),
         }

@@ -116,6 +116,11 @@ impl Instance {
         self.status == "Running"
     }
 
+    /// Whether it has processes: it runs, or is frozen.
+    pub fn is_on(&self) -> bool {
+        self.is_running() || self.status == "Frozen"
+    }
+
     /// Fingerprint of the image it was made from.
     pub fn base_image(&self) -> Option<&str> {
         self.config.get("volatile.base_image").map(String::as_str)
@@ -182,6 +187,16 @@ impl State {
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
         self.status == "Running"
+    }
+
+    /// Whether none of its processes goes on.
+    pub fn is_frozen(&self) -> bool {
+        self.status == "Frozen"
+    }
+
+    /// Whether it has processes: it runs, or is frozen.
+    pub fn is_on(&self) -> bool {
+        self.is_running() || self.is_frozen()
     }
 
     /// Returns the addresses that others can reach: of global scope, not of the loopback; by interface, IPv4 first.

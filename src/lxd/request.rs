@@ -131,6 +131,16 @@ pub fn kill_instance(name: &str) -> Request {
     put(format!("{}/state", instance_path(name)), json!({ "action": "stop", "timeout": -1, "force": true }))
 }
 
+/// Lets no process of an instance go on.
+pub fn freeze_instance(name: &str) -> Request {
+    put(format!("{}/state", instance_path(name)), json!({ "action": "freeze", "timeout": -1, "force": false }))
+}
+
+/// Lets the processes of an instance that is frozen go on.
+pub fn unfreeze_instance(name: &str) -> Request {
+    put(format!("{}/state", instance_path(name)), json!({ "action": "unfreeze", "timeout": -1, "force": false }))
+}
+
 /// What a container has written to its console.
 pub fn console(name: &str) -> Request {
     get(format!("{}/console", instance_path(name)))

@@ -14,6 +14,11 @@ async fn an_instance_lives_a_whole_life() {
 }
 
 #[tokio::test]
+async fn an_instance_that_is_frozen_goes_on() {
+    scenarios::frozen(bed::incus(), RECORDINGS).await;
+}
+
+#[tokio::test]
 async fn objects_live_a_whole_life() {
     scenarios::objects(bed::incus(), RECORDINGS).await;
 }

@@ -186,6 +186,30 @@ pub async fn objects(http: Arc<dyn Http>, recordings: &str) {
     recorder.save(recordings, "objects");
 }
 
+/// An instance that is frozen neither starts nor is renamed; it goes on, or is stopped by force. Recorded.
+pub async fn frozen(http: Arc<dyn Http>, recordings: &str) {
+    let (name, other) = (unique("frozen"), unique("other"));
+    let recorder = Arc::new(Recorder::new(http, &[(&name, "web"), (&other, "other")]));
+    let client = Client::new(recorder.clone());
+    client.create(&tiny(&name)).await.unwrap();
+    client.start(&name).await.unwrap();
+    client.freeze(&name).await.unwrap();
+    let state = client.state(&name).await.unwrap();
+    assert!(state.is_frozen() && state.is_on() && !state.is_running(), "{state:?}");
+    assert!(client.freeze(&name).await.is_err());
+    assert!(client.rename(&name, &other).await.is_err());
+    assert!(client.delete(&name).await.is_err());
+    client.unfreeze(&name).await.unwrap();
+    assert!(client.state(&name).await.unwrap().is_running());
+    assert!(client.unfreeze(&name).await.is_err());
+    client.freeze(&name).await.unwrap();
+    client.kill(&name).await.unwrap();
+    assert!(!client.state(&name).await.unwrap().is_on());
+    assert!(client.freeze(&name).await.is_err());
+    client.delete(&name).await.unwrap();
+    recorder.save(recordings, "frozen");
+}
+
 /// What the server does not do, recorded.
 pub async fn refusals(http: Arc<dyn Http>, recordings: &str) {
     let (name, other) = (unique("refused"), unique("other"));

@@ -17,6 +17,7 @@ use ryo::archive::seal::Identities;
 use ryo::event::{Event, Events};
 use ryo::flow::backup::draft::Draft;
 use ryo::flow::backup::{How, Manifest, Ongoing};
+use ryo::flow::instance::Pause;
 use ryo::flow::progress::Progress;
 use tokio::sync::watch;
 
@@ -197,6 +198,44 @@ async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
         "error: `HERE/work/ryo-host/backup-restore/backups/backup-local-ryo-tiny-store-1.tar.gz` is there already\n\
          hint: give another stamp with `-s`\n"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_are_frozen_and_not_stopped_if_that_is_wanted() {
+    let stage = deployed().await;
+    furnish(&data(&stage));
+    let specs = &stage.archives("1", Compression::Gzip)[1..];
+    let frozen = Arc::new(Mutex::new(vec![]));
+    let (lxd, seen) = (stage.lxd.clone(), frozen.clone());
+    let events = Events::new(move |event| {
+        if let Event::StepDone { title, .. } = event {
+            let (running, frozen) = lxd.with_instance("tiny", |tiny| (tiny.running, tiny.frozen));
+            seen.lock().unwrap().push((title, running, frozen));
+        }
+    });
+    stage.backs_up_by(Pause::Freeze, stage.lxd.clone(), specs, &events).await.unwrap();
+    let step = |title: &str, frozen: bool| (format!("ryo-tiny: {title}"), true, frozen);
+    assert_eq!(
+        *frozen.lock().unwrap(),
+        [
+            step("copy /var/containers/ryo-tiny while it serves", false),
+            step("freeze instance tiny", true),
+            step("copy what has changed in /var/containers/ryo-tiny", true),
+            step("start instance tiny again", false),
+            step("write backup-local-ryo-tiny-1.tar.gz", false),
+        ]
+    );
+    assert!(manifest(&specs[0].file).instances[0].outage.is_some());
+
+    // A run that broke off has left it frozen: whatever comes next lets it go on.
+    stage.lxd.with_instance("tiny", |tiny| {
+        tiny.frozen = true;
+        tiny.config.insert("user.ryo.paused".to_owned(), "yes".to_owned());
+    });
+    let plan = stage.plan().await;
+    assert_eq!(plan.text(), "deploy ryo-tiny 1 on local:\n  ~ ryo-tiny: start instance tiny again\n1 step\n");
+    stage.deploys().await;
+    assert!(!stage.lxd.with_instance("tiny", |tiny| tiny.frozen));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use ryo::archive::Compression;
 use ryo::archive::seal::Identities;
 use ryo::event::{Event, Events};
 use ryo::failure::Failure;
+use ryo::flow::instance::Pause;
 use ryo::flow::restore::{self, find};
 use ryo::flow::{apply, backup};
 use ryo::plan::Plan;
@@ -84,7 +85,7 @@ async fn goes_with(
         Flow::Backup => {
             let specs = stage.archives(stamp, Compression::Gzip);
             let seen = backup::look(&world, &specs).await.map_err(|error| told(error.into()))?;
-            backup::plan("backup", &specs, &seen)
+            backup::plan("backup", &specs, &seen, Pause::Stop)
         }
         Flow::Restore => {
             let ids: Vec<String> = IDS.iter().map(|(id, _)| (*id).to_owned()).collect();

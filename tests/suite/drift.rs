@@ -57,6 +57,21 @@ async fn a_device_that_was_added() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_was_frozen() {
+    let change = |tiny: &mut FakeInstance| tiny.frozen = true;
+    tiny_drifts(change, &["ryo-tiny: start instance tiny"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_instance_that_was_changed() {
+    let change = |tiny: &mut FakeInstance| {
+        tiny.frozen = true;
+        drop(tiny.devices.remove("data"));
+    };
+    tiny_drifts(change, &["ryo-tiny: change instance tiny in place", "  device data: added"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_device_that_was_changed() {
     let change = |tiny: &mut FakeInstance| {
         let nic = tiny.devices.get_mut("eth0").unwrap();

@@ -58,6 +58,7 @@ fn an_instance_is_made_of_what_was_said() {
 #[test]
 fn requests_are_what_the_documentation_says() {
     let stop = |timeout: i64, force: bool| json!({ "action": "stop", "timeout": timeout, "force": force });
+    let state = |action: &str| json!({ "action": action, "timeout": -1, "force": false });
     let publish = Publish { instance: "web".to_owned(), properties: [("os".to_owned(), "x".to_owned())].into() };
     let cases = [
         (request::server(), "GET /1.0", Value::Null),
@@ -69,6 +70,8 @@ fn requests_are_what_the_documentation_says() {
         (request::instances(), "GET /1.0/instances?recursion=2", Value::Null),
         (request::stop_instance("web", 20), "PUT /1.0/instances/web/state", stop(20, false)),
         (request::kill_instance("web"), "PUT /1.0/instances/web/state", stop(-1, true)),
+        (request::freeze_instance("web"), "PUT /1.0/instances/web/state", state("freeze")),
+        (request::unfreeze_instance("web"), "PUT /1.0/instances/web/state", state("unfreeze")),
         (request::rename_instance("web", "old"), "POST /1.0/instances/web", json!({ "name": "old" })),
         (request::delete_instance("web"), "DELETE /1.0/instances/web", Value::Null),
         (request::wait_operation("id", 30), "GET /1.0/operations/id/wait?timeout=30", Value::Null),

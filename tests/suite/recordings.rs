@@ -61,3 +61,13 @@ async fn the_fake_has_the_objects_of_lxd_5_0() {
 async fn the_fake_has_the_objects_of_incus_6_0() {
     assert_eq!(incus_differences(include_str!("../../proto-fixtures/incus/6.0/objects.json")).await, NONE);
 }
+
+#[tokio::test]
+async fn the_fake_freezes_as_lxd_5_0() {
+    assert_eq!(differences(include_str!("../../proto-fixtures/lxd/5.0/frozen.json"), lxd()).await, NONE);
+}
+
+#[tokio::test]
+async fn the_fake_freezes_as_incus_6_0() {
+    assert_eq!(incus_differences(include_str!("../../proto-fixtures/incus/6.0/frozen.json")).await, NONE);
+}

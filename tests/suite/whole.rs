@@ -9,6 +9,7 @@ use ryo::archive::seal::{Identities, Recipients};
 use ryo::event::Events;
 use ryo::failure::Failure;
 use ryo::flow::backup::{self, Manifest, Source, Spec};
+use ryo::flow::instance::Pause;
 use ryo::flow::restore::set::{self, Set};
 use ryo::flow::session::{self, Wanted};
 use ryo::flow::unit::Version;
@@ -45,7 +46,7 @@ fn specs(stage: &Stage, stamp: &str, parts: &[Part]) -> Vec<Spec> {
 async fn backed_up(stage: &Stage, stamp: &str) -> Vec<String> {
     let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
     let specs = specs(stage, stamp, &whole::look(&world, &known(stage)).await.unwrap());
-    let plan = backup::plan_host("backup", "local", &specs, &backup::look(&world, &specs).await.unwrap());
+    let plan = backup::plan_host("backup", "local", &specs, &backup::look(&world, &specs).await.unwrap(), Pause::Stop);
     let (_sender, stop) = watch::channel(false);
     apply::apply(&world, &plan, &Events::nowhere(), &stop).await.unwrap();
     plan.steps.iter().map(ToString::to_string).collect()

@@ -20,6 +20,7 @@ use ryo::failure::Failure;
 use ryo::flow::apply;
 use ryo::flow::backup::{self, Source, Spec};
 use ryo::flow::history;
+use ryo::flow::instance::Pause;
 use ryo::flow::names::Names;
 use ryo::flow::restore;
 use ryo::flow::session::{self, Planned, Wanted};
@@ -393,11 +394,22 @@ impl Stage {
 
     /// Looks, plans and makes a backup; an error as the text that a person would read.
     pub async fn backs_up(&self, lxd: Arc<dyn Http>, specs: &[Spec], events: &Events) -> Result<Plan, String> {
+        self.backs_up_by(Pause::Stop, lxd, specs, events).await
+    }
+
+    /// The same, with instances stopped or frozen.
+    pub async fn backs_up_by(
+        &self,
+        how: Pause,
+        lxd: Arc<dyn Http>,
+        specs: &[Spec],
+        events: &Events,
+    ) -> Result<Plan, String> {
         let world = self.world(lxd, self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
         let told = |failure: Failure| failure.text().replace(&self.directory.path().display().to_string(), "HERE");
         let seen = backup::look(&world, specs).await.map_err(|error| told(error.into()))?;
-        let plan = backup::plan("backup ryo-tiny on local", specs, &seen);
+        let plan = backup::plan("backup ryo-tiny on local", specs, &seen, how);
         apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
         Ok(plan)
     }

@@ -35,6 +35,10 @@ pub struct Arguments {
     /// Leave the modules of a project alone
     #[arg(long)]
     pub no_modules: bool,
+    /// Freeze instances instead of stopping them: they do not serve for a moment only, and what is backed up is as after a
+    /// power cut
+    #[arg(long)]
+    pub freeze: bool,
     /// How archives are compressed
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
@@ -175,6 +179,9 @@ fn spec(
         }
     }
     ids.push(id.clone());
+    if arguments.freeze {
+        first.push("--freeze".to_owned());
+    }
     if arguments.compress != Compress::Gzip {
         let how = if arguments.compress == Compress::Zstd { "zstd" } else { "none" };
         first.extend(["--compress".to_owned(), how.to_owned()]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::backup::{Compress, Form, carried_out, store};
+use crate::cli::backup::{Compress, Form, carried_out, how, store};
 use crate::cli::shown::Shown;
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
@@ -26,6 +26,10 @@ pub struct Backup {
     /// A project or module alone, by its id, whether its repository is here or not (may be given more than once)
     #[arg(long, value_name = "ID")]
     pub only: Vec<String>,
+    /// Freeze instances instead of stopping them: they do not serve for a moment only, and what is backed up is as after a
+    /// power cut
+    #[arg(long)]
+    pub freeze: bool,
     /// How archives are compressed
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
@@ -68,7 +72,7 @@ pub async fn run(arguments: &Backup, common: &Common, shown: &Shown) -> Result<E
     }
     let specs = specs(&arguments.only, &form, &world, &stamp, &parts)?;
     let seen = backup::look(&world, &specs).await?;
-    let plan = backup::plan_host(&title, &arguments.host, &specs, &seen);
+    let plan = backup::plan_host(&title, &arguments.host, &specs, &seen, how(arguments.freeze));
     shown.ui.print(plan.text().trim_end());
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);

@@ -12,6 +12,7 @@ use crate::flow::backup::draft::Draft;
 use crate::flow::backup::manifest::{self, Archive, Manifest};
 use crate::flow::backup::record::{self, About, Record};
 use crate::flow::backup::{Error, How, Spec, kept, writes_to};
+use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{found, instance, journal};
@@ -89,15 +90,15 @@ impl Ongoing {
         Ok(())
     }
 
-    /// Stops instances, all at once, and marks them before.
+    /// Stops or freezes instances, all at once, and marks them before.
     ///
     /// # Errors
     ///
     /// One could not be stopped.
-    pub async fn pause(&mut self, world: &World, names: &[String]) -> Result<(), instance::Error> {
+    pub async fn pause(&mut self, world: &World, names: &[String], how: Pause) -> Result<(), instance::Error> {
         let now = Instant::now();
         self.stopped.extend(names.iter().map(|name| (name.clone(), now)));
-        let ended = futures_util::future::join_all(names.iter().map(|name| instance::pause(world, name))).await;
+        let ended = futures_util::future::join_all(names.iter().map(|name| instance::pause(world, name, how))).await;
         ended.into_iter().collect()
     }
 

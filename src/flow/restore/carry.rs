@@ -2,6 +2,7 @@
 
 use crate::agent::data::Change;
 use crate::flow::backup::{DATA, Ongoing, manifest};
+use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::restore::reading::{self, Digest};
 use crate::flow::restore::{Error, Spec};
@@ -60,7 +61,7 @@ pub async fn prove(world: &World, ongoing: &mut Ongoing, names: &[String], progr
     };
     let mut all = ongoing.proven.clone();
     all.extend(names.iter().cloned());
-    ongoing.pause(world, &all).await.map_err(Box::new)?;
+    ongoing.pause(world, &all, Pause::Stop).await.map_err(Box::new)?;
     for (id, stamp) in std::mem::take(&mut ongoing.exchanged) {
         world.agent.change(DATA, &id, Change::Undo, &stamp).await?;
     }

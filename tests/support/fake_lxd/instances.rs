@@ -20,6 +20,8 @@ pub struct FakeInstance {
     pub description: String,
     pub ephemeral: bool,
     pub running: bool,
+    /// Whether none of its processes goes on.
+    pub frozen: bool,
     pub profiles: Vec<String>,
     pub config: BTreeMap<String, String>,
     pub devices: BTreeMap<String, BTreeMap<String, String>>,
@@ -64,7 +66,7 @@ impl FakeInstance {
             (path.clone(), json!(format!("{:o} {}:{} {digest}", file.mode, file.uid, file.gid)))
         };
         json!({
-            "type": self.kind, "description": self.description, "ephemeral": self.ephemeral, "running": self.running,
+            "type": self.kind, "description": self.description, "ephemeral": self.ephemeral, "running": self.running, "frozen": self.frozen,
             "profiles": self.profiles, "config": config, "devices": self.devices, "base": base,
             "files": self.files.iter().map(file).collect::<Map<_, _>>(),
         })
@@ -196,6 +198,8 @@ impl Store {
                 ("Starting instance", start(instance, &nics, if addressless { None } else { Some(number) }))
             }
             Some("stop") => ("Stopping instance", stop(instance, body["force"] == true)),
+            Some("freeze") => ("Freezing instance", freeze(instance)),
+            Some("unfreeze") => ("Unfreezing instance", unfreeze(instance)),
             _ => return Answer::bad("Unknown action"),
         };
         if !instance.running && instance.ephemeral && what == "Stopping instance" {
@@ -336,16 +340,47 @@ fn stop(instance: &mut FakeInstance, force: bool) -> Result<(), String> {
         return Err("Failed shutting down instance, status is \"Running\": context deadline exceeded".to_owned());
     }
     instance.running = false;
+    instance.frozen = false;
     instance.addresses.clear();
     Ok(())
 }
 
+fn freeze(instance: &mut FakeInstance) -> Result<(), String> {
+    match (instance.running, instance.frozen) {
+        (false, _) => Err("The container isn't running".to_owned()),
+        (true, true) => Err("The container is already frozen".to_owned()),
+        (true, false) => {
+            instance.frozen = true;
+            Ok(())
+        }
+    }
+}
+
+fn unfreeze(instance: &mut FakeInstance) -> Result<(), String> {
+    match (instance.running, instance.frozen) {
+        (false, _) => Err("The container isn't running".to_owned()),
+        (true, false) => Err("The container is already running".to_owned()),
+        (true, true) => {
+            instance.frozen = false;
+            Ok(())
+        }
+    }
+}
+
 fn word(instance: &FakeInstance) -> &'static str {
-    if instance.running { "Running" } else { "Stopped" }
+    match (instance.running, instance.frozen) {
+        (true, false) => "Running",
+        (true, true) => "Frozen",
+        (false, _) => "Stopped",
+    }
 }
 
 fn code(instance: &FakeInstance) -> u16 {
-    if instance.running { 103 } else { 102 }
+    match (instance.running, instance.frozen) {
+        (true, false) => 103,
+        (true, true) => 110,
+        (false, _) => 102,
+    }
 }
 
 fn state_json(instance: &FakeInstance) -> Value {
