@@ -27,6 +27,7 @@ pub mod local_modules;
 mod lookup;
 mod masked;
 pub mod model;
+mod origin;
 pub mod outline;
 pub mod parse;
 pub mod reading;

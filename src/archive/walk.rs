@@ -163,7 +163,11 @@ fn zip(file: File, visit: &mut Visit) -> Result<(), Error> {
     }
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(wrong)?;
-        let path = entry.name().map_err(wrong)?.into_owned();
+        let mut path = entry.name().map_err(wrong)?.into_owned();
+        // As systems write it that know no other separator.
+        if entry.unix_mode().is_none() && !path.contains('/') {
+            path = path.replace('\\', "/");
+        }
         let kind = if entry.is_symlink() {
             let mut target = String::new();
             entry.by_ref().take(LINK).read_to_string(&mut target).map_err(Error::Read)?;

@@ -85,7 +85,7 @@ pub(crate) fn parse(Call { arguments, .. }: Call) -> Result<Arguments, Error> {
     let arguments: Arguments = typed("file", arguments)?;
     attributes::check("file", "mode", arguments.attributes.mode.as_deref())?;
     let wants = |state| arguments.state == Some(state);
-    if arguments.recurse && !wants(State::Directory) {
+    if arguments.recurse && !matches!(arguments.state, None | Some(State::Directory)) {
         return Err(Error::Missing { module: "file".to_owned(), name: "state: directory (for `recurse`)".to_owned() });
     }
     if wants(State::Hard) && arguments.src.is_none() {
@@ -219,8 +219,13 @@ pub fn plan(arguments: &Arguments, scene: &Scene) -> Result<Plan, Failed> {
         "link" => State::Link,
         "directory" => State::Directory,
         "hard" => State::Hard,
+        "absent" if arguments.recurse => State::Directory,
         _ => State::File,
     });
+    if arguments.recurse && state != State::Directory {
+        let why = "recurse option requires state to be 'directory'";
+        return Err(Failed::new(why).with("path", scene.path.clone()));
+    }
     if arguments.src.is_some() && !matches!(state, State::Link | State::Hard) {
         let why = "src option requires state to be 'link' or 'hard'";
         return Err(Failed::new(why).with("path", scene.path.clone()));

@@ -21,9 +21,10 @@ mod blocks;
 mod braces;
 mod call;
 pub mod crypt;
-mod dates;
+pub mod dates;
 mod eval;
 mod filters;
+mod identity;
 mod literal;
 mod mersenne;
 mod methods;
@@ -117,6 +118,11 @@ pub trait Scope {
     ///
     /// Why it cannot.
     fn lookup(&self, plugin: &str, terms: &[Value], options: &[(String, Value)]) -> Result<Vec<Value>, NoValue>;
+
+    /// Returns all variables as they are written as a dictionary, if there is such a thing.
+    fn whole(&self) -> Option<Value> {
+        None
+    }
 
     /// Whether a variable is written as a template: what came out of it is not looked at again.
     fn is_rendered(&self, _name: &str) -> bool {
@@ -383,10 +389,15 @@ fn literal_backslashes(text: &str) -> String {
     out
 }
 
+/// Writes text so that rendering it gives it back.
+pub fn raw(text: &str) -> String {
+    format!("{{% raw %}}{text}{{% endraw %}}")
+}
+
 /// Writes a value so that rendering it gives it back: what looks like a template in it is kept from being rendered.
 pub fn unrendered(value: &Json) -> Json {
     match value {
-        Json::String(text) if is_template(text) => Json::from(format!("{{% raw %}}{text}{{% endraw %}}")),
+        Json::String(text) if is_template(text) => Json::from(raw(text)),
         Json::Array(items) => items.iter().map(unrendered).collect(),
         Json::Object(entries) => {
             Json::Object(entries.iter().map(|(key, value)| (key.clone(), unrendered(value))).collect())

@@ -136,6 +136,8 @@ pub struct Role {
     pub vars: Vars,
     /// What the play gives it.
     pub params: Vars,
+    /// The name of its file of handlers, `main` if nothing else was asked for.
+    pub handlers: String,
 }
 
 /// A step of a play.

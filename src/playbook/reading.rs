@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::place::{Place, Problem};
+use crate::playbook::jinja;
 use crate::playbook::model::Vars;
 use crate::playbook::vault::{self, Vault};
 use crate::secret::Secret;
@@ -65,6 +66,7 @@ impl Reading {
             if sealed {
                 self.vault.remember_all(document);
             }
+            keep_unsafe(document, false);
         }
         Ok(documents)
     }
@@ -81,6 +83,17 @@ impl Reading {
             Some((_, Value::Object(vars))) => Ok(vars),
             Some(_) => Err(Box::new(Problem::new(Place::file(path), "variables must be a mapping"))),
         }
+    }
+}
+
+/// Keeps text that is marked `!unsafe`, and all text in what is marked so, from being rendered.
+fn keep_unsafe(node: &mut Node, inside: bool) {
+    let inside = inside || node.tag.as_deref() == Some("!unsafe");
+    match &mut node.kind {
+        Kind::Str(text) if inside && jinja::is_template(text) => *text = jinja::raw(text),
+        Kind::Map(entries) => entries.iter_mut().for_each(|(_, value)| keep_unsafe(value, inside)),
+        Kind::Seq(items) => items.iter_mut().for_each(|item| keep_unsafe(item, inside)),
+        _ => {}
     }
 }
 

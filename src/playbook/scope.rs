@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 
 use crate::module::Mode;
 use crate::playbook::inventory::{Inventory, is_this_computer};
+use crate::playbook::jinja::value::Keys;
 use crate::playbook::jinja::{self, Fault, NoValue, Object, Source, Value};
 use crate::playbook::model::{Play, Role, Task, Vars};
 use crate::playbook::reading::Reading;
@@ -261,10 +262,40 @@ impl<'w> TaskScope<'w> {
         names
     }
 
+    /// All variables, by name, as `value` gives them.
+    fn everything(&self, value: impl Fn(&str) -> Option<Value>) -> Value {
+        let told = self.state.facts.iter().flat_map(|facts| facts.keys().map(|name| format!("ansible_{name}")));
+        let told = told.chain(self.state.told.keys().cloned());
+        let magic = MAGIC.iter().map(|name| (*name).to_owned());
+        let mut names: Vec<String> = self.all_names().into_iter().chain(told).chain(magic).collect();
+        names.sort();
+        names.dedup();
+        Value::dict(names.iter().filter_map(|name| Some((Value::text(name), value(name)?))).collect())
+    }
+
+    /// A variable as it is written.
+    fn written(&self, name: &str) -> Option<Value> {
+        self.magic(name).or_else(|| self.raw(name).map(|(raw, _)| Value::from(raw)))
+    }
+
+    /// A variable with its value, or as it is written if it cannot be rendered.
+    fn value(&self, name: &str) -> Option<Value> {
+        match jinja::Scope::variable(self, name) {
+            Ok(Some(value)) if value.find_missing().is_none() => Some(value),
+            Ok(None) => None,
+            _ => self.written(name),
+        }
+    }
+
     /// Adds variables over all others.
     pub fn add(&mut self, vars: Vars, trust: Trust) {
         self.memo.borrow_mut().clear();
         self.over.push((vars, trust));
+    }
+
+    /// Makes a value known over all variables, until one is added.
+    pub fn know(&self, name: &str, value: Value) {
+        self.memo.borrow_mut().insert(name.to_owned(), Some(value));
     }
 
     /// The roles whose variables are seen, the task's own first.
@@ -356,7 +387,7 @@ impl<'w> TaskScope<'w> {
                     let key = if jinja::is_template(key) { jinja::render_text(key, self)? } else { Value::text(key) };
                     dict.push((key, self.render(value)?));
                 }
-                Ok(Value::dict(dict))
+                Ok(Value::mapping(dict, Keys::Text))
             }
             other => Ok(Value::from(other)),
         }
@@ -383,7 +414,12 @@ impl<'w> TaskScope<'w> {
             "role_path" => path(&role?.path),
             "role_name" | "ansible_role_name" => Value::text(&role?.name),
             "ansible_play_name" => Value::text(self.play?.name.clone().unwrap_or_default()),
-            "group_names" => self.names(world.inventory().groups_of(&self.host)),
+            "group_names" => {
+                let (inventory, mut groups) = (world.inventory(), world.inventory().groups_of(&self.host));
+                let ungrouped = groups.is_empty() && inventory.own_vars(&self.host).is_some();
+                groups.extend(ungrouped.then(|| "ungrouped".to_owned()));
+                self.names(groups)
+            }
             "groups" => {
                 let inventory = world.inventory();
                 let names = ["all", "ungrouped"].into_iter().chain(inventory.groups.keys().map(String::as_str));
@@ -427,7 +463,13 @@ impl<'w> TaskScope<'w> {
                 (Value::text("revision"), Value::Int(13)),
                 (Value::text("string"), Value::text("2.15.13")),
             ]),
-            "inventory_dir" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?.parent()?),
+            "inventory_dir" if self.raw(name).is_none() => {
+                path(std::path::absolute(world.inventory().file.as_ref()?).ok()?.parent()?)
+            }
+            "ansible_host" if self.task.is_some() && self.raw(name).is_none() => {
+                self.raw("ansible_ssh_host").map_or_else(|| Value::text(&self.host), |(raw, _)| Value::from(raw))
+            }
+            "ansible_connection" if self.raw(name).is_none() => self.connection()?,
             "inventory_file" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?),
             "ansible_facts" => {
                 let facts = self.state.facts.as_ref();
@@ -443,6 +485,17 @@ impl<'w> TaskScope<'w> {
         })
     }
 
+    /// How a task reaches the host, unless a variable says it.
+    fn connection(&self) -> Option<Value> {
+        if is_this_computer(&self.host) && self.world.inventory().own_vars(&self.host).is_none() {
+            return Some(Value::text("local"));
+        }
+        match &self.task?.settings.connection {
+            Some(written) => self.render(&written.value).ok(),
+            None => Some(Value::text("ssh")),
+        }
+    }
+
     /// The places that a file of that kind is looked for in.
     pub fn candidates(&self, kind: &str, name: &str) -> Vec<PathBuf> {
         let playbook = self.play.map_or(&self.world.directory, |play| &play.directory);
@@ -451,6 +504,37 @@ impl<'w> TaskScope<'w> {
         files::candidates(kind, name, role, here, playbook)
     }
 }
+
+/// Magic variables that are told where all variables are.
+const MAGIC: &[&str] = &[
+    "ansible_check_mode",
+    "ansible_diff_mode",
+    "ansible_facts",
+    "ansible_forks",
+    "ansible_inventory_sources",
+    "ansible_limit",
+    "ansible_play_batch",
+    "ansible_play_hosts",
+    "ansible_play_hosts_all",
+    "ansible_play_name",
+    "ansible_playbook_python",
+    "ansible_role_names",
+    "ansible_run_tags",
+    "ansible_skip_tags",
+    "ansible_verbosity",
+    "ansible_version",
+    "group_names",
+    "groups",
+    "inventory_dir",
+    "inventory_file",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "omit",
+    "play_hosts",
+    "playbook_dir",
+    "role_name",
+    "role_path",
+];
 
 /// Names that begin as facts do and are none.
 const NO_FACTS: &[&str] = &[
@@ -492,6 +576,10 @@ impl jinja::Scope for TaskScope<'_> {
         let found = self.find(name)?;
         self.memo.borrow_mut().insert(name.to_owned(), found.clone());
         Ok(found)
+    }
+
+    fn whole(&self) -> Option<Value> {
+        Some(self.everything(|name| self.written(name)))
     }
 
     fn is_rendered(&self, name: &str) -> bool {
@@ -540,6 +628,11 @@ impl Object for HostVars {
         self.world.inventory().members("all")
     }
 
+    fn whole(&self) -> Option<Value> {
+        let of = |host: String| Some((Value::text(&host), self.get(&host).ok().flatten()?));
+        Some(Value::dict(self.keys().into_iter().filter_map(of).collect()))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -565,13 +658,13 @@ impl Object for OneHostVars {
     }
 
     fn keys(&self) -> Vec<String> {
-        let state = self.world.state(&self.host);
-        let base = self.world.base(&self.host);
-        let mut names: Vec<String> =
-            base.keys().chain(state.set.keys()).chain(self.world.extra.keys()).cloned().collect();
-        names.sort();
-        names.dedup();
-        names
+        let Some(Value::Dict(whole)) = self.whole() else { return vec![] };
+        whole.0.iter().map(|(name, _)| name.to_string()).collect()
+    }
+
+    fn whole(&self) -> Option<Value> {
+        let scope = TaskScope::new(&self.world, &self.host, None, None, &self.cast);
+        Some(scope.everything(|name| scope.value(name)))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -41,7 +41,7 @@ pub fn split(line: &str, keys: Keys) -> Result<Line, String> {
         let word = piece.trim_end();
         match word.split_once('=') {
             Some((key, value)) if wanted(key, keys) => {
-                out.pairs.push((key.trim().to_owned(), unquote(value.trim()).to_owned()));
+                out.pairs.push((key.trim().to_owned(), unquote(&unescaped(value)).to_owned()));
             }
             _ => out.text.push_str(piece),
         }
@@ -88,6 +88,47 @@ fn pieces(line: &str) -> Result<Vec<&str>, String> {
     }
     list.push(&line[start..]);
     Ok(list)
+}
+
+/// What stands for another character behind a backslash, as in Python's text. Anything else keeps its backslash.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        match escape(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                rest = &rest[length..];
+            }
+            None => out.push('\\'),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The character that what follows a backslash stands for, and how many bytes say so.
+fn escape(rest: &str) -> Option<(char, usize)> {
+    let wide = |length: usize| {
+        let code = u32::from_str_radix(rest.get(1..=length)?, 16).ok()?;
+        Some((char::from_u32(code)?, length + 1))
+    };
+    Some(match rest.chars().next()? {
+        c @ ('\\' | '\'' | '"') => (c, 1),
+        'a' => ('\x07', 1),
+        'b' => ('\x08', 1),
+        'f' => ('\x0c', 1),
+        'n' => ('\n', 1),
+        'r' => ('\r', 1),
+        't' => ('\t', 1),
+        'v' => ('\x0b', 1),
+        'x' => wide(2)?,
+        'u' => wide(4)?,
+        'U' => wide(8)?,
+        _ => return None,
+    })
 }
 
 fn unquote(value: &str) -> &str {

@@ -91,6 +91,30 @@ fn tags_choose_tasks_as_in_ansible() {
 }
 
 #[test]
+fn values_are_what_they_are_in_ansible() {
+    plays_as_ansible("values");
+}
+
+/// Ansible ends there, too, but says no recap.
+#[test]
+fn a_notification_that_nobody_answers_to_is_a_failure() {
+    let place = tempfile::tempdir().unwrap();
+    let play = "- hosts: localhost\n  gather_facts: false\n  vars: { wanted: nobody }\n  tasks:\n\
+        \x20   - shell: echo 1 >>log\n      notify: somebody\n\
+        \x20   - shell: echo 2 >>log\n      notify: \"{{ wanted }}\"\n\
+        \x20   - shell: echo 3 >>log\n\
+        \x20 handlers:\n    - name: somebody\n      shell: echo somebody >>log\n";
+    fs::write(place.path().join("site.yml"), play.replace(">>log", &format!(">>{}/log", place.path().display())))
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
+    let ran = command.args(["play", "site.yml"]).current_dir(place.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("site.yml:7:7: there is no handler `nobody`"), "{said}");
+    assert_eq!(fs::read_to_string(place.path().join("log")).unwrap(), "1\n2\n");
+}
+
+#[test]
 fn tasks_and_tags_are_listed_as_in_ansible() {
     let place = fixtures().join("tags");
     let listed: Map<String, Value> =

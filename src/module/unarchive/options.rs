@@ -118,14 +118,14 @@ impl Chosen<'_> {
         if options.strip == 0 {
             return Ok(Some(path));
         }
-        let rest: PathBuf = path.iter().skip(options.strip).collect();
+        let rest = behind(&member.path, options.strip)?;
         Ok((!rest.as_os_str().is_empty()).then_some(rest))
     }
 
     /// A member whose link to another member is as short as that one's name.
     pub(super) fn stripped<'m>(&self, member: &'m Member) -> Result<Cow<'m, Member>, archive::Error> {
         let Kind::Name(target) = &member.kind else { return Ok(Cow::Borrowed(member)) };
-        let target: PathBuf = member::below(target)?.iter().skip(self.arguments.options.strip).collect();
+        let target = behind(target, self.arguments.options.strip)?;
         let kind = Kind::Name(target.to_string_lossy().into_owned());
         Ok(Cow::Owned(Member { kind, ..member.clone() }))
     }
@@ -144,6 +144,12 @@ impl Chosen<'_> {
         let left_out = exclude.iter().chain(&self.arguments.options.exclude).any(|pattern| excludes(pattern, name));
         (include.is_empty() || include.iter().any(within)) && !left_out
     }
+}
+
+/// What of a path is left behind its first `count` parts, of which `.` is one, as for GNU tar.
+fn behind(path: &str, count: usize) -> Result<PathBuf, archive::Error> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    member::below(&parts.get(count..).unwrap_or_default().join("/"))
 }
 
 /// Whether `tar --exclude=PATTERN` leaves out `name`: it, a directory above it, or the end of one of them fits.

@@ -130,17 +130,25 @@ fn variable(inventory: &mut Inventory, group: &str, line: &str) -> Result<(), St
     let Some((key, value)) = line.split_once('=') else {
         return Err(format!("expected `key=value`, got `{line}`"));
     };
-    let (key, value) = (key.trim().to_owned(), literal(without_comment(value.trim())));
-    inventory.add_group(group).vars.insert(key, value);
+    inventory.add_group(group).vars.insert(key.trim().to_owned(), commented(value.trim()));
     Ok(())
 }
 
-fn without_comment(text: &str) -> &str {
-    let quoted = text.starts_with(['\'', '"']);
-    match text.find(" #") {
-        Some(at) if !quoted => text[..at].trim(),
-        _ => text.trim(),
+/// Reads a value behind which a comment may stand. Behind text there is none: it is part of the text.
+fn commented(text: &str) -> Value {
+    let bare = without_comment(text);
+    match literal(bare) {
+        Value::String(_) if !text.starts_with(['\'', '"']) => Value::from(text),
+        value => value,
     }
+}
+
+fn without_comment(text: &str) -> &str {
+    let behind = match text.chars().next().filter(|c| matches!(c, '\'' | '"')) {
+        Some(quote) => text[1..].find(quote).map_or(text.len(), |at| at + 2),
+        None => 0,
+    };
+    text[behind..].find(" #").map_or(text, |at| &text[..behind + at]).trim()
 }
 
 /// Splits a line at spaces; quotes hold words together and go away, `#` begins a comment.

@@ -352,11 +352,13 @@ pub fn call_macro(
         Home::Here(depth) => evaluator.frames.split_off((*depth).min(evaluator.frames.len())),
         Home::Frames(frames) => std::mem::replace(&mut evaluator.frames, frames.as_ref().clone()),
     };
+    evaluator.hidden.push(outer);
     evaluator.depth += 1;
     let result = taken(definition, &arguments)
         .map_err(|message| failed(message, at))
         .and_then(|()| enter(evaluator, definition, arguments, caller));
     evaluator.depth -= 1;
+    let outer = evaluator.hidden.pop().unwrap_or_default();
     match &callable.home {
         Home::Here(depth) => {
             evaluator.frames.truncate(*depth);

@@ -1,6 +1,7 @@
 //! Moments and the time between them, as Python's `datetime` has them.
 
 use std::any::Any;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -114,7 +115,14 @@ fn of_moment(moment: DateTime, name: &str, args: Arguments) -> Result<Value, Str
     match name {
         "strftime" => {
             let [format] = args.bind(["format"])?;
-            strtime::format(arguments::text(format, ""), moment).map(Value::text).map_err(|error| error.to_string())
+            let zoned = moment.to_zoned(TimeZone::system()).map_err(|error| error.to_string())?;
+            // Python's moments know no zone: only the seconds since 1970 are counted in that of the computer.
+            let format = arguments::text(format, "").replace("%s", &zoned.timestamp().as_second().to_string());
+            strtime::format(format, moment).map(Value::text).map_err(|error| error.to_string())
+        }
+        "replace" => {
+            let names = ["year", "month", "day", "hour", "minute", "second", "microsecond"];
+            replaced(moment, args.bind(names)?).map(|moment| value(Moment(moment)))
         }
         "isoformat" => Ok(Value::text(format!("{}T{}", moment.date(), Clock(of_day(moment))))),
         "timestamp" => {
@@ -127,6 +135,25 @@ fn of_moment(moment: DateTime, name: &str, args: Arguments) -> Result<Value, Str
         "isoweekday" => Ok(Value::Int(i64::from(moment.weekday().to_monday_one_offset()))),
         _ => Err("`datetime` has no such method".to_owned()),
     }
+}
+
+fn replaced(moment: DateTime, parts: [Option<Value>; 7]) -> Result<DateTime, String> {
+    let [year, month, day, hour, minute, second, microsecond] = parts;
+    let number = |part: Option<Value>, present: i64| match part {
+        None => Ok(present),
+        Some(part) => part.as_int().ok_or_else(|| "needs whole numbers".to_owned()),
+    };
+    let short = |part, present: i8| {
+        let number = number(part, i64::from(present))?;
+        i8::try_from(number).map_err(|_| format!("{number} is out of range"))
+    };
+    let year = i16::try_from(number(year, i64::from(moment.year()))?).map_err(|_| "the year is out of range")?;
+    let fraction = number(microsecond, i64::from(moment.subsec_nanosecond()) / 1000)?;
+    let fraction = i32::try_from(fraction.saturating_mul(1000)).map_err(|_| "the microsecond is out of range")?;
+    let (month, day) = (short(month, moment.month())?, short(day, moment.day())?);
+    let (hour, minute) = (short(hour, moment.hour())?, short(minute, moment.minute())?);
+    let second = short(second, moment.second())?;
+    DateTime::new(year, month, day, hour, minute, second, fraction).map_err(|error| error.to_string())
 }
 
 fn value(object: impl Object + 'static) -> Value {
@@ -149,6 +176,16 @@ pub fn combine(left: &Value, right: &Value, sign: i64) -> Option<Value> {
     }
 }
 
+/// Compares two moments, or two spans; nothing for anything else.
+pub fn order(left: &Arc<dyn Object>, right: &Arc<dyn Object>) -> Option<Ordering> {
+    let moment = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Moment>().map(|it| it.0);
+    let span = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Span>().map(|it| it.0);
+    match (moment(left), moment(right)) {
+        (Some(left), Some(right)) => Some(left.cmp(&right)),
+        _ => Some(span(left)?.cmp(&span(right)?)),
+    }
+}
+
 fn between(from: DateTime, to: DateTime) -> Option<i64> {
     let stamp = |moment: DateTime| Some(moment.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond());
     stamp(to)?.checked_sub(stamp(from)?)
@@ -161,13 +198,24 @@ fn between(from: DateTime, to: DateTime) -> Option<i64> {
 /// The text does not have that format.
 pub fn parse(text: &str, format: &str) -> Result<Value, String> {
     let wrong = |error: jiff::Error| format!("`{text}` does not have the format `{format}`: {error}");
-    let broken = strtime::parse(format, text).map_err(wrong)?;
+    let (known, rest) = without_zone(format, text);
+    let broken = strtime::parse(known, rest).map_err(wrong)?;
     let date = match broken.to_date() {
         Ok(date) => date,
         Err(_) => jiff::civil::date(1900, 1, 1),
     };
     let time = broken.to_time().unwrap_or(jiff::civil::Time::midnight());
     Ok(value(Moment(date.to_datetime(time))))
+}
+
+/// Takes the name of a zone from the end of a format and of a text: Python reads the names of Greenwich's and leaves it at
+/// that.
+fn without_zone<'t>(format: &'t str, text: &'t str) -> (&'t str, &'t str) {
+    let zone = ["UTC", "GMT"].iter().find_map(|zone| text.trim_end().strip_suffix(zone));
+    match (format.trim_end().strip_suffix("%Z"), zone) {
+        (Some(format), Some(text)) => (format.trim_end(), text.trim_end()),
+        _ => (format, text),
+    }
 }
 
 /// Writes seconds since 1970, or now, in a format of `strftime`.
@@ -186,6 +234,12 @@ pub fn format(format: &str, seconds: Option<f64>, zone: TimeZone) -> Result<Stri
 #[expect(clippy::cast_possible_truncation, reason = "what is too large is no time")]
 fn stamp(seconds: f64) -> Result<Timestamp, String> {
     Timestamp::from_second(seconds.floor() as i64).map_err(|error| error.to_string())
+}
+
+/// A moment, as the clock of this computer shows it.
+pub fn at(time: std::time::SystemTime) -> Value {
+    let zoned = Timestamp::try_from(time).unwrap_or_default().to_zoned(TimeZone::system());
+    value(Moment(zoned.datetime().round(jiff::Unit::Microsecond).unwrap_or_else(|_| zoned.datetime())))
 }
 
 /// The present moment.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::playbook::jinja::arguments::Arguments;
+use crate::playbook::jinja::identity::Swap;
 use crate::playbook::jinja::tree::{Arg, Args, At, Binary, Compare, Expr, Kind};
 use crate::playbook::jinja::value::{Missing, Value};
 use crate::playbook::jinja::{
-    Error, Fault, Scope, Texts, blocks, call, dates, filters, literal, methods, mutate, predicates, printf,
+    Error, Fault, Scope, Texts, blocks, call, dates, filters, identity, literal, methods, mutate, predicates, printf,
 };
 
 /// Most characters or items that one value may have.
@@ -36,6 +37,12 @@ impl Frame {
 pub struct Evaluator<'s> {
     pub(super) scope: &'s dyn Scope,
     pub(super) frames: Vec<Frame>,
+    /// Names of whoever has called the macro that is being rendered.
+    pub(super) hidden: Vec<Vec<Frame>>,
+    /// Variables of the scope that were used.
+    resolved: Frame,
+    /// What loops go over.
+    pub(super) iterated: Vec<Vec<Value>>,
     pub(super) depth: usize,
     pub(super) texts: Texts,
     pub(super) blocks: Vec<(String, blocks::Levels)>,
@@ -44,7 +51,8 @@ pub struct Evaluator<'s> {
 impl<'s> Evaluator<'s> {
     /// Starts with nothing set.
     pub fn new(scope: &'s dyn Scope, texts: Texts) -> Self {
-        Self { scope, frames: vec![Frame::default()], depth: 0, texts, blocks: vec![] }
+        let (frames, hidden, iterated) = (vec![Frame::default()], vec![], vec![]);
+        Self { scope, frames, hidden, resolved: Frame::default(), iterated, depth: 0, texts, blocks: vec![] }
     }
 
     /// Makes a value of text that a part of the template gave.
@@ -63,13 +71,8 @@ impl<'s> Evaluator<'s> {
     pub fn expression(&mut self, expr: &Expr) -> Result<Value, Error> {
         let at = expr.at;
         match &expr.kind {
-            Kind::Const(value) => Ok(value.clone()),
+            Kind::Const(value) => Ok(identity::anew(value)),
             Kind::Var(name) => self.name(name, at),
-            Kind::Attr(base, name) if self.is_all_variables(base) => self.name(name, at),
-            Kind::Item(base, key) if self.is_all_variables(base) => {
-                let name = self.used(key)?.to_string();
-                self.name(&name, at)
-            }
             Kind::Attr(base, name) => {
                 let value = self.expression(base)?;
                 attribute(&value, name, expr)
@@ -138,13 +141,6 @@ impl<'s> Evaluator<'s> {
         }
     }
 
-    /// Whether an expression is `vars`, which holds all variables by their names.
-    fn is_all_variables(&self, expr: &Expr) -> bool {
-        let named = matches!(&expr.kind, Kind::Var(name) if name == "vars");
-        let set = || self.frames.iter().any(|frame| frame.get("vars").is_some());
-        named && !set() && matches!(self.scope.variable("vars"), Ok(None))
-    }
-
     /// Evaluates an expression whose value is needed.
     pub(super) fn used(&mut self, expr: &Expr) -> Result<Value, Error> {
         match self.expression(expr)? {
@@ -163,11 +159,21 @@ impl<'s> Evaluator<'s> {
     }
 
     fn name(&mut self, name: &str, at: At) -> Result<Value, Error> {
-        if let Some(value) = self.frames.iter().rev().find_map(|frame| frame.get(name)) {
+        let known = self.frames.iter().rev().chain([&self.resolved]).find_map(|frame| frame.get(name));
+        if let Some(value) = known {
             return Ok(value.clone());
         }
-        match self.scope.variable(name) {
-            Ok(Some(value)) => Ok(value),
+        let found = match self.scope.variable(name) {
+            Ok(None) if name == "vars" => Ok(self.scope.whole()),
+            found => found,
+        };
+        match found {
+            Ok(Some(value)) => {
+                if matches!(value, Value::List(_) | Value::Dict(_)) {
+                    self.resolved.set(name, value.clone());
+                }
+                Ok(value)
+            }
             Ok(None) => Ok(call::builtin(name).unwrap_or_else(|| Value::missing(name))),
             Err(message) => Err(failed(message, at)),
         }
@@ -186,7 +192,7 @@ impl<'s> Evaluator<'s> {
             if !callable {
                 let arguments = self.arguments(args)?;
                 let arguments = no_missing(arguments).map_err(|missing| undefined(&missing, at))?;
-                return self.method(callee, base, &receiver, name, arguments, at);
+                return self.method(callee, &receiver, name, arguments, at);
             }
         }
         let function = self.used(callee)?;
@@ -197,7 +203,6 @@ impl<'s> Evaluator<'s> {
     fn method(
         &mut self,
         callee: &Expr,
-        base: &Expr,
         receiver: &Value,
         name: &str,
         arguments: Arguments,
@@ -206,7 +211,7 @@ impl<'s> Evaluator<'s> {
         let refused = |message: String| failed(format!("`{}`: {message}", describe(callee)), at);
         if let Some(changed) = mutate::call(receiver, name, arguments.clone()) {
             let changed = changed.map_err(refused)?;
-            self.put_back(base, changed.value)?;
+            self.put(receiver, &changed.value);
             return Ok(changed.result);
         }
         match methods::call(receiver, name, arguments) {
@@ -220,45 +225,12 @@ impl<'s> Evaluator<'s> {
         }
     }
 
-    /// Puts a changed list or dictionary where it was read from, if that is a name of this template.
-    fn put_back(&mut self, place: &Expr, value: Value) -> Result<(), Error> {
-        match &place.kind {
-            Kind::Var(name) => {
-                if let Some(frame) = self.frames.iter_mut().rev().find(|frame| frame.get(name).is_some()) {
-                    frame.set(name, value);
-                }
-            }
-            Kind::Attr(base, name) => {
-                let key = Value::text(name);
-                self.put_inside(base, &key, value, place.at)?;
-            }
-            Kind::Item(base, key) => {
-                let key = self.used(key)?;
-                self.put_inside(base, &key, value, place.at)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn put_inside(&mut self, base: &Expr, key: &Value, value: Value, at: At) -> Result<(), Error> {
-        match self.used(base)? {
-            Value::Object(object) => object.set(&key.to_string(), value).map_err(|message| failed(message, at)),
-            Value::Dict(dict) => {
-                let mut dict = dict.as_ref().clone();
-                dict.insert(key.clone(), value);
-                self.put_back(base, Value::Dict(Arc::new(dict)))
-            }
-            Value::List(items) => {
-                let mut items = items.to_vec();
-                let place = key.as_int().and_then(|index| place(index, items.len()));
-                if let Some(slot) = place.and_then(|index| items.get_mut(index)) {
-                    *slot = value;
-                }
-                self.put_back(base, Value::list(items))
-            }
-            _ => Ok(()),
-        }
+    /// Lets a list or dictionary that a method has changed be seen wherever the old one was held.
+    fn put(&mut self, old: &Value, new: &Value) {
+        let mut swap = Swap::new(old, new);
+        let frames = self.frames.iter_mut().chain(self.hidden.iter_mut().flatten()).chain([&mut self.resolved]);
+        let named = frames.flat_map(|frame| frame.0.iter_mut().map(|(_, value)| value));
+        named.chain(self.iterated.iter_mut().flatten()).for_each(|value| swap.inside(value));
     }
 
     fn filter(&mut self, name: &str, input: Value, args: &Args, at: At) -> Result<Value, Error> {
@@ -268,7 +240,11 @@ impl<'s> Evaluator<'s> {
 
     /// Applies a filter to values.
     pub(super) fn apply_filter(&mut self, name: &str, input: Value, args: Arguments, at: At) -> Result<Value, Error> {
-        filters::apply(self, name, input, args).map_err(|fault| fault.at(name, "filter", at))
+        let whole = match &input {
+            Value::Object(object) if !matches!(name, "default" | "d" | "mandatory") => object.whole(),
+            _ => None,
+        };
+        filters::apply(self, name, whole.unwrap_or(input), args).map_err(|fault| fault.at(name, "filter", at))
     }
 
     pub(super) fn arguments(&mut self, args: &Args) -> Result<Arguments, Error> {

@@ -47,6 +47,13 @@ pub fn call(receiver: &Value, name: &str, args: Arguments) -> Result<Value, Trou
             if let Some(value) = dates::call(object.as_ref(), name, args.clone()) {
                 return Ok(value?);
             }
+            if let ("get", Some(key), Some(_)) = (name, args.places.first(), object.whole()) {
+                let found = object.get(&key.to_string())?;
+                return Ok(found.or_else(|| args.places.get(1).cloned()).unwrap_or(Value::None));
+            }
+            if let Some(Value::Dict(whole)) = object.whole() {
+                return of_dict(&whole, name, args);
+            }
             let mut dict = Dict::default();
             for key in object.keys() {
                 if let Some(value) = object.get(&key)? {

@@ -43,9 +43,10 @@ fn write_repr(out: &mut String, value: &Value) {
             }
             out.push('}');
         }
-        Value::Object(object) => {
-            let _ = write!(out, "{object:?}");
-        }
+        Value::Object(object) => match object.whole() {
+            Some(whole) => write_repr(out, &whole),
+            None => drop(write!(out, "{object:?}")),
+        },
     }
 }
 

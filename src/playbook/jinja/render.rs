@@ -187,11 +187,15 @@ impl Evaluator<'_> {
         }
         self.depth += 1;
         self.frames.push(Frame::default());
-        let result = self.chosen(looped, &mut items).and_then(|()| self.each(looped, &items, depth, out));
+        let result = self.chosen(looped, &mut items);
+        let empty = items.is_empty();
+        self.iterated.push(items);
+        let result = result.and_then(|()| self.each(looped, depth, out));
+        self.iterated.pop();
         self.frames.pop();
         self.depth -= 1;
         result?;
-        if items.is_empty() {
+        if empty {
             self.statements(&looped.otherwise, out)?;
         }
         Ok(())
@@ -210,12 +214,11 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn each(&mut self, looped: &Arc<For>, items: &[Value], depth: usize, out: &mut String) -> Result<(), Error> {
+    fn each(&mut self, looped: &Arc<For>, depth: usize, out: &mut String) -> Result<(), Error> {
         let seen = Arc::new(Mutex::new(None));
-        for (index, item) in items.iter().enumerate() {
-            if let Some(frame) = self.frames.last_mut() {
-                frame.0.clear();
-            }
+        for index in 0.. {
+            let Some(items) = self.iterated.last() else { break };
+            let Some(item) = items.get(index).cloned() else { break };
             let state = LoopState {
                 index,
                 length: items.len(),
@@ -225,8 +228,11 @@ impl Evaluator<'_> {
                 previous: index.checked_sub(1).and_then(|index| items.get(index)).cloned(),
                 next: items.get(index + 1).cloned(),
             };
+            if let Some(frame) = self.frames.last_mut() {
+                frame.0.clear();
+            }
             self.set("loop", Value::Object(Arc::new(state)));
-            self.assign(&looped.target, item.clone())?;
+            self.assign(&looped.target, item)?;
             if self.statements(&looped.body, out)? == Flow::Break {
                 break;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::playbook::jinja::python;
+use crate::playbook::jinja::{dates, python};
 
 /// A name or attribute that is not there. It chains: its attributes are not there either, for the same reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,11 @@ pub trait Object: fmt::Debug + Send + Sync {
     /// Returns its keys.
     fn keys(&self) -> Vec<String> {
         vec![]
+    }
+
+    /// Returns it as a dictionary, if it stands for one.
+    fn whole(&self) -> Option<Value> {
+        None
     }
 
     /// Sets an attribute; only a `namespace` can.
@@ -73,7 +78,17 @@ pub enum Value {
 
 /// A dictionary: few keys, so they are looked for one by one.
 #[derive(Clone, Debug, Default)]
-pub struct Dict(pub Vec<(Value, Value)>);
+pub struct Dict(pub Vec<(Value, Value)>, pub Keys);
+
+/// What the keys of a dictionary are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// What they are here.
+    #[default]
+    Exact,
+    /// Those of a file: numbers are kept as their text, and are found as numbers, too.
+    Text,
+}
 
 impl Dict {
     /// Returns the value under a text key.
@@ -83,9 +98,11 @@ impl Dict {
 
     /// Returns the value under any key.
     pub fn get_value(&self, key: &Value) -> Option<&Value> {
+        let found = self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value);
         match key {
             Value::Str(text) => self.get(text),
-            _ => self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            Value::Int(number) if self.1 == Keys::Text => found.or_else(|| self.get(&number.to_string())),
+            _ => found,
         }
     }
 
@@ -116,7 +133,12 @@ impl Value {
 
     /// Makes a dictionary; later values of a key win.
     pub fn dict(entries: Vec<(Self, Self)>) -> Self {
-        let mut dict = Dict::default();
+        Self::mapping(entries, Keys::Exact)
+    }
+
+    /// Makes a dictionary with such keys; later values of a key win.
+    pub fn mapping(entries: Vec<(Self, Self)>, keys: Keys) -> Self {
+        let mut dict = Dict(vec![], keys);
         for (key, value) in entries {
             dict.insert(key, value);
         }
@@ -256,6 +278,7 @@ impl Value {
                 }
                 Ok(a.len().cmp(&b.len()))
             }
+            (Self::Object(a), Self::Object(b)) => dates::order(a, b).ok_or_else(refused),
             _ => match (self.as_int(), other.as_int()) {
                 (Some(a), Some(b)) => Ok(a.cmp(&b)),
                 _ => match (self.as_float(), other.as_float()) {
@@ -276,7 +299,7 @@ impl PartialEq for Value {
             (Self::Dict(a), Self::Dict(b)) => {
                 a.0.len() == b.0.len() && a.0.iter().all(|(key, value)| b.get_value(key) == Some(value))
             }
-            (Self::Object(a), Self::Object(b)) => Arc::ptr_eq(a, b),
+            (Self::Object(a), Self::Object(b)) => Arc::ptr_eq(a, b) || dates::order(a, b) == Some(Ordering::Equal),
             _ => match (self.as_int(), other.as_int()) {
                 (Some(a), Some(b)) => a == b,
                 _ => matches!((self.as_float(), other.as_float()), (Some(a), Some(b)) if a == b),
@@ -305,9 +328,10 @@ impl From<&Json> for Value {
             }
             Json::String(text) => Self::text(text),
             Json::Array(items) => Self::list(items.iter().map(Self::from).collect()),
-            Json::Object(entries) => Self::Dict(Arc::new(Dict(
-                entries.iter().map(|(key, value)| (Self::text(key), Self::from(value))).collect(),
-            ))),
+            Json::Object(entries) => {
+                let entries = entries.iter().map(|(key, value)| (Self::text(key), Self::from(value)));
+                Self::Dict(Arc::new(Dict(entries.collect(), Keys::Text)))
+            }
         }
     }
 }
@@ -335,6 +359,9 @@ impl Value {
                 Ok(Json::Object(map))
             }
             Self::Object(object) => {
+                if let Some(whole) = object.whole() {
+                    return whole.to_json();
+                }
                 let mut map = Map::new();
                 for key in object.keys() {
                     if let Some(value) = object.get(&key)? {

@@ -1,16 +1,25 @@
 //! Files of the control node, and what its programs say.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::playbook::files;
 use crate::playbook::jinja::{self, Value};
 use crate::playbook::lookup::{Options, truth};
+use crate::playbook::origin;
 use crate::playbook::scope::{TaskScope, Trust};
 
 /// Reads a file that is found as those of that kind are.
 pub fn text(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<String, String> {
+    contents(scope, &path(scope, kind, name)?)
+}
+
+fn path(scope: &TaskScope<'_>, kind: &str, name: &str) -> Result<PathBuf, String> {
     let candidates = scope.candidates(kind, name);
-    let path = files::find(&candidates).ok_or_else(|| format!("there is no file `{name}`"))?;
+    files::find(&candidates).cloned().ok_or_else(|| format!("there is no file `{name}`"))
+}
+
+fn contents(scope: &TaskScope<'_>, path: &Path) -> Result<String, String> {
     scope.world.reading.vault.text(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
 }
 
@@ -37,12 +46,14 @@ pub fn template(
 ) -> Result<Vec<Value>, String> {
     let converts = options.get("convert_data").is_none_or(truth);
     let one = |name: String| {
-        let text = text(scope, "templates", &name)?;
+        let path = path(scope, "templates", &name)?;
+        let text = contents(scope, &path)?;
         let mut inner = scope.again();
         if let Some(Value::Dict(vars)) = options.get("template_vars") {
             let vars = Value::Dict(vars.clone()).to_json()?;
             inner.add(vars.as_object().cloned().unwrap_or_default(), Trust::Plain);
         }
+        origin::tell(&inner, &name, &path, None);
         let rendered = jinja::render_file(&text, &inner).map_err(|error| format!("`{name}`: {error}"))?;
         Ok(if converts { jinja::data_of(&rendered) } else { Value::text(rendered) })
     };
@@ -59,11 +70,16 @@ pub fn first_found(scope: &TaskScope<'_>, terms: &[Value], options: Options<'_>)
     for name in &search.names {
         for kind in ["files", "templates", "vars", "tasks"] {
             if let Some(path) = files::find(&scope.candidates(kind, name)) {
-                return Ok(vec![Value::text(path.to_string_lossy())]);
+                return Ok(vec![Value::text(absolute(path).to_string_lossy())]);
             }
         }
     }
     if search.skips { Ok(vec![]) } else { Err(format!("none of `{}` is there", search.names.join("`, `"))) }
+}
+
+/// Where a path leads whatever the present directory is.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What `first_found` looks for.
@@ -112,7 +128,7 @@ pub fn glob(scope: &TaskScope<'_>, patterns: impl Iterator<Item = String>) -> Re
         let Some(directory) = scope.candidates("files", directory).into_iter().find(|path| path.is_dir()) else {
             continue;
         };
-        found.extend(matching(&directory, name)?);
+        found.extend(matching(&absolute(&directory), name)?);
     }
     Ok(found.into_iter().map(Value::text).collect())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::place::Place;
 use crate::playbook::jinja::is_template;
-use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Settings, Vars, Written};
+use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Role, Settings, Vars, Written};
 use crate::playbook::parse::{Around, Reader, at, directory, each_task, first_place, written};
 use crate::yaml::{Kind, Node};
 
@@ -264,12 +264,13 @@ impl Reader {
 
     /// Roles that tasks include bring handlers, too.
     fn nested_handlers(&mut self, play: &mut Play) {
-        let mut seen: BTreeSet<PathBuf> = play.roles.iter().map(|role| role.path.clone()).collect();
+        let file = |role: &Role| (role.path.clone(), role.handlers.clone());
+        let mut seen: BTreeSet<(PathBuf, String)> = play.roles.iter().map(|role| file(role)).collect();
         let mut included = vec![];
         for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
             each_task(list, &mut |task| {
                 if let Some(role) = &task.role
-                    && seen.insert(role.path.clone())
+                    && seen.insert(file(role))
                 {
                     included.push(role.clone());
                 }

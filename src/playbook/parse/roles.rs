@@ -45,7 +45,7 @@ impl Reader {
     }
 
     pub(super) fn role_handlers(&mut self, around: &Around, role: &Role, play: &mut Play) {
-        let items = self.handler_file(around, role, "main");
+        let items = self.handler_file(around, role, &role.handlers);
         self.add_handlers(play, items);
     }
 
@@ -133,7 +133,7 @@ impl Reader {
         let defaults = self.role_vars(&path, "defaults", &from.defaults, place);
         let vars = self.role_vars(&path, "vars", &from.vars, place);
         let name = name.rsplit('/').next().unwrap_or(name).to_owned();
-        Some(Arc::new(Role { name, path, defaults, vars, params }))
+        Some(Arc::new(Role { name, path, defaults, vars, params, handlers: from.handlers.clone() }))
     }
 
     /// Reads `main` of a directory of a role: a file, or every file of a directory of that name.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::playbook::argument_spec;
 use crate::playbook::jinja::{self, Value};
-use crate::playbook::model::Task;
+use crate::playbook::model::{Task, Written};
 use crate::playbook::run::connect::truth;
 use crate::playbook::run::prepare::{Prepared, arguments, conditions, rendered};
 use crate::playbook::run::result::{self, pairs};
@@ -84,7 +84,7 @@ fn assert(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Strin
     };
     let given = |name: &str| task.arg(name).map(|written| rendered(scope, written)?.to_json()).transpose();
     for item in items {
-        let written = crate::playbook::model::Written { value: item.clone(), place: that.place.clone() };
+        let written = Written { value: item.clone(), place: that.place.clone() };
         if conditions(scope, &[written])?.is_some() {
             let message = given("fail_msg")?.or(given("msg")?).unwrap_or_else(|| json!("Assertion failed"));
             return Ok(pairs([
@@ -129,7 +129,11 @@ fn validate(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Str
 }
 
 fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, String> {
-    let mut facts = arguments(scope, task)?;
+    let mut facts = Map::new();
+    for (name, value) in arguments(scope, task)? {
+        let written = Written { value: Json::String(name), place: task.place.clone() };
+        facts.insert(rendered(scope, &written)?.to_string(), value);
+    }
     facts.remove("cacheable");
     for (name, value) in &mut facts {
         let valid = !name.is_empty()
@@ -153,6 +157,6 @@ fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Str
 }
 
 /// Reads a keyword that is a truth value.
-pub fn keyword(scope: &TaskScope<'_>, written: Option<&crate::playbook::model::Written>) -> Result<bool, String> {
+pub fn keyword(scope: &TaskScope<'_>, written: Option<&Written>) -> Result<bool, String> {
     written.map_or(Ok(false), |written| rendered(scope, written).map(|value| truth(&value)))
 }

@@ -43,11 +43,21 @@ impl Engine<'_> {
                 fate.failed = true;
             }
         }
+        let mut lost = None;
         if changed && matches!(report.status, TaskStatus::Changed | TaskStatus::Ignored) && !task.notify.is_empty() {
             let names = self.notified(play, task, host);
+            lost = self.lost(play, host, &names);
             fate.notified.extend(names);
         }
+        if lost.is_some() {
+            fate.recap.failed += 1;
+            fate.failed = true;
+        }
         drop(fates);
+        if let Some(name) = lost {
+            self.told(task, host, result::failed(format!("{}: there is no handler `{name}`", task.place)));
+            return true;
+        }
         if let Some(refused) = report.refused
             && !self.unreachable_is_ignored(play, task, host)
         {

@@ -50,7 +50,6 @@ impl Engine<'_> {
                     .map(|host| (host.clone(), std::mem::take(&mut fates.entry(host.clone()).or_default().notified)))
                     .collect()
             };
-            let mut reached: BTreeSet<String> = BTreeSet::new();
             let handlers = self.handlers(play);
             let all: Vec<Answers> = handlers.iter().map(|handler| self.answers(play, handler, &alive[0])).collect();
             for (at, handler) in handlers.iter().enumerate() {
@@ -69,7 +68,6 @@ impl Engine<'_> {
                         late || wanted.get(host).is_some_and(|names| names.iter().any(|name| answers.contains(name)))
                     })
                     .collect();
-                reached.extend(answers.iter().cloned());
                 if chosen.is_empty() {
                     continue;
                 }
@@ -80,12 +78,16 @@ impl Engine<'_> {
                 }
                 self.everywhere(play, handler, &chosen, Hope::None).await?;
             }
-            let lost: BTreeSet<&String> = wanted.values().flatten().filter(|name| !reached.contains(*name)).collect();
-            if let Some(name) = lost.first() {
-                self.events.warn(format!("there is no handler `{name}`"));
-            }
         }
         Ok(())
+    }
+
+    /// The first of `names` that no handler answers to.
+    pub(super) fn lost(&self, play: &Play, host: &str, names: &[String]) -> Option<String> {
+        let handlers = self.handlers(play);
+        let all: Vec<Answers> = handlers.iter().map(|handler| self.answers(play, handler, host)).collect();
+        let known = |name: &&String| all.iter().any(|it| it.names.contains(*name) || it.topics.contains(*name));
+        names.iter().find(|name| !known(name)).cloned()
     }
 
     fn answers(&self, play: &Play, handler: &Task, host: &str) -> Answers {

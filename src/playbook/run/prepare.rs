@@ -14,7 +14,7 @@ use crate::playbook::run::connect::{Way, truth, way};
 use crate::playbook::run::wait::{Patience, Reboot};
 use crate::playbook::run::{actions, transfer};
 use crate::playbook::scope::{OMIT, TaskScope};
-use crate::playbook::{files, run::result, vault};
+use crate::playbook::{files, origin, run::result, vault};
 
 /// What is to be done.
 pub enum Prepared {
@@ -336,6 +336,7 @@ fn fill_template(
     let text =
         scope.world.reading.vault.text(&path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     let text = result::with_syntax(arguments, text);
+    origin::tell(scope, &arguments.src, &path, Some(&arguments.dest));
     let rendered = jinja::render_file(&text.text, scope).map_err(|error| {
         let file = error.file.as_deref().unwrap_or(&path);
         let line = if error.file.is_none() { error.at.line.saturating_sub(text.shift) } else { error.at.line };
