@@ -10,6 +10,7 @@ pub mod condition;
 pub mod convert;
 pub mod eval;
 pub mod function;
+mod heredoc;
 pub mod number;
 pub mod operator;
 pub mod reference;

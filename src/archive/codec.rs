@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use bzip2::read::MultiBzDecoder;
 use bzip2::write::BzEncoder;
 use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
 use lzma_rust2::{XzOptions, XzReader, XzWriter};
 use serde::{Deserialize, Serialize};
 use zstd::stream::{read::Decoder as ZstdDecoder, write::Encoder as ZstdEncoder};
@@ -82,7 +82,8 @@ impl Compression {
             Self::None => Ok(bytes.to_vec()),
             Self::Gzip => {
                 let room = Vec::with_capacity(bytes.len() / 2);
-                let mut encoder = GzEncoder::new(room, flate2::Compression::new(QUICK));
+                let level = if is_noise(bytes) { flate2::Compression::none() } else { flate2::Compression::new(QUICK) };
+                let mut encoder = GzEncoder::new(room, level);
                 encoder.write_all(bytes)?;
                 encoder.finish()
             }
@@ -94,6 +95,22 @@ impl Compression {
             }
         }
     }
+}
+
+/// Of how many parts of a piece it is seen whether it can be compressed, and their length in bytes.
+const SAMPLES: (usize, usize) = (8, 8 << 10);
+
+/// Whether there is nothing to be gained by compressing a piece, as with pictures and archives. It would take as long as
+/// anything else.
+fn is_noise(bytes: &[u8]) -> bool {
+    let (count, length) = SAMPLES;
+    if bytes.len() < 2 * count * length {
+        return false;
+    }
+    let step = (bytes.len() - length) / (count - 1);
+    let mut encoder = DeflateEncoder::new(vec![], flate2::Compression::fast());
+    let sampled = (0..count).try_for_each(|turn| encoder.write_all(&bytes[turn * step..turn * step + length]));
+    sampled.and_then(|()| encoder.finish()).is_ok_and(|packed| packed.len() > count * length * 24 / 25)
 }
 
 /// Compresses what is written to it. Not whole before [`Encoder::finish`].

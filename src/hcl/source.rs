@@ -84,6 +84,14 @@ impl Lines {
         node.span().map_or_else(|| Place::file(&self.own.file), |span| self.at(&span))
     }
 
+    /// Returns the text of the file in front of `span`, and what is in it.
+    pub fn around(&self, span: &Range<usize>) -> (&str, &str) {
+        let next = self.joined.partition_point(|(start, _)| *start <= span.start).max(1);
+        let (start, text) = &self.joined[next - 1];
+        let part = |range: Range<usize>| text.hcl().get(range).unwrap_or_default();
+        (part(0..span.start - start), part(span.start - start..span.end - start))
+    }
+
     fn at(&self, span: &Range<usize>) -> Place {
         let next = self.joined.partition_point(|(start, _)| *start <= span.start).max(1);
         let (start, text) = &self.joined[next - 1];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, FuncCall};
 use hcl_edit::template::{
     Directive, Element, ForDirective, HeredocTemplate, IfDirective, StringTemplate, Strip, Template,
@@ -10,6 +11,7 @@ use hcl_edit::template::{
 use crate::hcl::convert::convert;
 use crate::hcl::eval::{Bound, Scope, pairs};
 use crate::hcl::function;
+use crate::hcl::heredoc::Flushed;
 use crate::hcl::reference::Reference;
 use crate::hcl::source::parse_template;
 use crate::hcl::types::Type;
@@ -20,13 +22,23 @@ use crate::place::{Problem, nearest};
 pub fn string(scope: &Scope<'_>, template: &StringTemplate) -> Result<Value, Problem> {
     match template.as_single_element() {
         Some(Element::Interpolation(only)) => scope.value(&only.expr),
-        _ => whole(scope, template),
+        _ => whole(scope, template, None),
     }
 }
 
 /// Evaluates a heredoc, which ends with the line break before its delimiter.
 pub fn heredoc(scope: &Scope<'_>, heredoc: &HeredocTemplate) -> Result<Value, Problem> {
-    whole(scope, &heredoc.template)
+    let as_parsed = || whole(scope, &heredoc.template, None);
+    let Some(span) = heredoc.template.span() else { return as_parsed() };
+    let (before, text) = scope.lines.around(&span);
+    if !before.trim_end().ends_with(&format!("<<-{}", heredoc.delimiter.as_str())) {
+        return as_parsed();
+    }
+    // Once more, with all that the parser took of its lines, and with the same positions.
+    let Ok(template) = hcl_edit::parser::parse_template(&format!("{}{text}", " ".repeat(span.start))) else {
+        return as_parsed();
+    };
+    whole(scope, &template, Some(&Flushed::of(&template, span.start)))
 }
 
 /// Evaluates `templatefile(path, variables)`.
@@ -85,7 +97,7 @@ fn filled(
     let (lines, template) = parse_template(file, text)?;
     let names = |reference: &Reference| variable(variables, reference);
     let inner = Scope { lines: &lines, files: scope.files, names: &names, bound: None };
-    whole(&inner, &template)
+    whole(&inner, &template, None)
 }
 
 fn variable(variables: &BTreeMap<String, Value>, reference: &Reference) -> Result<Value, Problem> {
@@ -114,20 +126,22 @@ fn attribute(value: &Value, name: &str, reference: &Reference) -> Result<Value, 
     }
 }
 
-fn whole(scope: &Scope<'_>, template: &Template) -> Result<Value, Problem> {
-    let mut output = Output { text: String::new(), mark: Mark::Clear, known: true };
-    render(scope, template, Edges { start: false, end: false }, &mut output)?;
+fn whole(scope: &Scope<'_>, template: &Template, flushed: Option<&Flushed>) -> Result<Value, Problem> {
+    let mut output = Output { text: String::new(), mark: Mark::Clear, known: true, flushed };
+    render(scope, template, Edges::default(), &mut output)?;
     let value = if output.known { Value::String(output.text) } else { Value::Unknown };
     Ok(value.marked(output.mark))
 }
 
-struct Output {
+struct Output<'f> {
     text: String,
     mark: Mark,
     known: bool,
+    /// What is left of the literals, if white space in front of them goes.
+    flushed: Option<&'f Flushed>,
 }
 
-impl Output {
+impl Output<'_> {
     fn push(&mut self, scope: &Scope<'_>, expression: &Expression) -> Result<(), Problem> {
         let (value, mark) = scope.value(expression)?.unmark_deep();
         self.mark = self.mark.and(mark);
@@ -143,21 +157,20 @@ impl Output {
     }
 }
 
-/// Whether white space at the two ends of a template goes (`~`).
-#[derive(Clone, Copy)]
-struct Edges {
-    start: bool,
-    end: bool,
+/// Whether white space at the two ends of a template or a literal goes (`~`).
+#[derive(Clone, Copy, Default)]
+pub(super) struct Edges {
+    pub(super) start: bool,
+    pub(super) end: bool,
 }
 
-fn render(scope: &Scope<'_>, template: &Template, edges: Edges, output: &mut Output) -> Result<(), Problem> {
+fn render(scope: &Scope<'_>, template: &Template, edges: Edges, output: &mut Output<'_>) -> Result<(), Problem> {
     let elements: Vec<&Element> = template.iter().collect();
     for (at, element) in elements.iter().enumerate() {
         match element {
             Element::Literal(literal) => {
-                let before = at.checked_sub(1).map_or(edges.start, |at| strips(elements[at]).end);
-                let after = elements.get(at + 1).map_or(edges.end, |next| strips(next).start);
-                output.text.push_str(trim(literal, before, after));
+                let flushed = output.flushed.and_then(|flushed| flushed.get(literal));
+                output.text.push_str(flushed.unwrap_or_else(|| trim(literal, taken(&elements, at, edges))));
             }
             Element::Interpolation(interpolation) => output.push(scope, &interpolation.expr)?,
             Element::Directive(directive) => match &**directive {
@@ -169,7 +182,15 @@ fn render(scope: &Scope<'_>, template: &Template, edges: Edges, output: &mut Out
     Ok(())
 }
 
-fn choose(scope: &Scope<'_>, directive: &IfDirective, output: &mut Output) -> Result<(), Problem> {
+/// What the neighbours of an element take of it.
+pub(super) fn taken(elements: &[&Element], at: usize, edges: Edges) -> Edges {
+    Edges {
+        start: at.checked_sub(1).map_or(edges.start, |at| strips(elements[at]).end),
+        end: elements.get(at + 1).map_or(edges.end, |next| strips(next).start),
+    }
+}
+
+fn choose(scope: &Scope<'_>, directive: &IfDirective, output: &mut Output<'_>) -> Result<(), Problem> {
     let intro = &directive.if_expr;
     let (condition, mark) = scope.typed(&intro.cond_expr, &Type::Bool)?.unmark();
     output.mark = output.mark.and(mark);
@@ -193,7 +214,7 @@ fn choose(scope: &Scope<'_>, directive: &IfDirective, output: &mut Output) -> Re
     }
 }
 
-fn repeat(scope: &Scope<'_>, directive: &ForDirective, output: &mut Output) -> Result<(), Problem> {
+fn repeat(scope: &Scope<'_>, directive: &ForDirective, output: &mut Output<'_>) -> Result<(), Problem> {
     let intro = &directive.for_expr;
     let (collection, mark) = scope.value(&intro.collection_expr)?.unmark();
     output.mark = output.mark.and(mark);
@@ -213,7 +234,7 @@ fn repeat(scope: &Scope<'_>, directive: &ForDirective, output: &mut Output) -> R
     Ok(())
 }
 
-fn sides(strip: Strip) -> Edges {
+pub(super) fn sides(strip: Strip) -> Edges {
     Edges { start: matches!(strip, Strip::Start | Strip::Both), end: matches!(strip, Strip::End | Strip::Both) }
 }
 
@@ -235,14 +256,14 @@ fn strips(element: &Element) -> Edges {
 
 /// `~` takes white space up to and with one line break: what stands on further lines stays, as in Terraform, whose
 /// scanner ends a literal at each line break.
-fn trim(literal: &str, before: bool, after: bool) -> &str {
+fn trim(literal: &str, taken: Edges) -> &str {
     let mut text = literal;
-    if before {
+    if taken.start {
         let (line, rest) = text.split_at(text.find('\n').map_or(text.len(), |at| at + 1));
         let kept = line.trim_start();
         text = if kept.is_empty() { rest } else { &text[line.len() - kept.len()..] };
     }
-    if after {
+    if taken.end {
         let start = text.strip_suffix('\n').unwrap_or(text).rfind('\n').map_or(0, |at| at + 1);
         let (rest, line) = text.split_at(start);
         let kept = line.trim_end();

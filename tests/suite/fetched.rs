@@ -575,6 +575,34 @@ fn what_is_compressed_comes_out_again() {
 }
 
 #[test]
+fn a_piece_of_a_backup_comes_out_again_and_noise_costs_nothing() {
+    let text: Vec<u8> = (0..150_000_u32).flat_map(|number| format!("{} ", number / 7).into_bytes()).collect();
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[3]
+    })
+    .take(1 << 20)
+    .collect();
+    let half = [&text[..1 << 19], &noise[..1 << 19]].concat();
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        for bytes in [&text, &noise, &half, &vec![], &b"short".to_vec()] {
+            let packed = [compression.whole(bytes).unwrap(), compression.whole(b"more").unwrap()].concat();
+            let mut plain = vec![];
+            std::io::Read::read_to_end(&mut compression.decoder(&packed[..]).unwrap(), &mut plain).unwrap();
+            assert!(plain == [&bytes[..], b"more"].concat(), "{compression:?}");
+            assert!(packed.len() < bytes.len() + 300, "{compression:?}: {} of {}", packed.len(), bytes.len());
+        }
+        let length = |bytes: &[u8]| compression.whole(bytes).unwrap().len();
+        if compression != Compression::None {
+            assert!(length(&text) < text.len() / 2 && length(&half) < half.len() * 4 / 5, "{compression:?}");
+        }
+    }
+}
+
+#[test]
 fn files_are_found_by_name_age_size_and_content() {
     let whole = mirrored().0;
     let root = whole.path();
