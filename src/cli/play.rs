@@ -142,7 +142,8 @@ fn request(arguments: Arguments, stop: watch::Receiver<bool>) -> Result<Request,
     let environment = |name: &str| std::env::var(name).ok();
     let file = configuration::file(&environment);
     let configuration = configuration::read(file.as_deref(), &environment).map_err(refused)?;
-    let reading = Reading { vault: vault(&arguments, &configuration)?, roles: configuration.roles };
+    let vault = vault(&arguments, &configuration)?;
+    let reading = Reading { vault, roles: configuration.roles, managed: configuration.managed };
     let mut extra_vars = serde_json::Map::new();
     for text in &arguments.extra_vars {
         extra_vars.extend(playbook::extra_vars(text, &reading).map_err(refused)?);

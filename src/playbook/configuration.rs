@@ -21,7 +21,17 @@ pub struct Configuration {
     pub key: Option<PathBuf>,
     /// `forks`.
     pub forks: Option<usize>,
+    /// `ansible_managed`.
+    pub managed: Option<String>,
 }
+
+/// Settings that would make other results and that do not count here: section, key, variable, the value that is none, and
+/// what to do.
+const REFUSED: &[(&str, &str, &str, &str, &str)] = &[
+    ("defaults", "hash_behaviour", "ANSIBLE_HASH_BEHAVIOUR", "replace", "use the filter `combine`"),
+    ("defaults", "jinja2_native", "ANSIBLE_JINJA2_NATIVE", "false", "use the filters `int` and `bool`"),
+    ("privilege_escalation", "become", "ANSIBLE_BECOME", "false", "write `become: true` into the play"),
+];
 
 /// The file that counts: the one of `ANSIBLE_CONFIG`, of this directory, of the home directory, of the system.
 pub fn file(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
@@ -48,13 +58,20 @@ pub fn read(file: Option<&Path>, environment: &dyn Fn(&str) -> Option<String>) -
         let set = environment(variable).filter(|value| !value.is_empty());
         match set {
             Some(value) => Some((value, PathBuf::new())),
-            None => entry(&text, key).map(|value| (value, beside.clone())),
+            None => entry(&text, "defaults", key).map(|value| (value, beside.clone())),
         }
     };
     let path = |(value, base): (String, PathBuf)| base.join(expanded(&value, environment));
-    if value("hash_behaviour", "ANSIBLE_HASH_BEHAVIOUR").is_some_and(|(value, _)| value == "merge") {
-        let place = file.map(Place::file).unwrap_or_default();
-        return Err(Problem::new(place, "`hash_behaviour = merge` is not supported: use the filter `combine`"));
+    for (section, key, variable, none, instead) in REFUSED {
+        let set = environment(variable).filter(|value| !value.is_empty()).or_else(|| entry(&text, section, key));
+        let counts = |value: &String| {
+            let value = value.to_lowercase();
+            value != *none && !(*none == "false" && matches!(value.as_str(), "no" | "off" | "0" | "n" | "f"))
+        };
+        if let Some(value) = set.filter(counts) {
+            let place = file.map(Place::file).unwrap_or_default();
+            return Err(Problem::new(place, format!("`{key} = {value}` is not supported: {instead}")));
+        }
     }
     let forks = match value("forks", "ANSIBLE_FORKS") {
         None => None,
@@ -76,6 +93,7 @@ pub fn read(file: Option<&Path>, environment: &dyn Fn(&str) -> Option<String>) -
         user: value("remote_user", "ANSIBLE_REMOTE_USER").map(|(value, _)| value),
         key: value("private_key_file", "ANSIBLE_PRIVATE_KEY_FILE").map(path),
         forks,
+        managed: value("ansible_managed", "ANSIBLE_MANAGED").map(|(value, _)| value),
     })
 }
 
@@ -86,12 +104,12 @@ fn expanded(value: &str, environment: &dyn Fn(&str) -> Option<String>) -> String
     }
 }
 
-/// The value of a key in the section `defaults`, without the comment behind it.
-fn entry(text: &str, key: &str) -> Option<String> {
+/// The value of a key in a section, without the comment behind it.
+fn entry(text: &str, section: &str, key: &str) -> Option<String> {
     let mut here = false;
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
-            here = line == "[defaults]";
+            here = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) == Some(section);
         } else if here && !line.starts_with(['#', ';']) {
             let (name, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
             let value = value.split(" ;").next().unwrap_or(value).trim();

@@ -160,6 +160,8 @@ pub struct Include {
     pub settings: Settings,
     /// The directory of the playbook.
     pub playbook: PathBuf,
+    /// How many includes it is in that were known when they were reached.
+    pub depth: usize,
 }
 
 /// Tasks that may fail.

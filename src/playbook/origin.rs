@@ -21,6 +21,12 @@ pub fn tell(scope: &TaskScope<'_>, src: &str, path: &Path, dest: Option<&str>) {
     let written = about.and_then(|about| about.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if let Some(managed) = &scope.world.reading.managed {
+        let named = [("{file}", src), ("{host}", &host), ("{uid}", &owner.to_string())];
+        let text =
+            named.iter().fold(managed.clone(), |text, (name, value)| text.replace(name, &value.replace('%', "%%")));
+        scope.know("ansible_managed", Value::text(dates::formatted(written, &text).unwrap_or(text)));
+    }
     let known = [
         ("template_host", Value::text(host)),
         ("template_path", Value::text(src)),

@@ -34,6 +34,10 @@ pub struct Reader {
     reading: Reading,
     exposed: Vec<Arc<Role>>,
     depth: usize,
+    /// Files of tasks that are being read, each included by the one before.
+    open: Vec<PathBuf>,
+    /// How many includes all of this is in that were known when they were reached.
+    late: usize,
 }
 
 /// What surrounds a list of tasks.
@@ -140,10 +144,12 @@ impl Reader {
             return vec![];
         }
         self.depth += 1;
+        self.open.push(file.to_owned());
         let items = self.load(file, asked).map(|node| {
             let inside = Around { directory: directory(file), file: file.to_owned(), ..around.clone() };
             self.tasks(&inside, &node, "tasks")
         });
+        self.open.pop();
         self.depth -= 1;
         items.unwrap_or_default()
     }

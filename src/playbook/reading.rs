@@ -18,6 +18,9 @@ pub struct Reading {
     pub vault: Vault,
     /// Directories of roles, beside `roles` next to the playbook.
     pub roles: Vec<PathBuf>,
+    /// What `ansible_managed` is in template files, if it was set: with `{file}`, `{host}`, `{uid}`, and parts of the time
+    /// when the template was last written, as `strftime` writes them.
+    pub managed: Option<String>,
 }
 
 impl Reading {

@@ -413,7 +413,13 @@ impl<'w> TaskScope<'w> {
             "playbook_dir" => path(&self.play.map_or(&world.directory, |play| &play.directory).clone()),
             "role_path" => path(&role?.path),
             "role_name" | "ansible_role_name" => Value::text(&role?.name),
-            "ansible_play_name" => Value::text(self.play?.name.clone().unwrap_or_default()),
+            "ansible_play_name" => match (&self.play?.name, &self.play?.hosts.value) {
+                (Some(name), _) => Value::text(name),
+                (None, Json::Array(hosts)) => {
+                    Value::text(hosts.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(","))
+                }
+                (None, hosts) => Value::from(hosts),
+            },
             "group_names" => {
                 let (inventory, mut groups) = (world.inventory(), world.inventory().groups_of(&self.host));
                 let ungrouped = groups.is_empty() && inventory.own_vars(&self.host).is_some();
@@ -467,7 +473,9 @@ impl<'w> TaskScope<'w> {
                 path(std::path::absolute(world.inventory().file.as_ref()?).ok()?.parent()?)
             }
             "ansible_host" if self.task.is_some() && self.raw(name).is_none() => {
-                self.raw("ansible_ssh_host").map_or_else(|| Value::text(&self.host), |(raw, _)| Value::from(raw))
+                let implicit = is_this_computer(&self.host) && world.inventory().own_vars(&self.host).is_none();
+                let usual = if implicit { "127.0.0.1" } else { &self.host };
+                self.raw("ansible_ssh_host").map_or_else(|| Value::text(usual), |(raw, _)| Value::from(raw))
             }
             "ansible_connection" if self.raw(name).is_none() => self.connection()?,
             "inventory_file" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?),

@@ -155,7 +155,7 @@ fn inside(repository: &Repository, host: &str, report: &mut Report) {
     let variables = variables.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
     match terraform::evaluate(&repository.deployment, &variables) {
         Ok(deployment) => {
-            report.problems.extend(images(&deployment, identity.as_ref(), &aliases));
+            report.problems.extend(aliases.iter().flat_map(|it| images(&deployment, identity.as_ref(), it)));
             report.warnings.extend(deployment.warnings);
         }
         Err(problems) => report.problems.extend(problems),
@@ -194,14 +194,20 @@ fn playbook_of_host(repository: &Repository, host: &str, report: &mut Report) {
     }
 }
 
-/// Evaluates the templates and their playbooks; returns the aliases that they make.
-fn templates(repository: &Repository, host: &str, identity: Option<&Identity>, report: &mut Report) -> Vec<String> {
-    let mut aliases = vec![];
+/// Evaluates the templates and their playbooks; returns the aliases that they make, unless one of them cannot be read.
+fn templates(
+    repository: &Repository,
+    host: &str,
+    identity: Option<&Identity>,
+    report: &mut Report,
+) -> Option<Vec<String>> {
+    let (mut aliases, mut known_all) = (vec![], true);
     for template in &repository.templates {
         let declared = match packer::variables(template) {
             Ok(declared) => declared,
             Err(problem) => {
                 report.problems.push(problem);
+                known_all = false;
                 continue;
             }
         };
@@ -221,10 +227,13 @@ fn templates(repository: &Repository, host: &str, identity: Option<&Identity>, r
                     report.problems.extend(playbook::check(&provisioner.playbook, &known(provisioner)));
                 }
             }
-            Err(problems) => report.problems.extend(problems),
+            Err(problems) => {
+                report.problems.extend(problems);
+                known_all = false;
+            }
         }
     }
-    aliases
+    known_all.then_some(aliases)
 }
 
 /// How files are read: without a password, what is encrypted is a problem of its own.

@@ -95,6 +95,25 @@ fn values_are_what_they_are_in_ansible() {
     plays_as_ansible("values");
 }
 
+#[test]
+fn what_is_known_late_is_read_late_as_in_ansible() {
+    plays_as_ansible("late");
+}
+
+#[test]
+fn files_of_variables_are_named_by_facts() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    let play = "- hosts: localhost\n  vars_files: [\"{{ ansible_system | lower }}.yml\"]\n  tasks:\n\
+        \x20   - copy: { dest: \"{{ playbook_dir }}/got\", content: \"{{ of_family }}\", mode: '0644' }\n";
+    write("site.yml", play);
+    write("linux.yml", "of_family: it is {{ ansible_system }}\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
+    let ran = command.args(["play", "site.yml"]).current_dir(place.path()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    assert_eq!(fs::read_to_string(place.path().join("got")).unwrap(), "it is Linux");
+}
+
 /// Ansible ends there, too, but says no recap.
 #[test]
 fn a_notification_that_nobody_answers_to_is_a_failure() {
@@ -185,6 +204,31 @@ fn ansible_cfg_counts_and_the_environment_wins_over_it() {
     let merging = |name: &str| (name == "ANSIBLE_HASH_BEHAVIOUR").then(|| "merge".to_owned());
     let refused = configuration::read(None, &merging).unwrap_err();
     assert_eq!(refused.message, "`hash_behaviour = merge` is not supported: use the filter `combine`");
+    fs::write(
+        &file,
+        "[defaults]\nansible_managed = by {file}, %Y\njinja2_native = no\n[privilege_escalation]\nbecome = yes\n",
+    )
+    .unwrap();
+    let refused = configuration::read(Some(&file), &|_| None).unwrap_err();
+    assert_eq!(refused.message, "`become = yes` is not supported: write `become: true` into the play");
+    let unset = |name: &str| (name == "ANSIBLE_BECOME").then(|| "false".to_owned());
+    let read = configuration::read(Some(&file), &unset).unwrap();
+    assert_eq!(read.managed.as_deref(), Some("by {file}, %Y"));
+}
+
+#[test]
+fn templates_are_told_who_manages_their_files() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();
+    write("ansible.cfg", "[defaults]\nansible_managed = by {file}, %Y\n");
+    write("t.j2", "{{ ansible_managed }}\n");
+    let task = "template: { src: t.j2, dest: \"{{ playbook_dir }}/got\", mode: '0644' }";
+    write("site.yml", &format!("- hosts: localhost\n  gather_facts: false\n  tasks:\n    - {task}\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ryo"));
+    let ran = command.args(["play", "site.yml"]).current_dir(place.path()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    let got = fs::read_to_string(place.path().join("got")).unwrap();
+    assert!(got.starts_with("by t.j2, 20") && got.len() == "by t.j2, 2026\n".len(), "{got}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ fn upper(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
 fn title(_: &Files<'_>, arguments: Vec<Value>) -> Result<Value, String> {
     let mut before = ' ';
     let capital = |c: char| {
-        let first = !(before.is_alphanumeric() || before == '_' || before == '\'');
+        // As Go's `strings.Title` divides words.
+        let inside = before.is_alphanumeric() || before == '_' || !(before.is_ascii() || before.is_whitespace());
+        let first = !inside;
         before = c;
         if first { c.to_uppercase().collect::<String>() } else { c.to_string() }
     };

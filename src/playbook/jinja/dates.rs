@@ -242,6 +242,11 @@ pub fn at(time: std::time::SystemTime) -> Value {
     value(Moment(zoned.datetime().round(jiff::Unit::Microsecond).unwrap_or_else(|_| zoned.datetime())))
 }
 
+/// Writes a time in a format of `strftime`, as the clock of this computer shows it; nothing if the format cannot be.
+pub fn formatted(time: std::time::SystemTime, format: &str) -> Option<String> {
+    strtime::format(format, &Timestamp::try_from(time).ok()?.to_zoned(TimeZone::system())).ok()
+}
+
 /// The present moment.
 pub fn now(zone: TimeZone) -> Value {
     value(Moment(Zoned::now().with_time_zone(zone).datetime()))

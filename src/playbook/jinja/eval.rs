@@ -286,6 +286,12 @@ fn attribute(value: &Value, name: &str, expr: &Expr) -> Result<Value, Error> {
         Value::Undefined(_) => Some(value.clone()),
         Value::Dict(dict) => dict.get(name).cloned(),
         Value::Object(object) => object.get(name).map_err(|message| failed(message, expr.at))?,
+        // What `groupby` gives has names, too.
+        Value::Tuple(pair) if pair.len() == 2 => match name {
+            "grouper" => pair.first().cloned(),
+            "list" => pair.get(1).cloned(),
+            _ => None,
+        },
         _ => None,
     };
     Ok(found.unwrap_or_else(|| Value::missing(describe(expr))))

@@ -47,7 +47,7 @@ pub fn template(
     let converts = options.get("convert_data").is_none_or(truth);
     let one = |name: String| {
         let path = path(scope, "templates", &name)?;
-        let text = contents(scope, &path)?;
+        let text = format!("{}{}", syntax(options), contents(scope, &path)?);
         let mut inner = scope.again();
         if let Some(Value::Dict(vars)) = options.get("template_vars") {
             let vars = Value::Dict(vars.clone()).to_json()?;
@@ -58,6 +58,14 @@ pub fn template(
         Ok(if converts { jinja::data_of(&rendered) } else { Value::text(rendered) })
     };
     names.map(one).collect()
+}
+
+/// The first line of a template that says what else begins and ends its parts; empty if nothing else does.
+fn syntax(options: Options<'_>) -> String {
+    let names = ["variable_start_string", "variable_end_string", "comment_start_string", "comment_end_string"];
+    let given = names.iter().filter_map(|name| Some(format!("{name}:'{}'", options.get(name)?)));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() { String::new() } else { format!("#jinja2: {}\n", given.join(", ")) }
 }
 
 /// `first_found`.

@@ -12,6 +12,9 @@ use crate::playbook::parse::validation::Validation;
 use crate::playbook::parse::{Around, Reader, at};
 use crate::yaml::{Kind, Node};
 
+/// How deep files may include each other that are known when they are reached.
+const DEEPEST: usize = 50;
+
 /// What an include wants, rendered for one host and one item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wanted {
@@ -113,6 +116,10 @@ impl Reader {
             self.files.insert(file);
             return self.late(around, task, settings, &place);
         }
+        // Whether it ends is seen when it is reached.
+        if task.module == "include_tasks" && self.open.contains(&file) {
+            return self.late(around, task, settings, &place);
+        }
         let inside = Around { settings, ..around.clone() };
         let body = self.task_file(&inside, &file, &place);
         if when == When::Again {
@@ -140,6 +147,7 @@ impl Reader {
             task: Arc::new(task.clone()),
             settings,
             playbook: around.playbook.clone(),
+            depth: self.late,
         })))
     }
 
@@ -177,6 +185,11 @@ impl Reader {
     /// Reads what an include wants.
     pub(super) fn resolve(&mut self, include: &Include, wanted: &Wanted, vars: &Vars) -> Included {
         let task = &include.task;
+        if include.depth >= DEEPEST {
+            self.problem(task.place.clone(), "task files include each other without end");
+            return Included::default();
+        }
+        self.late = include.depth + 1;
         let mut settings = include.settings.clone();
         settings.vars.extend(vars.clone());
         let around = Around {

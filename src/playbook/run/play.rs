@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 
 use crate::event::Event;
 use crate::place::{Place, Problem};
-use crate::playbook::jinja::{Value, is_template};
-use crate::playbook::model::{Order, Play, Prompt, Vars};
-use crate::playbook::run::{Engine, Hope, Stage, Stop};
+use crate::playbook::jinja::{Fault, Value, is_template};
+use crate::playbook::model::{Gather, Order, Play, Prompt, Vars};
+use crate::playbook::run::{Engine, Hope, Stage, Stop, connect};
 use crate::playbook::scope::{Cast, TaskScope, Trust};
 use crate::playbook::{Asked, Error, files};
 
@@ -38,7 +38,8 @@ impl Engine<'_> {
         let cast = Arc::default();
         let mut scope = TaskScope::new(&self.world, "localhost", Some(play), None, &cast);
         if play.name.as_deref().is_some_and(is_template) {
-            let mut vars = self.vars_files(play, "localhost", all).unwrap_or_default();
+            let mut vars =
+                self.vars_files(play, "localhost", all, Unknown::LeftOut).unwrap_or_default().unwrap_or_default();
             vars.retain(|name, _| !self.world.extra.contains_key(name));
             scope.add(vars, Trust::Rendered);
         }
@@ -143,7 +144,14 @@ impl Engine<'_> {
         for host in hosts {
             self.fates().entry(host.clone()).or_default();
             self.world.change(host, |state| state.vars_files = Arc::default());
-            let vars = self.vars_files(play, host, all).map_err(|problem| Error::Problems(vec![*problem]))?;
+            let told = |problem: Box<Problem>| Error::Problems(vec![*problem]);
+            let vars = match self.vars_files(play, host, all, Unknown::Told).map_err(told)? {
+                Some(vars) => vars,
+                None => {
+                    self.facts_of(play, host).await;
+                    self.vars_files(play, host, all, Unknown::LeftOut).map_err(told)?.unwrap_or_default()
+                }
+            };
             self.world.change(host, |state| state.vars_files = Arc::new(vars));
         }
         for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
@@ -166,8 +174,26 @@ impl Engine<'_> {
         Ok(None)
     }
 
-    /// Reads the `vars_files` of a play as one host sees them.
-    pub(super) fn vars_files(&self, play: &Play, host: &str, all: &[String]) -> Result<Vars, Box<Problem>> {
+    /// Gathers the facts of a host if it can be had, and a play wants them. Tasks tell if it cannot.
+    async fn facts_of(&self, play: &Play, host: &str) {
+        if play.gather_facts == Gather::Never || self.world.state(host).facts.is_some() {
+            return;
+        }
+        let cast = Arc::default();
+        let way = connect::way(&TaskScope::new(&self.world, host, Some(play), None, &cast), self.request);
+        if let Ok(way) = way {
+            drop(self.gather(host, &way).await);
+        }
+    }
+
+    /// Reads the `vars_files` of a play as one host sees them; nothing if the name of one is not known yet.
+    pub(super) fn vars_files(
+        &self,
+        play: &Play,
+        host: &str,
+        all: &[String],
+        unknown: Unknown,
+    ) -> Result<Option<Vars>, Box<Problem>> {
         let cast = Arc::new(Cast { alive: all.to_vec(), all: all.to_vec(), batch: all.to_vec() });
         let mut vars = Vars::new();
         for written in &play.vars_files {
@@ -179,14 +205,25 @@ impl Engine<'_> {
             let mut before = vars.clone();
             before.retain(|name, _| !self.world.extra.contains_key(name));
             scope.add(before, Trust::Rendered);
-            let mut candidates = vec![];
+            let (mut candidates, mut known) = (vec![], true);
             for name in names {
-                let name = scope
-                    .render(&name)
-                    .map_err(|error| Box::new(Problem::new(written.place.clone(), error.message)))?;
+                let name = match scope.render(&name) {
+                    Ok(name) => name,
+                    Err(error) if error.fault == Fault::Undefined => {
+                        known = false;
+                        break;
+                    }
+                    Err(error) => return Err(Box::new(Problem::new(written.place.clone(), error.message))),
+                };
                 let found = files::candidates("vars", &name.to_string(), None, &play.directory, &play.directory);
                 // Ansible looks beside the playbook first.
                 candidates.extend(found.into_iter().rev());
+            }
+            match (known, unknown) {
+                (true, _) => {}
+                (false, Unknown::Told) => return Ok(None),
+                // As Ansible does: whoever needs its variables tells.
+                (false, Unknown::LeftOut) => continue,
             }
             let Some(path) = files::find(&candidates) else {
                 let named = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
@@ -194,8 +231,17 @@ impl Engine<'_> {
             };
             vars.extend(self.request.reading.vars(path)?);
         }
-        Ok(vars)
+        Ok(Some(vars))
     }
+}
+
+/// What becomes of a file of variables whose name is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It is told.
+    Told,
+    /// It is left out.
+    LeftOut,
 }
 
 /// The hosts in the order that a play asks for.

@@ -35,10 +35,14 @@ pub const NAMES: &[&str] = &[
 pub fn apply(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
     let text = || input.to_string();
     Ok(match name {
-        "b64encode" => Value::text(STANDARD.encode(text())),
+        "b64encode" => {
+            let [encoding] = args.bind(["encoding"])?;
+            Value::text(STANDARD.encode(encoded(&text(), &arguments::text(encoding, "utf-8"))?))
+        }
         "b64decode" => {
+            let [encoding] = args.bind(["encoding"])?;
             let bytes = STANDARD.decode(text().trim()).map_err(|_| "needs base64")?;
-            Value::text(String::from_utf8(bytes).map_err(|_| "holds no text")?)
+            Value::text(decoded(bytes, &arguments::text(encoding, "utf-8"))?)
         }
         "md5" => Value::text(digest("md5", &text())?),
         "to_uuid" => to_uuid(&text(), args)?,
@@ -125,7 +129,8 @@ fn from_yaml(name: &str, input: &Value) -> Result<Value, Trouble> {
 }
 
 fn to_yaml(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble> {
-    let [indent, sort, width, flow] = args.bind(["indent", "sort_keys", "width", "default_flow_style"])?;
+    let names = ["indent", "sort_keys", "width", "default_flow_style", "explicit_start"];
+    let [indent, sort, width, flow, start] = args.bind(names)?;
     let nice = name == "to_nice_yaml";
     let flow = match flow {
         None | Some(Value::None) if nice => Some(false),
@@ -138,7 +143,35 @@ fn to_yaml(name: &str, input: &Value, args: Arguments) -> Result<Value, Trouble>
         sorted: truth(sort.as_ref(), Truth::Yes),
         flow,
     };
-    Ok(Value::text(yamldump::dump(input, style)?))
+    let text = yamldump::dump(input, style)?;
+    let container = matches!(input, Value::List(_) | Value::Tuple(_) | Value::Dict(_));
+    let between = if container && !text.starts_with(['{', '[']) { '\n' } else { ' ' };
+    Ok(Value::text(if truth(start.as_ref(), Truth::No) { format!("---{between}{text}") } else { text }))
+}
+
+/// The bytes of text in one of the encodings that templates name.
+fn encoded(text: &str, encoding: &str) -> Result<Vec<u8>, String> {
+    match encoding.to_lowercase().replace('_', "-").as_str() {
+        "utf-8" | "utf8" => Ok(text.as_bytes().to_vec()),
+        "utf-16-le" => Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        "utf-16-be" => Ok(text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        _ => Err(format!("knows no encoding `{encoding}`")),
+    }
+}
+
+/// The text that bytes are in one of these encodings.
+fn decoded(bytes: Vec<u8>, encoding: &str) -> Result<String, String> {
+    let wide = |unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks(2).map(|pair| unit([pair[0], pair.get(1).copied().unwrap_or(0)])).collect();
+        String::from_utf16(&units).ok()
+    };
+    let text = match encoding.to_lowercase().replace('_', "-").as_str() {
+        "utf-16-le" => wide(u16::from_le_bytes),
+        "utf-16-be" => wide(u16::from_be_bytes),
+        "utf-8" | "utf8" => String::from_utf8(bytes).ok(),
+        _ => return Err(format!("knows no encoding `{encoding}`")),
+    };
+    text.ok_or_else(|| "holds no text".to_owned())
 }
 
 fn digest(kind: &str, text: &str) -> Result<String, String> {

@@ -453,11 +453,16 @@ fn dict2items(input: &Value, args: Arguments) -> Result<Value, Trouble> {
 
 fn items2dict(input: &Value, args: Arguments) -> Result<Value, Trouble> {
     let [key_name, value_name] = args.bind(["key_name", "value_name"])?;
-    let (key_name, value_name) = (arguments::text(key_name, "key"), arguments::text(value_name, "value"));
+    let name = |given: Option<Value>, usual: &str| given.unwrap_or_else(|| Value::text(usual));
+    let (key_name, value_name) = (name(key_name, "key"), name(value_name, "value"));
     let mut entries = vec![];
     for item in input.iterate()? {
-        let dict = item.as_dict().ok_or("needs a list of dicts")?;
-        match (dict.get(&key_name), dict.get(&value_name)) {
+        let get = |name: &Value| match (&item, name.as_int().map(usize::try_from)) {
+            (Value::Dict(dict), _) => Ok(dict.get_value(name)),
+            (Value::List(items) | Value::Tuple(items), Some(Ok(at))) => Ok(items.get(at)),
+            _ => Err("needs a list of dicts"),
+        };
+        match (get(&key_name)?, get(&value_name)?) {
             (Some(key), Some(value)) => entries.push((key.clone(), value.clone())),
             _ => return Err(format!("needs `{key_name}` and `{value_name}` in every dict").into()),
         }
