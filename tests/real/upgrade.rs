@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -284,5 +285,74 @@ async fn a_rollback_that_is_killed_at_any_time_is_mended_by_the_next_one() {
         }
     }
     assert_eq!(host.client().instance("store").await.unwrap().unwrap().value, store);
+    wipe_tiny(&host).await;
+}
+
+/// Runs it until its `at`-th event of a step, and restarts the daemon of the host then. Returns whether there were so many.
+fn restarted_meanwhile(work: &Work, words: &[&str], at: usize) -> bool {
+    let mut child = work.command(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let reached = lines.by_ref().filter(|line| line.contains("\"event\":\"step_")).nth(at).is_some();
+    if reached {
+        let restart = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bed/restart");
+        assert!(Command::new(restart).arg(&work.host.name).status().unwrap().success());
+    }
+    lines.for_each(drop);
+    child.wait().unwrap();
+    reached
+}
+
+/// On Incus, whose daemon nothing else uses at the same time.
+#[tokio::test]
+async fn a_daemon_that_is_restarted_in_the_middle_of_an_upgrade_does_no_harm() {
+    let host = Host::incus();
+    wipe_tiny(&host).await;
+    let work = Work::new(host.clone());
+    work.ryo(&["deploy", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes"]).well();
+    for at in turns() {
+        let (from, to) = if at % 2 == 0 { ("Hello", "Welcome") } else { ("Welcome", "Hello") };
+        work.edit(GREETINGS, from, to);
+        let words = ["upgrade", "ryo-tiny", "-n", &host.name, "-v", "1", "--yes", "--json"];
+        let reached = restarted_meanwhile(&work, &words, at);
+        if let (Some(text), _) = found(&host).await {
+            assert!(text.starts_with(from) || text.starts_with(to), "restarted at event {at}: {text}");
+        }
+        work.ryo(&words).well();
+        let (text, names) = found(&host).await;
+        assert!(text.is_some_and(|text| text.starts_with(to)), "restarted at event {at}");
+        assert_eq!(names, ["tiny"], "restarted at event {at}");
+        if !reached {
+            assert!(at >= 6, "only {at} events");
+            break;
+        }
+    }
+    wipe_tiny(&host).await;
+}
+
+#[tokio::test]
+async fn three_versions_go_back_and_forward() {
+    let host = Host::lxd();
+    wipe_tiny(&host).await;
+    let work = Work::new(host.clone());
+    let ryo = |words: &[&str]| work.ryo(&[words, &["-n", &host.name, "--yes"]].concat()).well();
+    let greetings = [("1", "Hello"), ("2", "Welcome"), ("3", "Good day")];
+    ryo(&["deploy", "ryo-tiny", "-v", "1"]);
+    for pair in greetings.windows(2) {
+        work.edit(GREETINGS, pair[0].1, pair[1].1);
+        ryo(&["upgrade", "ryo-tiny", "-v", pair[1].0]);
+    }
+    // What is checked out is that of version 3 all the time.
+    let steps: [(&[&str], &str); 4] = [(&[], "2"), (&[], "1"), (&["--to", "3"], "3"), (&[], "2")];
+    for (more, version) in steps {
+        ryo(&[&["rollback", "ryo-tiny"], more].concat());
+        let greeting = greetings.iter().find(|(known, _)| *known == version).unwrap().1;
+        let (text, names) = found(&host).await;
+        assert!(text.is_some_and(|text| text.starts_with(greeting)), "version {version}");
+        assert_eq!(names, ["tiny"]);
+        let tiny = host.client().instance("tiny").await.unwrap().unwrap().value;
+        assert_eq!(tiny.config["user.ryo.version"], version);
+        let plan = work.ryo(&["plan", "rollback", "ryo-tiny", "-n", &host.name, "--to", version]).well();
+        assert!(plan.stdout.ends_with(": nothing to do\n"), "{plan:?}");
+    }
     wipe_tiny(&host).await;
 }
