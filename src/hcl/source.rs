@@ -9,7 +9,7 @@ use hcl_edit::structure::Body;
 use hcl_edit::{Span, template::Template};
 
 use crate::hcl::brackets::{self, Form};
-use crate::place::{Place, Problem};
+use crate::place::{self, Place, Problem};
 
 /// A text and where its lines start.
 #[derive(Debug)]
@@ -115,9 +115,9 @@ impl Source {
     ///
     /// A [`Problem`]: the file cannot be read, is not UTF-8 or is not HCL.
     pub fn read(file: &Path) -> Result<Self, Problem> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Problem::new(Place::file(file), format!("cannot be read: {error}")))?;
-        Self::parse(file, text)
+        let bytes =
+            std::fs::read(file).map_err(|error| Problem::new(Place::file(file), format!("cannot be read: {error}")))?;
+        Self::parse(file, place::text(file, bytes)?)
     }
 
     /// Parses `text`, which stands in `file`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::place::{Place, Problem};
+use crate::place::{self, Place, Problem};
 use crate::playbook::jinja;
 use crate::playbook::model::Vars;
 use crate::playbook::vault::{self, Vault};
@@ -44,12 +44,13 @@ impl Reading {
     /// It cannot be read, decrypted, or is no YAML.
     pub fn documents(&self, path: &Path) -> Result<Vec<Node>, Box<Problem>> {
         let whole = |message: String| Box::new(Problem::new(Place::file(path), message));
-        let raw = std::fs::read_to_string(path).map_err(|error| {
+        let raw = std::fs::read(path).map_err(|error| {
             whole(match error.kind() {
                 std::io::ErrorKind::NotFound => format!("`{}` is not there", path.display()),
                 _ => format!("cannot read `{}`: {error}", path.display()),
             })
         })?;
+        let raw = place::text(path, raw)?;
         let sealed = vault::is_encrypted(&raw);
         let text = if sealed {
             let bytes = self.vault.open(&raw).map_err(|error| whole(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use crate::place::{Place, Problem, nearest};
+use crate::place::{self, Place, Problem, nearest};
 use crate::project::value;
 use crate::yaml::{self, Dialect, Kind, Node};
 
@@ -24,11 +24,11 @@ impl Settings {
     ///
     /// A [`Problem`]: it is not there, not YAML, or no mapping.
     pub fn read(file: &Path) -> Result<Self, Problem> {
-        let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        let bytes = std::fs::read(file).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => missing(file),
             _ => Problem::new(Place::file(file), format!("cannot be read: {error}")),
         })?;
-        Self::parse(file, &text)
+        Self::parse(file, &place::text(file, bytes)?)
     }
 
     /// Reads `text`, which stands in `file`.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::hcl::Source;
-use crate::place::{Place, Problem};
+use crate::place::{self, Place, Problem};
 
 mod read;
 mod rules;
@@ -17,9 +17,9 @@ mod write;
 ///
 /// All [`Problem`]s: the file cannot be read, is not JSON, or says something that its syntax does not have.
 pub fn read(file: &Path) -> Result<Source, Vec<Problem>> {
-    let text = std::fs::read_to_string(file)
+    let bytes = std::fs::read(file)
         .map_err(|error| vec![Problem::new(Place::file(file), format!("cannot be read: {error}"))])?;
-    parse(file, text)
+    parse(file, place::text(file, bytes).map_err(|problem| vec![problem])?)
 }
 
 /// Parses `text`; `file` is for messages.

@@ -217,6 +217,17 @@ fn ansible_cfg_counts_and_the_environment_wins_over_it() {
 }
 
 #[test]
+fn a_byte_that_is_no_text_is_told_with_its_place() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("site.yml");
+    fs::write(&file, b"- hosts: localhost\n  name: gr\xc3\xbcn \xff\n").unwrap();
+    let problems = playbook::check(&file, &Known::default());
+    let told: Vec<String> =
+        problems.iter().map(|it| format!("{}:{} {}", it.place.line, it.place.column, it.message)).collect();
+    assert_eq!(told, ["2:14 not UTF-8: the byte 0xff"]);
+}
+
+#[test]
 fn templates_are_told_who_manages_their_files() {
     let place = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(place.path().join(name), text).unwrap();

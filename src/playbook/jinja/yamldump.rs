@@ -226,7 +226,8 @@ fn plain_allowed(text: &str) -> bool {
     };
     let inner = text.contains(": ") || text.ends_with(':') || text.contains(" #") || text.contains('\n');
     let edges = text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...");
-    if bad_start || inner || edges || text == "=" || text == "<<" {
+    let number = text.trim_start_matches(['-', '+']).to_lowercase();
+    if bad_start || inner || edges || matches!(text, "=" | "<<") || matches!(&*number, ".inf" | ".nan") {
         return false;
     }
     match yaml::load(text, Dialect::Ansible).as_deref() {
