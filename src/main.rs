@@ -5,14 +5,27 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
-use ryo::cli;
+use ryo::failure::{Failure, Kind};
+use ryo::{cli, ui};
 use tokio::runtime::Handle;
 
 /// How long connections may take to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Whoever reads JSON is told so, too.
+            if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+                let said = error.render().to_string();
+                let first = said.lines().next().unwrap_or_default();
+                let failure = Failure::new(Kind::Request, first.strip_prefix("error: ").unwrap_or(first).to_owned());
+                let _ = writeln!(std::io::stdout(), "{}", failure.json());
+            }
+            error.exit()
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -30,7 +43,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(failure) => {
-            let _ = write!(std::io::stderr(), "{}", failure.text());
+            let _ = write!(std::io::stderr(), "{}", ui::visible(&failure.text()));
             ExitCode::from(failure.kind.code())
         }
     }

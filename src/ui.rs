@@ -29,6 +29,28 @@ pub use colour::Colours;
 use bars::Bars;
 use lines::To;
 
+/// Text without what a terminal would obey: names of files and what servers say may hold anything. Colours stay.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = if c == '\x1b' { colour(rest) } else { 0 };
+        let (part, behind) = rest.split_at(length.max(c.len_utf8()));
+        match c {
+            _ if length > 0 || !c.is_control() || matches!(c, '\n' | '\t') => out.push_str(part),
+            _ => out.extend(c.escape_default()),
+        }
+        rest = behind;
+    }
+    out
+}
+
+/// How many bytes of a text that begins with an escape character only choose a colour.
+fn colour(text: &str) -> usize {
+    let inside = text.strip_prefix("\x1b[").and_then(|rest| rest.find(|c: char| !c.is_ascii_digit() && c != ';'));
+    inside.filter(|at| text[2 + at..].starts_with('m')).map_or(0, |at| at + 3)
+}
+
 /// How what happens is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -206,6 +228,7 @@ impl Screen {
             To::Results => &mut streams.results,
             To::Talk => &mut streams.talk,
         };
+        let text = visible(text);
         let mut put = || stream.write_all(format!("{text}\n").as_bytes()).and_then(|()| stream.flush());
         let outcome = match bars {
             Some(bars) => bars.suspend(put),

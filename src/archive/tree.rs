@@ -15,7 +15,9 @@ pub mod entry;
 pub mod group;
 pub mod read;
 pub mod roll;
+pub mod said;
 pub mod scan;
+pub mod shape;
 pub mod unpack;
 
 pub use entry::{Entry, Kind};

@@ -1,6 +1,6 @@
 //! Reading archives, member by member.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::path::Path;
@@ -9,6 +9,7 @@ use zip::ZipArchive;
 use zip::extra_fields::ExtraField;
 
 use crate::archive::member::Owner;
+use crate::archive::tree::entry::padding;
 use crate::archive::{Compression, Error, Kind, Member};
 
 /// Most members of one archive.
@@ -71,21 +72,21 @@ pub fn tar(stream: impl Read, visit: &mut Visit) -> Result<(), Error> {
         }
         _ => Error::Read(error),
     };
-    entries(stream, wrong, &mut |entry| match of_tar(entry).map_err(wrong)? {
+    entries(stream, wrong, &mut |entry, _| match of_tar(entry).map_err(wrong)? {
         Some(member) => visit(&member, entry),
         None => Ok(()),
     })
 }
 
-/// What is done with each entry of a tar stream.
-pub(super) type Each<'e, R> = dyn FnMut(&mut tar::Entry<'_, Bounded<'_, R>>) -> Result<(), Error> + 'e;
+/// What is done with each entry of a tar stream, and with the blocks in front of its content.
+pub(super) type Each<'e, R> = dyn FnMut(&mut tar::Entry<'_, Bounded<'_, R>>, &[u8]) -> Result<(), Error> + 'e;
 
 /// Hands every entry of a tar stream to `each`, as many as one archive may have; `wrong` says what a failure to read
 /// means.
 pub(super) fn entries<R: Read>(stream: R, wrong: fn(io::Error) -> Error, each: &mut Each<'_, R>) -> Result<(), Error> {
-    let left = Cell::new(HEADERS);
-    let mut archive = tar::Archive::new(Bounded { stream, left: &left });
-    let mut count = 0;
+    let (left, at, head) = (Cell::new(HEADERS), Cell::new(0), RefCell::new(vec![]));
+    let mut archive = tar::Archive::new(Bounded { stream, left: &left, at: &at, head: &head });
+    let (mut count, mut begin) = (0, 0);
     for entry in archive.entries().map_err(wrong)? {
         let mut entry = entry.map_err(wrong)?;
         count += 1;
@@ -93,10 +94,13 @@ pub(super) fn entries<R: Read>(stream: R, wrong: fn(io::Error) -> Error, each: &
             return Err(Error::Large { most: format!("{MEMBERS} members") });
         }
         left.set(u64::MAX);
-        each(&mut entry)?;
+        let blocks = head.take();
+        // What fills up the last block of the one before comes first.
+        each(&mut entry, blocks.get(padding(begin)..).unwrap_or_default())?;
         // What nobody wanted of it is no header of the next one.
         io::copy(&mut entry, &mut io::sink()).map_err(wrong)?;
         left.set(HEADERS);
+        begin = at.get();
     }
     Ok(())
 }
@@ -105,6 +109,10 @@ pub(super) fn entries<R: Read>(stream: R, wrong: fn(io::Error) -> Error, each: &
 pub(super) struct Bounded<'l, R> {
     stream: R,
     left: &'l Cell<u64>,
+    /// Bytes that were read.
+    at: &'l Cell<u64>,
+    /// What was read of the headers of one member.
+    head: &'l RefCell<Vec<u8>>,
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
@@ -114,7 +122,11 @@ impl<R: Read> Read for Bounded<'_, R> {
             let most = HEADERS >> 20;
             return Err(io::Error::other(format!("the headers of a member are longer than {most} MiB")));
         };
-        self.left.set(left);
+        self.at.set(self.at.get() + length as u64);
+        if self.left.get() != u64::MAX {
+            self.left.set(left);
+            self.head.borrow_mut().extend(&bytes[..length]);
+        }
         Ok(length)
     }
 }

@@ -16,8 +16,12 @@ pub struct Arguments {
     #[arg(short = 'n', long, value_name = "NAME")]
     pub host: Option<String>,
     /// At most so many entries, the newest ones
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
     pub limit: usize,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a number from 1 is required".to_owned())
 }
 
 /// Says what was done, newest first.

@@ -44,9 +44,12 @@ impl Shown {
         if let Err(failure) = &ended {
             self.ui.failed(failure);
         }
-        // What cannot be written any more can be told to nobody.
-        let _ = self.ui.finish();
-        ended
+        let written = self.ui.finish();
+        let code = ended?;
+        match written {
+            Ok(()) => Ok(code),
+            Err(error) => Err(Failure::new(Kind::World, format!("what was to be shown cannot be written: {error}"))),
+        }
     }
 
     /// Asks whether the plan that was shown is to be carried out.

@@ -40,6 +40,7 @@ pub fn load(directory: &Path) -> Result<Repository, Vec<Problem>> {
 }
 
 fn kind(directory: &Path) -> Result<Kind, Problem> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let has = |kind: Kind| directory.join(format!("{}-deployment", kind.word())).is_dir();
     match (has(Kind::Project), has(Kind::Module)) {
         (true, false) => Ok(Kind::Project),

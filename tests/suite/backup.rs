@@ -54,11 +54,27 @@ pub fn furnish(root: &Path) {
         sparse.write_all(b"here").unwrap();
     }
     sparse.set_len(40 << 20).unwrap();
-    rustix::fs::setxattr(data.join("plain"), "user.note", b"kept", rustix::fs::XattrFlags::empty()).unwrap();
+    for (name, value) in ATTRIBUTES {
+        rustix::fs::setxattr(data.join("plain"), name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    }
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     for path in below(root).into_iter().filter(|path| path.is_file() && !path.is_symlink()) {
         fs::File::open(path).unwrap().set_modified(old).unwrap();
     }
+    let ancient = fs::File::create(data.join("ancient")).unwrap();
+    ancient.set_modified(SystemTime::UNIX_EPOCH - Duration::from_secs(86_400 * 365)).unwrap();
+}
+
+/// Extended attributes of one file: values may hold anything, names nearly so.
+pub const ATTRIBUTES: [(&str, &[u8]); 3] =
+    [("user.note", b"kept"), ("user.lines", b"a\n20 path=ryo-tiny/b\n\0\xff"), ("user.a=b%3D", b"c=d")];
+
+/// Whether the file has them.
+pub fn has_attributes(file: &Path) -> bool {
+    ATTRIBUTES.iter().all(|(name, wanted)| {
+        let mut value = [0; 64];
+        rustix::fs::getxattr(file, *name, &mut value[..]).is_ok_and(|length| &value[..length] == *wanted)
+    })
 }
 
 fn below(root: &Path) -> Vec<PathBuf> {
@@ -170,9 +186,7 @@ async fn a_backup_stops_copies_and_starts_and_others_can_unpack_it() {
         assert!(sparse.blocks() < 1000, "{program} filled the holes: {} blocks", sparse.blocks());
     }
     let place = unpacked("tar", &["--xattrs", "-xzpf"], archive);
-    let mut value = [0; 10];
-    let length = rustix::fs::getxattr(place.path().join("ryo-tiny/data/plain"), "user.note", &mut value[..]).unwrap();
-    assert_eq!(&value[..length], b"kept");
+    assert!(has_attributes(&place.path().join("ryo-tiny/data/plain")));
 
     let manifest = manifest(archive);
     assert_eq!(

@@ -56,6 +56,24 @@ fn a_typing_error_in_a_command_names_the_nearest_one() {
 }
 
 #[test]
+fn a_program_that_reads_json_is_told_of_a_typing_error_and_of_a_full_disk() {
+    let directory = work("");
+    let ended = ryo(directory.path(), &["log", "--limit", "0", "--json"]);
+    assert_eq!(ended.code, Some(2));
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (told["event"].as_str(), told["error"].as_str()),
+        (Some("failed"), Some("invalid value '0' for '--limit <N>': a number from 1 is required"))
+    );
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ryo"));
+    command.args(["log"]).env("HOME", directory.path()).stdout(std::fs::File::create("/dev/full").unwrap());
+    let ended = command.output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(said, "error: what was to be shown cannot be written: No space left on device (os error 28)\n");
+}
+
+#[test]
 fn a_directory_that_is_no_repository_is_named() {
     let directory = work("");
     let ended = ryo(directory.path(), &["deploy", "ryo-tinny", "-n", "local"]);

@@ -108,10 +108,12 @@ fn within_counts_from_the_newest_backup_that_is_not_of_the_future() {
     assert_eq!(by_rules(&times, &within("6m1h")).len(), 4);
     // One from the future stays, and does not shift the others out.
     let times = ["2027-06-01T00:00", "2026-11-30T00:00", "2026-11-20T00:00"];
-    assert_eq!(
-        by_rules(&times, &within("13d")),
-        ["a 2027-06-01T00:00: within 13d", "11-30T00:00: within 13d", "11-20T00:00: within 13d"]
-    );
+    let yet = "a 2027-06-01T00:00: from a time that is yet to come";
+    assert_eq!(by_rules(&times, &within("13d")), [yet, "11-30T00:00: within 13d", "11-20T00:00: within 13d"]);
+    // Nor does it take a place, or count as the newest one.
+    let last = Policy { last: 1, ..Policy::default() };
+    assert_eq!(by_rules(&times, &last), [yet, "11-30T00:00: last"]);
+    assert_eq!(by_rules(&times, &Policy::default()), [yet, "11-30T00:00: the last one that is whole"]);
 }
 
 #[test]

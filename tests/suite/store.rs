@@ -284,6 +284,62 @@ async fn a_damaged_backup_is_told_with_what_and_where() {
     }
 }
 
+/// What could not be unpacked is no whole backup, although its bytes can be read.
+#[test]
+fn an_archive_whose_members_do_not_fit_together_is_damaged() {
+    use tar::EntryType::{Directory, Fifo, Link, Regular, Symlink};
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("backup-local-tiny-1.tar.gz");
+    let verdict = |members: &[(tar::EntryType, &str, &str)]| {
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(vec![], flate2::Compression::fast()));
+        for (kind, path, link) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_size(0);
+            if !link.is_empty() {
+                header.set_link_name(link).unwrap();
+            }
+            builder.append_data(&mut header, path, &b""[..]).unwrap();
+        }
+        fs::write(&file, builder.into_inner().unwrap().finish().unwrap()).unwrap();
+        let backups = catalogue::look(place.path(), &Identities::default()).unwrap().backups;
+        match verify(&backups[0], &Identities::default()).unwrap() {
+            Verdict::Whole { members, .. } => format!("{members} members"),
+            Verdict::Damaged(what) => what.split(", near byte").next().unwrap().to_owned(),
+            Verdict::Unopened => "unopened".to_owned(),
+        }
+    };
+    let top = (Directory, "tiny/", "");
+    let table: [(&[(tar::EntryType, &str, &str)], &str); 10] = [
+        (&[top, (Regular, "tiny/a", ""), (Link, "tiny/b", "tiny/a"), (Directory, "tiny/d/", "")], "4 members"),
+        (&[(Regular, "tiny/deep/er/a", ""), (Directory, "tiny/deep/", ""), (Directory, "tiny/deep/", "")], "3 members"),
+        (&[], "it is no archive that can be read: nothing is in it"),
+        (&[(Regular, "tiny", "")], "it is no archive that can be read: `tiny` is no directory"),
+        (
+            &[top, (Regular, "tiny/a", ""), (Regular, "tiny/a", "")],
+            "it is no archive that can be read: `tiny/a` is there twice",
+        ),
+        (
+            &[top, (Regular, "tiny/a", ""), (Directory, "tiny/a/", "")],
+            "it is no archive that can be read: `tiny/a` is there twice",
+        ),
+        (&[top, (Symlink, "tiny/s", "/etc"), (Regular, "tiny/s/a", "")], "`tiny/s/a` leads through a link"),
+        (&[top, (Regular, "tiny/a", ""), (Fifo, "tiny/a/b", "")], "`tiny/a/b` leads through a link"),
+        (
+            &[top, (Link, "tiny/b", "tiny/none")],
+            "it is no archive that can be read: `tiny/b` is another name of nothing",
+        ),
+        (&[top, (Link, "tiny/b", "other/a")], "`other/a` leads out of the directory"),
+    ];
+    for (members, wanted) in table {
+        assert_eq!(verdict(members), wanted, "{members:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pruning_shows_what_goes_and_why_and_removes_it_whole() {
     let last = 1_790_000_000;

@@ -254,3 +254,18 @@ fn a_question_that_nobody_can_answer_is_an_error() {
     let ui::Error::NoTerminal { flag, .. } = error else { panic!("{error:?}") };
     assert_eq!(flag, "--yes");
 }
+
+#[test]
+fn what_a_terminal_would_obey_is_shown_instead() {
+    let table = [
+        ("plain\ttext\nof two lines", "plain\ttext\nof two lines"),
+        ("\u{1b}[1;31mred\u{1b}[0m", "\u{1b}[1;31mred\u{1b}[0m"),
+        ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+        ("a\rb\u{8}", "a\\rb\\u{8}"),
+        ("\u{1b}[2J\u{9b}1m \u{1b}[1", "\\u{1b}[2J\\u{9b}1m \\u{1b}[1"),
+        ("grün ☃", "grün ☃"),
+    ];
+    for (text, shown) in table {
+        assert_eq!(ryo::ui::visible(text), shown);
+    }
+}

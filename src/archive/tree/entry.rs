@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use tar::{EntryType, Header};
 
+use crate::archive::tree::said::record;
+
 /// Bytes of one block of a tar archive.
 pub const BLOCK: usize = 512;
 
@@ -20,6 +22,9 @@ pub const XATTR: &str = "SCHILY.xattr.";
 pub const ACCESS: &str = "SCHILY.acl.access";
 /// The access list that a directory gives to what is made in it, as text.
 pub const DEFAULT: &str = "SCHILY.acl.default";
+
+/// When a member was last changed, in seconds since 1970; a header has no room for what was before.
+pub const MTIME: &str = "mtime";
 
 /// Something in a tree, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +101,11 @@ impl Entry {
     /// The blocks in front of its content.
     pub fn head(&self) -> Vec<u8> {
         let mut blocks = vec![];
-        if !self.records.is_empty() {
-            let records: Vec<u8> = self.records.iter().flat_map(|(name, value)| record(name, value)).collect();
+        let mut records: Vec<u8> = self.records.iter().flat_map(|(name, value)| record(name, value)).collect();
+        if self.mtime < 0 {
+            records.extend(record(MTIME.as_bytes(), self.mtime.to_string().as_bytes()));
+        }
+        if !records.is_empty() {
             aside(EntryType::XHeader, b"ryo-attributes", &records, &mut blocks);
         }
         let mut path = self.path.clone();
@@ -206,16 +214,6 @@ fn number(value: u64) -> [u8; 12] {
         field[4..].copy_from_slice(&value.to_be_bytes());
     }
     field
-}
-
-/// A record of an extended header: its length, which counts itself, its name and its value.
-fn record(name: &[u8], value: &[u8]) -> Vec<u8> {
-    let rest = name.len() + value.len() + 3;
-    let mut length = rest + 1;
-    while rest + length.to_string().len() != length {
-        length = rest + length.to_string().len();
-    }
-    [length.to_string().as_bytes(), b" ", name, b"=", value, b"\n"].concat()
 }
 
 /// A path or target as text: bytes that are no UTF-8, control characters and `\` are written as `\x…`.

@@ -6,8 +6,9 @@ use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
 use crate::archive::Error;
-use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
+use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, MTIME, XATTR, shown};
 use crate::archive::tree::group::Member;
+use crate::archive::tree::said::Said;
 use crate::archive::walk::entries;
 
 /// Zeros at the end of an archive that is whole.
@@ -31,7 +32,8 @@ impl Sum {
         let numbers = format!("{:o} {} {} {} {}", entry.mode, entry.uid, entry.gid, entry.mtime, entry.size);
         let content = member.sha256.as_deref().unwrap_or_default();
         let words = [&entry.path, entry.kind.word().as_bytes(), target, numbers.as_bytes(), content.as_bytes()];
-        for word in words {
+        let records = entry.records.iter().flat_map(|(name, value)| [name.as_slice(), value.as_slice()]);
+        for word in words.into_iter().chain(records) {
             self.digest.update((word.len() as u64).to_be_bytes());
             self.digest.update(word);
         }
@@ -54,8 +56,8 @@ pub type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error> + 'v;
 ///
 /// [`Error`], also that of `visit`.
 pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
-    entries(stream, wrong, &mut |entry| {
-        let member = member(entry)?;
+    entries(stream, wrong, &mut |entry, head| {
+        let member = member(entry, head)?;
         visit(&member, entry)
     })
 }
@@ -104,35 +106,34 @@ fn format(path: &[u8], what: &str) -> Error {
     Error::Format { reason: format!("`{}` {what}", shown(path)) }
 }
 
-fn member<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, Error> {
-    let mut path = entry.path_bytes().into_owned();
+fn member<R: Read>(entry: &tar::Entry<'_, R>, head: &[u8]) -> Result<Entry, Error> {
+    let header = entry.header();
+    let Some(said) = Said::of(head) else {
+        return Err(format(&header.path_bytes(), "has an extended header that cannot be read"));
+    };
+    let named = said.record("path").map(<[u8]>::to_vec).or_else(|| said.name.clone());
+    let mut path = named.unwrap_or_else(|| header.path_bytes().into_owned());
     let directory = path.ends_with(b"/");
     while path.ends_with(b"/") {
         path.pop();
     }
-    let (mut records, mut said) = (vec![], None);
-    if let Some(extensions) = entry.pax_extensions().map_err(wrong)? {
-        for extension in extensions {
-            let extension = extension.map_err(wrong)?;
-            match extension.key_bytes() {
-                b"size" => said = extension.value().ok().and_then(|value| value.parse::<u64>().ok()),
-                key if key.starts_with(b"GNU.sparse.") => {
-                    return Err(format(&path, "has holes that are written in a form that is not read"));
-                }
-                key if key.starts_with(XATTR.as_bytes()) || key == ACCESS.as_bytes() || key == DEFAULT.as_bytes() => {
-                    records.push((key.to_vec(), extension.value_bytes().to_vec()));
-                }
-                _ => {}
-            }
-        }
+    if said.records.iter().any(|(name, _)| name.starts_with(b"GNU.sparse.")) {
+        return Err(format(&path, "has holes that are written in a form that is not read"));
     }
-    let header = entry.header();
+    let kept =
+        |name: &[u8]| name.starts_with(XATTR.as_bytes()) || name == ACCESS.as_bytes() || name == DEFAULT.as_bytes();
+    let records = said.records.iter().filter(|(name, _)| kept(name)).cloned().collect();
     let plain = header.entry_size().map_err(wrong)?;
-    if said.is_some_and(|said| plain != 0 && plain != said) {
+    let size = said.number("size").and_then(|size| size.parse::<u64>().ok());
+    if size.is_some_and(|size| plain != 0 && plain != size) {
         return Err(format(&path, "has two sizes"));
     }
+    // With a fraction, or without.
+    let whole = said.number(MTIME).map(|time| time.split_once('.').map_or(time, |(whole, _)| whole));
+    let time = whole.and_then(|time| time.parse::<i64>().ok());
     let link = || {
-        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
+        let named = said.record("linkpath").map(<[u8]>::to_vec).or_else(|| said.link.clone());
+        let target = named.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         target.filter(|target| !target.is_empty()).ok_or_else(|| format(&path, "is a link to nothing"))
     };
     let kind = match header.entry_type() {
@@ -152,7 +153,10 @@ fn member<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, Error> {
         mode: header.mode().map_err(wrong)? & 0o7777,
         uid: number(header.uid().map_err(wrong)?)?,
         gid: number(header.gid().map_err(wrong)?)?,
-        mtime: i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(0),
+        mtime: match time {
+            Some(time) => time,
+            None => i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(0),
+        },
         size: if matches!(kind, Kind::File | Kind::Sparse(_)) { entry.size() } else { 0 },
         kind,
         path,

@@ -125,7 +125,7 @@ impl Target<'_> {
                 linkat(&other, first, &above, name, AtFlags::empty()).map_err(fail)?;
             }
             Kind::Fifo => {
-                let mode = Mode::from_raw_mode(entry.mode & 0o777);
+                let mode = Mode::from_raw_mode(entry.mode);
                 mknodat(&above, name, FileType::Fifo, mode, 0).map_err(fail)?;
                 owned(&above, name, entry).map_err(fail)?;
                 chmodat(&above, name, mode, AtFlags::empty()).map_err(fail)?;

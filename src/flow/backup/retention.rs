@@ -96,7 +96,7 @@ pub enum Fate {
 /// Decides what becomes of the backups that `choice` takes. Pure.
 ///
 /// - `originals`: whether those of the original are meant too.
-/// - `now`: seconds since 1970. What seems to be from later is not taken for the newest.
+/// - `now`: seconds since 1970. What seems to be from later stays, and takes no place.
 pub fn decide<'c>(
     catalogue: &'c Catalogue,
     choice: &Choice,
@@ -116,13 +116,15 @@ pub fn decide<'c>(
             Some(_) if backup.made == Made::Ryo && matches!(backup.state, State::Unknown(_)) => {
                 stays(turn, "its manifest cannot be read");
             }
+            // It would take the place of one that is true, and be the newest for ever.
+            Some(about) if about.when > now => stays(turn, "from a time that is yet to come"),
             Some(about) => groups.entry((&about.host, &about.id)).or_default().push(turn),
         }
     }
     for turns in groups.values() {
         let sound: Vec<usize> = turns.iter().copied().filter(|turn| !is_damaged(chosen[*turn])).collect();
         let times: Vec<u64> = sound.iter().map(|turn| when(chosen[*turn])).collect();
-        for (turn, why) in sound.iter().zip(kept(policy, &times, zone, now)) {
+        for (turn, why) in sound.iter().zip(kept(policy, &times, zone)) {
             for reason in why {
                 stays(*turn, &reason);
             }
@@ -207,7 +209,7 @@ fn last_ones(chosen: &[&Backup], turns: &[usize], reasons: &mut BTreeMap<usize, 
 type Rule<'r> = (usize, &'static str, &'r dyn Fn(usize) -> (i64, i64));
 
 /// Why each of these backups is kept by the rules; nothing if it is not. The newest first.
-fn kept(policy: &Policy, times: &[u64], zone: &TimeZone, now: u64) -> Vec<Vec<String>> {
+fn kept(policy: &Policy, times: &[u64], zone: &TimeZone) -> Vec<Vec<String>> {
     let local: Vec<DateTime> = times.iter().map(|time| local(*time, zone)).collect();
     let day = |at: usize| (i64::from(local[at].year()), i64::from(local[at].day_of_year()));
     let week = |at: usize| {
@@ -224,8 +226,7 @@ fn kept(policy: &Policy, times: &[u64], zone: &TimeZone, now: u64) -> Vec<Vec<St
     ];
     let mut reasons = vec![vec![]; times.len()];
     if let Some(within) = policy.within {
-        let newest = times.iter().copied().find(|time| *time <= now);
-        let from = newest.and_then(|newest| before(newest, &within, zone));
+        let from = times.first().copied().and_then(|newest| before(newest, &within, zone));
         for (at, time) in times.iter().enumerate() {
             if from.is_none_or(|from| local_stamp(*time) > from) {
                 reasons[at].push(format!("within {within}"));

@@ -13,6 +13,7 @@ use crate::archive::seal::Identities;
 use crate::archive::tree::entry::{Kind, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
+use crate::archive::tree::shape::Shape;
 use crate::archive::tree::unpack::below;
 use crate::archive::{self, Compression};
 use crate::flow::backup::Manifest;
@@ -109,12 +110,19 @@ fn compare(
     said: Option<&Receiver<Member>>,
 ) -> Result<(Examined, Option<String>), Error> {
     let (mut differs, mut sum) = (None, Sum::default());
+    // What a manifest says was read from a tree.
+    let mut shape = said.is_none().then(Shape::default);
     let walked = walk(file, identities, &mut |entry, content| {
-        below(&entry.path, id.as_bytes())?;
-        match &entry.kind {
-            Kind::Device => return Err(archive::Error::Device { path: shown(&entry.path) }),
-            Kind::Name(target) => drop(below(target, id.as_bytes())?),
-            _ => {}
+        let path = below(&entry.path, id.as_bytes())?;
+        if entry.kind == Kind::Device {
+            return Err(archive::Error::Device { path: shown(&entry.path) });
+        }
+        let of = match &entry.kind {
+            Kind::Name(target) => Some(below(target, id.as_bytes())?),
+            _ => None,
+        };
+        if let Some(shape) = &mut shape {
+            shape.add(entry, &path, of.as_deref())?;
         }
         let member = digested(entry, content)?;
         if let Some(said) = said
@@ -128,6 +136,10 @@ fn compare(
     })?;
     if differs.is_none() && said.is_some_and(|said| said.recv().is_ok()) {
         differs = Some(format!("it has {} members, and more are in the manifest", sum.members));
+    }
+    if sum.members == 0 {
+        let source = archive::Error::Format { reason: "nothing is in it".to_owned() };
+        return Err(Error::Archive { file: file.to_owned(), source, place: Place::default() });
     }
     let Walked { stored, opened, compression } = walked;
     Ok((Examined { stored, opened, compression, sum }, differs))
@@ -152,9 +164,10 @@ fn is_of(file: &Path, (host, id): (&str, &str), manifest: Manifest) -> Result<Ma
 pub fn top(path: &Path, identities: &Identities) -> Result<Vec<u8>, Error> {
     let mut found = None;
     let ended = walk(path, identities, &mut |entry, _| {
-        found = entry.path.split(|byte| *byte == b'/').find(|part| *part != b".").map(<[u8]>::to_vec);
+        let mut parts = entry.path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+        found = parts.next().map(<[u8]>::to_vec);
         // One is enough.
-        Err(archive::Error::Large { most: String::new() })
+        if found.is_some() { Err(archive::Error::Large { most: String::new() }) } else { Ok(()) }
     });
     match (found, ended) {
         (Some(found), _) => Ok(found),
