@@ -189,7 +189,11 @@ impl<'a> Place<'a> {
 
     fn commit(&self) -> io::Result<()> {
         for half in self.halves()? {
-            fs::remove_dir_all(half.path)?;
+            // Under a name by which nobody could take what is left of it for the data.
+            self.discard()?;
+            renameat_with(CWD, &half.path, CWD, self.work(), RenameFlags::NOREPLACE)?;
+            self.sync()?;
+            self.discard()?;
         }
         self.sync()
     }

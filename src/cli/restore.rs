@@ -1,6 +1,6 @@
 //! `ryo restore`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -125,6 +125,16 @@ fn sources(
     modules.iter().chain([repository]).map(source).collect()
 }
 
+/// The archive that was named, which must be a file: anything else could be waited for without end.
+fn named(file: &Path) -> Result<PathBuf, Failure> {
+    let problem = match std::fs::metadata(file) {
+        Ok(about) if about.is_file() => return Ok(file.to_owned()),
+        Ok(_) => format!("`{}` is no file", file.display()),
+        Err(error) => format!("cannot read `{}`: {error}", file.display()),
+    };
+    Err(Failure::new(Kind::Request, problem))
+}
+
 fn specs(
     arguments: &Arguments,
     common: &Common,
@@ -138,7 +148,7 @@ fn specs(
     // The project says which stamp is the newest.
     for (kind, id) in sources.iter().rev() {
         let (archive, found) = match &arguments.file {
-            Some(file) => (file.clone(), find::stamp(file, &identities)?),
+            Some(file) => (named(file)?, find::stamp(file, &identities)?),
             None => find::archive(&directory, &arguments.host, id, stamp.as_deref(), &identities)?,
         };
         // Whoever cannot open it hears that before a host is asked anything.

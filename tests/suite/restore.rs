@@ -232,6 +232,32 @@ fn add(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, li
 
 const TOO_LONG: &str = "because: it is no archive that can be read: the headers of a member are longer than 16 MiB";
 
+/// What was half removed is not what anybody wants back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_breaks_off_leaves_nothing_that_could_be_taken_for_the_data() {
+    let stage = spoilt().await;
+    restores(&stage, &specs(&stage, "1")[1..]).await.unwrap();
+    let restored = look(&data(&stage));
+    let kept = beside(&stage).into_iter().find(|name| name.starts_with(".ryo-kept-ryo-tiny@")).unwrap();
+    let busy = stage.path("host/var/containers").join(&kept).join("data");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&busy).status().unwrap();
+    assert!(mounted.success());
+    let commit = || stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_commit("commit", &ids[1..], seen));
+    let (code, text) = commit().await.unwrap_err();
+    assert!(code == 1 && text.contains("cannot change the data of ryo-tiny: "), "{text}");
+    let undo = stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await;
+    assert_eq!(
+        undo.unwrap_err().1.lines().next().unwrap(),
+        "error: nothing is kept from before a restore of ryo-tiny-store, ryo-tiny"
+    );
+    assert_eq!(look(&data(&stage)), restored);
+    let left = stage.path("host/var/containers/.ryo-restore-ryo-tiny/data");
+    assert!(Command::new("umount").arg(left).status().unwrap().success());
+    // The next restore takes it away.
+    restores(&stage, &specs(&stage, "1")[1..]).await.unwrap();
+    assert_eq!(beside(&stage).len(), 1, "{:?}", beside(&stage));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_that_is_made_up_changes_nothing() {
     use tar::EntryType as T;

@@ -148,7 +148,11 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, head: &[u8]) -> Result<Entry, Erro
         EntryType::Char | EntryType::Block => Kind::Device,
         _ => return Err(format(&path, "is of a kind that is not known")),
     };
-    let number = |number: u64| u32::try_from(number).map_err(|_| format(&path, "has an owner that cannot be"));
+    // The largest number means "nobody" to the system.
+    let number = |number: u64| match u32::try_from(number) {
+        Ok(number) if number != u32::MAX => Ok(number),
+        _ => Err(format(&path, "has an owner that cannot be")),
+    };
     Ok(Entry {
         mode: header.mode().map_err(wrong)? & 0o7777,
         uid: number(header.uid().map_err(wrong)?)?,
