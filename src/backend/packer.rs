@@ -51,7 +51,9 @@ impl Build for Packer {
             let directory = image.template.parent().unwrap_or(Path::new("."));
             let each = |stream, line: &str| {
                 let (event, read) = output.line(stream, line);
-                event.into_iter().for_each(|event| events.emit(event));
+                if let Some(event) = event {
+                    events.emit(event);
+                }
                 read
             };
             // What its provisioner says is read as Ansible's.

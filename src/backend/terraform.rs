@@ -1,4 +1,4 @@
-//! Terraform or OpenTofu, as the scripts of the original call it, in the directory of a repository's deployment:
+//! Terraform or Tofu, as the scripts of the original call it, in the directory of a repository's deployment:
 //! `workspace select HOST` (or `new`), `init`, and `apply -input=false -auto-approve -var host_id=HOST
 //! -var image_version=VERSION`.
 
@@ -69,7 +69,9 @@ impl Deploy for Terraform {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let each = |_, line: &str| {
                 let (event, read) = told(host, line);
-                event.into_iter().for_each(|event| events.emit(event));
+                if let Some(event) = event {
+                    events.emit(event);
+                }
                 read
             };
             self.run(rollout, &words, &workspace, each).await

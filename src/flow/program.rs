@@ -1,4 +1,4 @@
-//! Terraform or OpenTofu in the place of `ryo`: what they do of a plan, and what is left to `ryo` around it.
+//! Terraform or Tofu in the place of `ryo`: what they do of a plan, and what is left to `ryo` around it.
 //!
 //! They know of no labels: one on an instance is a difference from the files to them, for which they would make another
 //! instance. So labels are taken off before they run, and put on afterwards.
@@ -13,9 +13,12 @@ use crate::flow::deploy::{Unit, specs};
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
 use crate::flow::{access, apply, found, instance, keys};
-use crate::lxd::model::Config;
+use crate::lxd::model::{Config, Instance};
 use crate::plan::{Action, InstanceSpec, Plan, Restart, Step};
 use crate::terraform::health;
+
+/// What an instance shares with no other one, whatever its name.
+const IDENTITY: &str = "volatile.uuid";
 
 /// Whether a program does it where one deploys.
 pub fn does(action: &Action) -> bool {
@@ -73,9 +76,9 @@ pub fn fresh<'a>(plan: &Plan, units: &'a [Unit], world: &World) -> Vec<&'a Unit>
 /// Has the program of `owner` bring everything up.
 pub async fn run(world: &World, owner: &str, rollout: &Rollout, progress: &Progress) -> Result<(), apply::Error> {
     let Some(program) = world.deploy(owner) else { return Ok(()) };
-    let labels = take(world, owner).await?;
+    let labelled = take(world, owner).await?;
     let ended = program.deploy(rollout, &progress.of_playbook()).await;
-    let put = put(world, &labels).await;
+    let put = put(world, &labelled).await;
     ended?;
     Ok(put?)
 }
@@ -112,24 +115,24 @@ async fn see(world: &World, spec: &InstanceSpec, restart: Restart, progress: &Pr
     Ok(())
 }
 
-/// Takes the labels off all instances of `owner`. Returns them by instance.
-async fn take(world: &World, owner: &str) -> Result<BTreeMap<String, Config>, instance::Error> {
-    let mut taken = BTreeMap::new();
-    for mut instance in world.lxd.instances().await? {
-        if instance.config.get(found::OWNER).is_some_and(|it| it == owner) {
-            instance.config.retain(|key, _| is_label(key));
-            instance::change(world, &instance.name, |settings| settings.config.retain(|key, _| !is_label(key))).await?;
-            taken.insert(instance.name, instance.config);
-        }
+/// Takes the labels off all instances of `owner`. Returns these as they were.
+async fn take(world: &World, owner: &str) -> Result<Vec<Instance>, instance::Error> {
+    let mut instances = world.lxd.instances().await?;
+    instances.retain(|instance| instance.config.get(found::OWNER).is_some_and(|it| it == owner));
+    for instance in &instances {
+        instance::change(world, &instance.name, |settings| settings.config.retain(|key, _| !is_label(key))).await?;
     }
-    Ok(taken)
+    Ok(instances)
 }
 
-/// Puts labels on those instances that are still there.
-async fn put(world: &World, labels: &BTreeMap<String, Config>) -> Result<(), instance::Error> {
-    for (name, labels) in labels {
-        if world.lxd.instance(name).await?.is_some() {
-            instance::change(world, name, |settings| settings.config.extend(labels.clone())).await?;
+/// Puts their labels on those instances that are still there. One that is new has taken nothing over but the name.
+async fn put(world: &World, instances: &[Instance]) -> Result<(), instance::Error> {
+    for before in instances {
+        let present = world.lxd.instance(&before.name).await?;
+        if present.is_some_and(|present| present.value.config.get(IDENTITY) == before.config.get(IDENTITY)) {
+            let labels = before.config.clone().into_iter().filter(|(key, _)| is_label(key));
+            let labels: Config = labels.collect();
+            instance::change(world, &before.name, |settings| settings.config.extend(labels.clone())).await?;
         }
     }
     Ok(())

@@ -18,9 +18,11 @@ use crate::support::work::{Ended, Host, Work};
 /// The templates of the examples.
 const TEMPLATES: [&str; 2] = ["ryo-hello/image-build/hello.pkr.hcl", "ryo-web-proxy/image-build/web-proxy.pkr.hcl"];
 
-/// What differs by nature: the machine's number, what was logged or cached when, and what the two leave of themselves.
-const OTHER: [&str; 12] = [
+/// What differs by nature: what makes a machine this one, what was logged or cached when, what the two leave of themselves.
+const OTHER: [&str; 15] = [
+    "etc/hostname",
     "etc/machine-id",
+    "etc/sudoers.d/90-cloud-init-users",
     "root/.ansible",
     "tmp",
     "var/backups",
@@ -29,10 +31,17 @@ const OTHER: [&str; 12] = [
     "var/lib/cloud",
     "var/lib/dbus/machine-id",
     "var/lib/dhcp",
+    "var/lib/dpkg/status-old",
     "var/lib/systemd",
     "var/log",
     "var/tmp",
 ];
+
+/// Packages that Ansible installs for itself.
+const FOR_ANSIBLE: [&str; 3] = ["distro-info-data", "python-apt-common", "python3-apt"];
+
+/// The list of what is installed.
+const STATUS: &str = "var/lib/dpkg/status";
 
 /// `ryo` with the real Ansible on the path, as Packer looks for it.
 fn ryo(work: &Work, words: &[&str]) -> Ended {
@@ -41,8 +50,15 @@ fn ryo(work: &Work, words: &[&str]) -> Ended {
     Ended::of(&work.command(words).env("PATH", path).output().unwrap())
 }
 
-/// What an image holds: kind, mode, owner and content of each file by its path.
-fn contents(image: &str) -> BTreeMap<PathBuf, String> {
+/// What an image holds.
+struct Contents {
+    /// Kind, mode, owner and content of each file by its path.
+    files: BTreeMap<PathBuf, String>,
+    /// What is there only for Ansible.
+    for_ansible: BTreeSet<PathBuf>,
+}
+
+fn contents(image: &str) -> Contents {
     let directory = tempfile::tempdir().unwrap();
     let archive = directory.path().join("image");
     let well = |command: &mut Command| assert!(command.output().unwrap().status.success(), "{command:?}");
@@ -58,11 +74,14 @@ fn contents(image: &str) -> BTreeMap<PathBuf, String> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(&root).unwrap().to_owned();
             let cached = name.extension().is_some_and(|extension| extension == "pyc");
-            if cached || name.ends_with("__pycache__") || OTHER.iter().any(|other| name.starts_with(other)) {
+            let key = name.to_string_lossy().starts_with("etc/ssh/ssh_host_");
+            if key || cached || name.ends_with("__pycache__") || OTHER.iter().any(|other| name.starts_with(other)) {
                 continue;
             }
             let about = fs::symlink_metadata(&path).unwrap();
-            let content = if about.is_symlink() {
+            let content = if name == Path::new(STATUS) {
+                installed(&path)
+            } else if about.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
             } else if about.is_file() {
                 hex::encode(Sha256::digest(fs::read(&path).unwrap()))
@@ -75,14 +94,38 @@ fn contents(image: &str) -> BTreeMap<PathBuf, String> {
             found.insert(name, format!("{:o} {}:{} {content}", about.mode(), about.uid(), about.gid()));
         }
     }
-    found
+    let for_ansible = FOR_ANSIBLE.iter().flat_map(|package| {
+        let lists = root.join("var/lib/dpkg/info");
+        let text = fs::read_to_string(lists.join(format!("{package}.list"))).unwrap_or_default();
+        let files: Vec<PathBuf> = text.lines().map(|line| PathBuf::from(line.trim_start_matches('/'))).collect();
+        let of_package = format!("var/lib/dpkg/info/{package}.");
+        let about = found.keys().filter(move |name| name.to_string_lossy().starts_with(&of_package)).cloned();
+        files.into_iter().chain(about)
+    });
+    Contents { for_ansible: for_ansible.collect(), files: found }
 }
 
-/// Paths at which the two are not the same, with both.
-fn differences(one: &BTreeMap<PathBuf, String>, other: &BTreeMap<PathBuf, String>) -> Vec<String> {
-    let paths: BTreeSet<_> = one.keys().chain(other.keys()).collect();
-    let differ = paths.into_iter().filter(|path| one.get(*path) != other.get(*path));
-    differ.map(|path| format!("{}: {:?}, {:?}", path.display(), one.get(path), other.get(path))).collect()
+/// Every package with its version, but for those that Ansible installs for itself.
+fn installed(status: &Path) -> String {
+    let text = fs::read_to_string(status).unwrap();
+    let field = |block: &str, name: &str| {
+        block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    };
+    let packages = text.split("\n\n").map(|block| (field(block, "Package:"), field(block, "Version:")));
+    let packages = packages.filter(|(name, _)| !FOR_ANSIBLE.contains(&name.as_str()));
+    let mut packages: Vec<String> = packages.map(|(name, version)| format!("{name} {version}")).collect();
+    packages.sort();
+    packages.join(", ")
+}
+
+/// Paths at which an image of Packer's and one of ours are not the same, with both.
+fn differences(packer: &Contents, own: &Contents) -> Vec<String> {
+    let paths: BTreeSet<_> = packer.files.keys().chain(own.files.keys()).collect();
+    let differ = paths.into_iter().filter(|path| {
+        let (one, other) = (packer.files.get(*path), own.files.get(*path));
+        one != other && !(other.is_none() && packer.for_ansible.contains(*path))
+    });
+    differ.map(|path| format!("{}: {:?}, {:?}", path.display(), packer.files.get(path), own.files.get(path))).collect()
 }
 
 #[tokio::test]
@@ -116,7 +159,7 @@ async fn packer_builds_what_ryo_builds() {
     assert_eq!(image.aliases, own.aliases);
     let different = differences(&by_packer, &contents(alias));
     assert!(different.is_empty(), "{}", different.join("\n"));
-    assert!(by_packer.contains_key(Path::new("usr/local/lib/hello/page.html")));
+    assert!(by_packer.files.contains_key(Path::new("usr/local/lib/hello/page.html")));
     failed_builds_touch_nothing(&work, &host).await;
     wipe(&host).await;
 }
@@ -292,16 +335,20 @@ async fn what_terraform_leaves_undone_is_told(tools: &StandIn, greeting: &str) {
 }
 
 async fn a_terraform_that_fails_leaves_its_labels(tools: &StandIn, greeting: &str) {
-    tools.work.edit(greeting, "Welcome", "Hello");
     fs::write(tools.work.path("programs/fails"), "").unwrap();
+    tools.host.consul().transaction(&[Change::Delete { key: "service/store/names/tiny".to_owned() }]).await.unwrap();
+    let failed = tools.deploy("3");
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert_eq!(tools.label("tiny", "version").await.as_deref(), Some("3"));
+    tools.work.edit(greeting, "Welcome", "Hello");
     let upgrade = ["upgrade", "ryo-tiny", "-n", &tools.host.name, "-v", "4", "--yes"];
     let failed = tools.ryo(&upgrade);
     assert_eq!(failed.code, Some(1), "{failed:?}");
     let told = "failed: ryo-tiny: have terraform bring up version 4\n";
     assert!(failed.stderr.contains(told) && failed.stderr.contains("Error: no\n"), "{failed:?}");
-    assert_eq!(tools.label("tiny", "project").await.as_deref(), Some("ryo-tiny"));
+    // The new instance is there, and nobody has seen it come up.
+    assert_eq!(tools.label("tiny", "project").await, None);
     fs::remove_file(tools.work.path("programs/fails")).unwrap();
-    // The stand-in has made the instance and not noted which one.
     tools.ryo(&upgrade).well();
     assert_eq!(tools.label("tiny", "version").await.as_deref(), Some("4"));
 }

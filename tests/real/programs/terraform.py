@@ -65,10 +65,10 @@ def apply(repository, host, version):
             there = None
     if not there:
         act("create", name, lambda: make(name, image, wanted))
-    if os.path.exists(f"{HERE}/fails"):
-        fail("no")
     with open(path, "w") as file:
         json.dump({"image": image}, file)
+    if os.path.exists(f"{HERE}/fails"):
+        fail("no")
     for key, value in wanted["keys"].items():
         request = urllib.request.Request(f"{wanted['consul']}/v1/kv/{key}", data=value.encode(), method="PUT")
         urllib.request.urlopen(request).close()

@@ -1,4 +1,4 @@
-//! Terraform and OpenTofu: what they are given, what is made of what they say, and which part of a plan is theirs.
+//! Terraform and Tofu: what they are given, what is made of what they say, and which part of a plan is theirs.
 //!
 //! No provider can be had here: a script stands in for the program. What it says was recorded from Terraform 1.11.4.
 
