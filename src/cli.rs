@@ -30,6 +30,7 @@ pub mod restore;
 pub mod rollback;
 pub mod shown;
 pub mod status;
+pub mod tools;
 pub mod tunnel;
 pub mod upgrade;
 

@@ -26,6 +26,7 @@ pub mod keys;
 pub mod look;
 pub mod names;
 pub mod object;
+pub mod program;
 pub mod progress;
 pub mod prune;
 pub mod restore;

@@ -33,6 +33,12 @@ pub struct Build {
     pub provisioners: Vec<Provisioner>,
     /// Configuration keys of the build instance (`launch_config`).
     pub launch_config: BTreeMap<String, String>,
+    /// What Packer calls the build instance, e.g. `packer-lxd-build`.
+    pub instance: String,
+    /// Its source, if the template builds several images, e.g. `lxd.container`.
+    pub source: Option<String>,
+    /// What the variables of the template were given.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// A playbook to run in a build instance.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::agent::data::Change;
+use crate::backend::Rollout;
 use crate::flow::backup::{self, How};
 use crate::flow::database::Difference;
 use crate::flow::inputs::Inputs;
@@ -131,6 +132,13 @@ pub enum Action {
         source: String,
         /// The names that it gets.
         aliases: Vec<String>,
+    },
+    /// Have a program do those of the following steps that are for it.
+    Deploy {
+        /// What it is called.
+        program: String,
+        /// What it brings up.
+        rollout: Box<Rollout>,
     },
     /// Make a network, profile, storage pool or volume.
     CreateObject(Box<Object>),
@@ -277,6 +285,7 @@ impl Action {
             Self::AdoptImage { .. } => "adopt_image",
             Self::RemoveImage { .. } => "remove_image",
             Self::FetchImage { .. } => "fetch_image",
+            Self::Deploy { .. } => "deploy",
             Self::CreateObject(_) => "create_object",
             Self::UpdateObject { .. } => "update_object",
             Self::RemoveObject { .. } => "remove_object",
@@ -425,6 +434,7 @@ impl fmt::Display for Action {
                 write!(f, "remove image {name} ({names})")
             }
             Self::FetchImage { source, aliases } => write!(f, "fetch image {source} as {}", aliases.join(", ")),
+            Self::Deploy { program, rollout } => write!(f, "have {program} bring up version {}", rollout.version),
             Self::CreateObject(wanted) => write!(f, "create {}", object::named(&wanted.kind, &wanted.name)),
             Self::UpdateObject { object: wanted, .. } => {
                 write!(f, "change {} in place", object::named(&wanted.kind, &wanted.name))

@@ -1,5 +1,6 @@
 //! What was meant: opens the connections that a flow needs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -167,6 +168,7 @@ pub async fn open(address: &Address, settings: &Settings, events: &Events) -> Re
         .map_err(|problem| Failure::new(Kind::Request, playbook::Error::Problems(vec![problem])))?;
     Ok(World {
         host: address.name.clone(),
+        programs: BTreeMap::new(),
         configure: Arc::new(Native { connect: connect.clone(), reading: reading.clone() }),
         connect,
         access: token.as_ref().map(|_| own_consul.clone()),

@@ -32,6 +32,8 @@ mod lxd_scenarios;
 mod machines;
 #[path = "real/play.rs"]
 mod play;
+#[path = "real/programs.rs"]
+mod programs;
 #[path = "real/provision.rs"]
 mod provision;
 #[path = "real/ssh.rs"]

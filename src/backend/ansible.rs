@@ -18,7 +18,7 @@ use crate::module::Mode;
 const OLDEST: Version = (2, 9);
 
 /// What Ansible's output is made of depends on the operator's configuration otherwise.
-const ENVIRONMENT: [(&str, &str); 5] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 5] = [
     ("ANSIBLE_STDOUT_CALLBACK", "default"),
     ("ANSIBLE_NOCOLOR", "1"),
     ("ANSIBLE_FORCE_COLOR", "0"),
@@ -57,6 +57,7 @@ impl Configure for Ansible {
                 if let Some(event) = output.event(stream, line) {
                     events.emit(event);
                 }
+                vec![line.to_owned()]
             };
             let ended = self.program.run(&words, directory, &ENVIRONMENT, each).await;
             let changed = output.recap.iter().map(|host| host.changed).sum();

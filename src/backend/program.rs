@@ -45,6 +45,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file of its own cannot be written or removed.
+    #[error("cannot change `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// It ended badly.
     #[error("`{}` ended with {ended}; its output ends with:\n{}", path.display(), said.join("\n"))]
     Failed {
@@ -101,8 +109,8 @@ impl Program {
         }
     }
 
-    /// Runs it with `words` in `directory` and hands each line of its output to `line`. A signal to this process' group
-    /// does not reach it; it ends when it is not waited for any more.
+    /// Runs it with `words` in `directory` and hands each line of its output to `line`, which returns what a person reads
+    /// of it. A signal to this process' group does not reach it; it ends when it is not waited for any more.
     ///
     /// # Errors
     ///
@@ -112,7 +120,7 @@ impl Program {
         words: &[String],
         directory: &Path,
         environment: &[(&str, &str)],
-        mut line: impl FnMut(Stream, &str) + Send,
+        mut line: impl FnMut(Stream, &str) -> Vec<String> + Send,
     ) -> Result<(), Error> {
         let io = |source| Error::Io { path: self.path.clone(), source };
         let mut command = Command::new(&self.path);
@@ -128,11 +136,8 @@ impl Program {
         }
         let mut said = VecDeque::new();
         while let Some((stream, text)) = lines.recv().await {
-            line(stream, &text);
-            said.push_back(text);
-            if said.len() > SHOWN {
-                said.pop_front();
-            }
+            said.extend(line(stream, &text));
+            said.drain(..said.len().saturating_sub(SHOWN));
         }
         let ended = child.wait().await.map_err(io)?;
         if ended.success() {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::archive::Compression;
+use crate::backend::Programs;
 use crate::cli::backup::Form;
 use crate::cli::shown::{Shown, carry_out, foretold, settled};
-use crate::cli::{self, Common, problems};
+use crate::cli::{self, Common, problems, tools};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::{self, Spec};
@@ -20,8 +20,8 @@ use crate::flow::world::World;
 use crate::flow::{history, journal};
 use crate::plan::{Plan, Values};
 use crate::project::Repository;
-use crate::rig::settings::{Configure, Settings};
-use crate::{backend, git, rig};
+use crate::rig::settings::{Settings, Tools};
+use crate::{git, rig};
 
 /// What is deployed, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,9 +45,9 @@ pub struct Arguments {
     /// How long an instance may take to become healthy; then the one that it replaces is put back (default: 1200)
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// What runs host-setup playbooks (default: what the settings say, else ryo itself)
-    #[arg(long, value_name = "TOOL", value_enum)]
-    pub configure: Option<Configure>,
+    /// Who does the work
+    #[command(flatten)]
+    pub tools: Tools,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -106,8 +106,8 @@ pub struct Request {
     pub backup: bool,
     /// How long an instance may take to become healthy, if that was said.
     pub timeout: Option<Duration>,
-    /// What runs host-setup playbooks, if that was said.
-    pub configure: Option<Configure>,
+    /// Who does the work, as far as that was said.
+    pub tools: Tools,
     /// Whether nobody is asked.
     pub yes: bool,
 }
@@ -123,7 +123,7 @@ impl From<Arguments> for Request {
             modules: if arguments.no_modules { Modules::None } else { Modules::All },
             backup: false,
             timeout: arguments.timeout.map(Duration::from_secs),
-            configure: arguments.configure,
+            tools: arguments.tools,
             yes: arguments.yes,
         }
     }
@@ -193,9 +193,24 @@ pub(super) async fn apply(
         }
         plan = before.followed_by(plan);
         carry_out(world, &plan, shown).await?;
+        if world.programs.values().any(Programs::change) {
+            nothing_left(&session::plan(world, wanted, &shown.events, &shown.stop).await?.plan)?;
+        }
     }
     history::remember(world, &units).await?;
     Ok(plan)
+}
+
+/// Programs say themselves whether they have done what they were to do; the host says it better.
+fn nothing_left(plan: &Plan) -> Result<(), Failure> {
+    if plan.steps.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(
+        Kind::World,
+        format!("the programs ended well, but not everything is done; {}", plan.text().trim_end()),
+    );
+    Err(failure.hint("what keeps its name keeps its image with Terraform: give another version with `-v`"))
 }
 
 /// Plans and prints the plan; touches nothing.
@@ -305,27 +320,11 @@ async fn open(
     let wanted = wanted(request, repositories)?;
     let first = wanted.repositories.first().ok_or_else(nothing)?;
     let address = rig::address(&first.working_directory, &request.host).map_err(problems)?;
-    let configure = configure(request, settings, &wanted).await?;
+    // Looked for before any connection is opened.
+    let programs = tools::programs(&wanted.repositories, &request.host, request.tools, settings).await?;
     let mut world = rig::open(&address, settings, events).await?;
     world.limits.healthy = request.timeout.unwrap_or(world.limits.healthy);
-    Ok((World { configure: configure.unwrap_or(world.configure.clone()), ..world }, wanted))
-}
-
-/// What runs host-setup playbooks, if it is not `ryo` itself. It is looked for before any connection is opened.
-async fn configure(
-    request: &Request,
-    settings: &Settings,
-    wanted: &Wanted,
-) -> Result<Option<Arc<dyn backend::Configure>>, Failure> {
-    let name = wanted.repositories.last().map_or("", |it| it.name.as_str());
-    let set = settings.projects.get(name).and_then(|project| project.configure);
-    match request.configure.or(set) {
-        None | Some(Configure::Native) => Ok(None),
-        Some(Configure::Ansible) => {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            Ok(Some(Arc::new(backend::Ansible::find(&path).await?)))
-        }
-    }
+    Ok((World { programs, ..world }, wanted))
 }
 
 fn nothing() -> Failure {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::cli::shown::{Shown, carry_out, settled};
-use crate::cli::{Common, problems};
+use crate::cli::{Common, problems, tools};
 use crate::failure::Failure;
 use crate::flow::found::{Found, IMAGE_OWNER, IMAGE_VERSION};
 use crate::flow::session::{self, Wanted};
@@ -16,6 +16,7 @@ use crate::flow::world::World;
 use crate::flow::{history, journal, look, prune};
 use crate::project::Repository;
 use crate::rig;
+use crate::rig::settings::{self, Tools};
 
 /// What is done with images.
 #[derive(Debug, Subcommand)]
@@ -41,6 +42,9 @@ pub struct Build {
     /// Version of the images (default: the present one while nothing has changed, else the time)
     #[arg(short = 'v', long = "image-version", value_name = "VERSION")]
     pub version: Option<String>,
+    /// What builds them (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub build: Option<settings::Build>,
 }
 
 /// Whose images are listed.
@@ -87,7 +91,9 @@ async fn build(arguments: &Build, common: &Common, shown: &Shown) -> Result<Exit
     let settings = common.settings()?;
     common.check(&repository.directory, &arguments.host)?;
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
-    let world = rig::open(&address, &settings, &shown.events).await?;
+    let given = Tools { build: arguments.build, ..Tools::default() };
+    let programs = tools::programs(std::slice::from_ref(&repository), &arguments.host, given, &settings).await?;
+    let world = World { programs, ..rig::open(&address, &settings, &shown.events).await? };
     let title = format!("build the images of {} on {}", repository.name, arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
     let version = Version::chosen(arguments.version.as_deref(), journal::stamp());

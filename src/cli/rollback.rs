@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::cli::shown::{Shown, carry_out, foretold, settled};
 use crate::cli::{Common, problems};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::flow::rollback::{self, Source};
 use crate::flow::world::World;
 use crate::flow::{history, journal};
 use crate::rig;
+use crate::rig::settings::{Deploy, Tools};
 
 /// What stays, whatever is rolled back.
 const STAYS: &str =
@@ -101,7 +102,15 @@ async fn open(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<(
     let repository = common.load(&arguments.directory)?;
     let owner = repository.identity(&arguments.host).map_err(problems)?.id;
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
-    let mut world = rig::open(&address, &common.settings()?, &shown.events).await?;
+    let settings = common.settings()?;
+    if let Some(program) = settings.tools(&repository.name, Tools::default()).deploy.and_then(Deploy::program) {
+        let failure = Failure::new(
+            Kind::Request,
+            format!("`{}` is deployed by {program}, which would not know what ryo takes back", repository.name),
+        );
+        return Err(failure.hint("check out what is wanted and deploy it: `ryo deploy … -v VERSION`"));
+    }
+    let mut world = rig::open(&address, &settings, &shown.events).await?;
     world.limits.healthy = arguments.timeout.map_or(world.limits.healthy, Duration::from_secs);
     Ok((world, Source { name: repository.name, owner, kind: repository.kind }))
 }

@@ -8,6 +8,7 @@ use crate::cli::Common;
 use crate::cli::deploy::{Modules, Request, Watch, bring, plan_only};
 use crate::cli::shown::Shown;
 use crate::failure::Failure;
+use crate::rig::settings::Tools;
 
 /// What is upgraded, and where.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// How long an instance may take to become healthy; then the one that it replaces is put back (default: 1200)
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// Who does the work
+    #[command(flatten)]
+    pub tools: Tools,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -68,7 +72,7 @@ impl From<Arguments> for Request {
             host: arguments.host,
             version: arguments.version,
             pull: !arguments.no_pull,
-            configure: None,
+            tools: arguments.tools,
             modules,
             backup: arguments.backup,
             timeout: arguments.timeout.map(Duration::from_secs),

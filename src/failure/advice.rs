@@ -380,6 +380,7 @@ fn step(error: &apply::Error) -> Advice {
         apply::Error::Consul(error) => consul(error),
         apply::Error::Sql(error) => sql(error),
         apply::Error::HostSetup(error) => backend(error),
+        apply::Error::Program(error) => program(error),
         apply::Error::File(error) => file(error),
         apply::Error::Agent(error) => agent(error),
         apply::Error::Record(_) | apply::Error::Module(_) | apply::Error::Remember { .. } => Advice::world(),
@@ -416,6 +417,18 @@ fn image(error: &image::Error) -> Advice {
         image::Error::Lxd(error) => lxd(error),
         image::Error::Instance(error) => instance(error),
         image::Error::Provision { source, .. } => playbook(source),
+        image::Error::Program(error) => program(error),
+        image::Error::Rewritten { .. } => {
+            Advice::of(Kind::Request, "name the base image in the template, or let ryo build the image")
+        }
+        image::Error::InTheWay { instance, .. } => Advice::of(
+            Kind::World,
+            &format!("see that nobody builds in it, and remove it: `lxc delete --force {instance}`"),
+        ),
+        image::Error::Absent { .. } => Advice::of(
+            Kind::World,
+            "see that `lxc` has a remote named like the host, and that the template publishes to it",
+        ),
         image::Error::Lost(_) | image::Error::Inputs(_) | image::Error::Script { .. } => Advice::world(),
     }
 }
@@ -539,7 +552,7 @@ fn program(error: &program::Error) -> Advice {
             Kind::Request,
             "install it, or let ryo do the work: without the option or the setting that asks for it",
         ),
-        program::Error::Io { .. } | program::Error::Failed { .. } => Advice::world(),
+        program::Error::Io { .. } | program::Error::File { .. } | program::Error::Failed { .. } => Advice::world(),
     }
 }
 

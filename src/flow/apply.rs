@@ -9,7 +9,7 @@ use crate::flow::backup::{self, Ongoing};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
-use crate::flow::{database, file, host_setup, image, instance, keys, names, object, restore};
+use crate::flow::{database, file, host_setup, image, instance, keys, names, object, program, restore};
 use crate::plan::{Action, Plan, Step};
 use crate::{agent, backend, consul, lxd, module, project, sql};
 
@@ -37,6 +37,9 @@ pub enum Error {
     /// A host-setup playbook.
     #[error(transparent)]
     HostSetup(#[from] backend::Error),
+    /// The program that deploys.
+    #[error(transparent)]
+    Program(#[from] backend::program::Error),
     /// The agent on the host.
     #[error(transparent)]
     Agent(#[from] agent::Error),
@@ -181,6 +184,10 @@ async fn run(
 ) -> Result<(), Error> {
     let events = &progress.events;
     match &step.action {
+        Action::Deploy { rollout, .. } => program::run(world, &step.owner, rollout, progress).await,
+        action if world.deploy(&step.owner).is_some() && program::does(action) => {
+            program::after(world, step, progress).await
+        }
         Action::RemoveBuild(name)
         | Action::RemoveUnfinished(name)
         | Action::RemoveReplaced(name)

@@ -31,6 +31,8 @@ pub struct Unit {
     pub images: Vec<ImageSpec>,
     /// Its resources.
     pub deployment: Deployment,
+    /// Where the files are that say so; nowhere if what is wanted is remembered from before.
+    pub directory: PathBuf,
     /// Consul keys that its containers write, on a host where they have to be allowed to.
     pub writes: Writes,
 }

@@ -43,7 +43,7 @@ pub async fn run(
     progress: &Progress,
     stop: watch::Receiver<bool>,
 ) -> Result<(), apply::Error> {
-    world.configure.set_up(setup(world, playbook, Mode::Apply), &progress.of_playbook(), stop).await?;
+    world.configure(owner).set_up(setup(world, playbook, Mode::Apply), &progress.of_playbook(), stop).await?;
     make_directory(world, &format!("{}/{}/{owner}", world.state, world.host)).await?;
     let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
     world.agent.write(&place(world, owner), inputs.as_bytes(), &attributes).await?;

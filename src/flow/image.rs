@@ -1,14 +1,19 @@
 //! One image: a build instance made from the base image, its playbooks run, published, named.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use rand::Rng as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
+use crate::backend::{Build, ImageBuild, program};
 use crate::container::Container;
 use crate::flow::names;
 use crate::flow::progress::Progress;
@@ -16,7 +21,7 @@ use crate::flow::world::World;
 use crate::flow::{found, inputs, instance};
 use crate::lxd::image::Publish;
 use crate::lxd::instance::{ImageSource, NewInstance};
-use crate::lxd::model::{Config, Devices};
+use crate::lxd::model::{Config, Devices, Settings};
 use crate::lxd::{self, wait};
 use crate::machine::{self, Command, Lost, Machine};
 use crate::module::apt::lists::IMAGE_BUILD;
@@ -30,6 +35,9 @@ use crate::playbook::{self, Connect, Source};
 ///
 /// Source: LXD's `security.syscalls.deny`, lines of seccomp policies as of liblxc; systemd-nspawn's `--suppress-sync`.
 const NO_SYNC: &str = "fsync errno 0\nfdatasync errno 0\nsync errno 0\nsyncfs errno 0\nsync_file_range errno 0\n";
+
+/// How long to wait between two looks for what a program makes.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// An image could not be built. The build instance is gone, or the next plan removes it.
 #[derive(Debug, Error)]
@@ -56,6 +64,33 @@ pub enum Error {
     /// What the image is made from cannot be read.
     #[error(transparent)]
     Inputs(#[from] inputs::Error),
+    /// The program that builds it failed.
+    #[error(transparent)]
+    Program(#[from] program::Error),
+    /// The program that builds it reads the template alone.
+    #[error("image `{alias}` is to be built from `{base}` instead of `{image}`, which only ryo itself can do")]
+    Rewritten {
+        /// The image.
+        alias: String,
+        /// The base image, as the template names it.
+        image: String,
+        /// The base image, as the settings say.
+        base: String,
+    },
+    /// There is an instance of the name that the program gives its build instance.
+    #[error("instance `{instance}` is there already, and image `{alias}` is to be built in one of that name")]
+    InTheWay {
+        /// The image.
+        alias: String,
+        /// The instance.
+        instance: String,
+    },
+    /// The program that builds it ended well.
+    #[error("the image was built, but `{alias}` is not on the host")]
+    Absent {
+        /// The image.
+        alias: String,
+    },
     /// The build instance could not be made ready to be provisioned, or to be published.
     #[error("cannot prepare the build instance of image `{alias}`: {said}")]
     Script {
@@ -77,12 +112,60 @@ pub async fn build(
     progress: &Progress,
     stop: watch::Receiver<bool>,
 ) -> Result<String, Error> {
+    if let Some(program) = world.build(&spec.owner) {
+        return by_program(world, spec, program, progress).await;
+    }
     let name = format!("ryo-build-{:08x}", rand::rng().next_u32());
     let built = in_instance(world, spec, &name, progress, stop).await;
     let removed = instance::remove(world, &name).await;
     let fingerprint = built?;
     removed?;
     Ok(fingerprint)
+}
+
+/// Has a program build the image. What `ryo` knows it by is put on it afterwards.
+async fn by_program(
+    world: &World,
+    spec: &ImageSpec,
+    program: &dyn Build,
+    progress: &Progress,
+) -> Result<String, Error> {
+    let build = &spec.build;
+    let alias = build.alias.clone();
+    if spec.base != build.image {
+        return Err(Error::Rewritten { alias, image: build.image.clone(), base: spec.base.clone() });
+    }
+    if world.lxd.instance(&build.instance).await?.is_some() {
+        return Err(Error::InTheWay { alias, instance: build.instance.clone() });
+    }
+    let before = world.lxd.alias(&alias).await?.map(|it| it.target);
+    let image = ImageBuild {
+        template: build.place.file.clone(),
+        source: build.source.clone(),
+        variables: build.variables.clone(),
+    };
+    let events = progress.of_playbook();
+    tokio::select! {
+        ended = program.build(&image, &events) => ended?,
+        never = mark_build(world, spec) => match never {},
+    }
+    let built = world.lxd.alias(&alias).await?.map(|it| it.target).filter(|it| before.as_ref() != Some(it));
+    let fingerprint = built.ok_or_else(|| Error::Absent { alias })?;
+    world.lxd.add_properties(&fingerprint, &labels(spec, &spec.sources.after()?.digest())).await?;
+    name(world, spec, &fingerprint).await?;
+    Ok(fingerprint)
+}
+
+/// Marks the build instance as one of ours as soon as it is there: if the program is killed, the next plan removes it.
+async fn mark_build(world: &World, spec: &ImageSpec) -> Infallible {
+    let mark = |settings: &mut Settings| {
+        settings.config.insert(found::BUILD.to_owned(), spec.build.alias.clone());
+        settings.config.insert(found::OWNER.to_owned(), spec.owner.clone());
+    };
+    while instance::change(world, &spec.build.instance, mark).await.is_err() {
+        sleep(PAUSE).await;
+    }
+    pending().await
 }
 
 async fn in_instance(
@@ -227,7 +310,11 @@ async fn publish(world: &World, spec: &ImageSpec, name: &str, progress: &Progres
     let meter = Meter { progress: progress.clone(), told: AtomicU8::new(0) };
     let lxd = world.lxd.with_progress(move |report| meter.tell(report.percent));
     let fingerprint = lxd.publish(&Publish { instance: name.to_owned(), properties }).await?;
-    let description = spec.build.properties.get("description").map_or("", String::as_str);
-    world.lxd.set_alias(&spec.build.alias, &fingerprint, description).await?;
+    self::name(world, spec, &fingerprint).await?;
     Ok(fingerprint)
+}
+
+async fn name(world: &World, spec: &ImageSpec, fingerprint: &str) -> Result<(), Error> {
+    let description = spec.build.properties.get("description").map_or("", String::as_str);
+    Ok(world.lxd.set_alias(&spec.build.alias, fingerprint, description).await?)
 }

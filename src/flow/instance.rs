@@ -20,6 +20,7 @@ use crate::lxd;
 use crate::lxd::instance::{ImageSource, NewInstance};
 use crate::lxd::model::{Config, Devices, Instance, Settings};
 use crate::plan::{InstanceSpec, Restart, Update};
+use crate::terraform::trigger;
 
 /// Longest name of an instance: it is a host name.
 const LONGEST_NAME: usize = 63;
@@ -332,7 +333,12 @@ pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(
 
 /// Labels an instance that somebody else has made. It goes on serving.
 pub async fn adopt(world: &World, spec: &InstanceSpec) -> Result<(), Error> {
-    change(world, &spec.instance.name, |settings| settings.config.extend(labels(spec))).await
+    change(world, &spec.instance.name, |settings| {
+        settings.config.extend(labels(spec));
+        let trigger = spec.instance.config.get_key_value(trigger::KEY);
+        settings.config.extend(trigger.map(|(key, value)| (key.clone(), value.clone())));
+    })
+    .await
 }
 
 /// Makes the settings of an instance those that are wanted; what the server notes there stays.
@@ -375,7 +381,7 @@ async fn get(world: &World, name: &str) -> Result<Instance, Error> {
 }
 
 /// Reads an instance, changes what was read and writes it back, unless somebody else was faster.
-async fn change(world: &World, name: &str, edit: impl Fn(&mut Settings)) -> Result<(), Error> {
+pub(super) async fn change(world: &World, name: &str, edit: impl Fn(&mut Settings)) -> Result<(), Error> {
     let found = world.lxd.instance(name).await?.ok_or_else(|| Error::Gone { name: name.to_owned() })?;
     let mut settings = found.value.settings();
     edit(&mut settings);

@@ -1,6 +1,7 @@
 //! Reads what a host has. Nothing here writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -140,7 +141,7 @@ pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch
             let recorded = host_setup::recorded(world, &unit.owner).await?;
             // What has never run runs anyway.
             let pending = match recorded {
-                Some(_) => pending(world, playbook, stop).await?,
+                Some(_) => pending(world, &unit.owner, playbook, stop).await?,
                 None => Pending::Unknown,
             };
             found.host_setup.insert(unit.owner.clone(), HostSetup { recorded, pending });
@@ -150,9 +151,9 @@ pub async fn rest(world: &World, units: &[Unit], found: &mut Found, stop: &watch
 }
 
 /// What a host-setup playbook would change, found by its check mode.
-async fn pending(world: &World, playbook: &std::path::Path, stop: &watch::Receiver<bool>) -> Result<Pending, Error> {
+async fn pending(world: &World, owner: &str, playbook: &Path, stop: &watch::Receiver<bool>) -> Result<Pending, Error> {
     let setup = host_setup::setup(world, playbook, crate::module::Mode::Check);
-    match world.configure.set_up(setup, &Events::nowhere(), stop.clone()).await {
+    match world.configure(owner).set_up(setup, &Events::nowhere(), stop.clone()).await {
         Ok(0) => Ok(Pending::Nothing),
         Ok(changes) => Ok(Pending::Changes(changes)),
         // A task that rests on what an earlier one would have made cannot be checked.

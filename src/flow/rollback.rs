@@ -3,6 +3,8 @@
 //! Instances, networks, profiles, files in instances and Consul keys become those of that version. Data stay: what is in
 //! mounted directories, volumes and databases, and what a host-setup playbook has made.
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -99,6 +101,7 @@ fn unit(source: &Source, version: Version, found: &Found) -> Unit {
         host_setup: None,
         images: vec![],
         deployment,
+        directory: PathBuf::new(),
         writes: if found.writers == Writers::Tokens { version.writes } else { Writes::default() },
     }
 }

@@ -8,6 +8,7 @@ use crate::flow::deploy::{self, Unit};
 use crate::flow::found::{Found, Seen};
 use crate::flow::look;
 use crate::flow::names::Names;
+use crate::flow::program;
 use crate::flow::unit::{self, Version};
 use crate::flow::world::World;
 use crate::plan::Plan;
@@ -63,6 +64,7 @@ pub async fn plan(
     recorded(world, &mut found);
     let plan = deploy::plan(&wanted.title, &units, &found);
     permitted(&plan, &units, &found)?;
+    let plan = program::plan(plan, &units, &world.host, &world.programs);
     Ok(Planned { plan, units })
 }
 

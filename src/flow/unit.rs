@@ -86,7 +86,8 @@ pub fn evaluate(
         Writers::Tokens => repository.writes().map_err(Error::Writes)?,
     };
     let host_setup = host_setup(repository, host)?;
-    Ok(Unit { host_setup, owner, kind: repository.kind, version, images, deployment, writes })
+    let directory = repository.deployment.clone();
+    Ok(Unit { host_setup, owner, kind: repository.kind, version, images, deployment, directory, writes })
 }
 
 /// As [`evaluate`], without what the images are for.
@@ -101,7 +102,16 @@ pub fn images_only(
     let version = choose(repository, host, version, names, found)?;
     let images = images(repository, host, &owner, &version, names, found)?;
     let deployment = terraform::Deployment::default();
-    Ok(Unit { host_setup: None, owner, kind: repository.kind, version, images, deployment, writes: Writes::default() })
+    Ok(Unit {
+        host_setup: None,
+        owner,
+        kind: repository.kind,
+        version,
+        images,
+        deployment,
+        directory: repository.deployment.clone(),
+        writes: Writes::default(),
+    })
 }
 
 fn word(name: &str, value: &str) -> (String, hcl::Value) {

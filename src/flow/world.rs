@@ -1,11 +1,12 @@
 //! What a flow works on: the connections to one host, opened by the rig.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent;
-use crate::backend::Configure;
+use crate::backend::{Build, Configure, Deploy, Programs};
 use crate::consul;
 use crate::flow::names::Names;
 use crate::lxd;
@@ -49,10 +50,30 @@ pub struct World {
     pub connect: Connect,
     /// How a playbook's files are read.
     pub reading: Reading,
-    /// Who sets hosts up.
+    /// Who sets hosts up, where no program does.
     pub configure: Arc<dyn Configure>,
+    /// Programs that do a part of the work, by project or module.
+    pub programs: BTreeMap<String, Programs>,
     /// How long things may take.
     pub limits: Limits,
+}
+
+impl World {
+    /// Who sets the host up for `owner`.
+    pub fn configure(&self, owner: &str) -> &dyn Configure {
+        let program = self.programs.get(owner).and_then(|programs| programs.configure.as_ref());
+        program.unwrap_or(&self.configure).as_ref()
+    }
+
+    /// The program that builds the images of `owner`, if it is not `ryo` itself.
+    pub fn build(&self, owner: &str) -> Option<&dyn Build> {
+        self.programs.get(owner)?.build.as_deref()
+    }
+
+    /// The program that deploys `owner`, if it is not `ryo` itself.
+    pub fn deploy(&self, owner: &str) -> Option<&dyn Deploy> {
+        self.programs.get(owner)?.deploy.as_deref()
+    }
 }
 
 /// How long things may take.

@@ -43,11 +43,23 @@ pub fn evaluate(template: &Path, variables: &BTreeMap<String, Value>) -> Result<
         return Err(problems);
     }
     let prefixes = prefixes(&source, variables);
+    let several = builds.len() > 1;
     for (at, build) in builds.iter_mut().enumerate() {
         let prefix = prefixes.as_ref().and_then(|prefixes| prefixes.get(at));
         build.alias_prefix = prefix.unwrap_or(&build.alias).clone();
+        build.source.take_if(|_| !several);
+        build.variables = variables.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
     }
     Ok(builds)
+}
+
+/// A value as it is written on Packer's command line.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
 }
 
 /// The name of the variable that carries the version, in all templates of the field.
@@ -193,6 +205,8 @@ fn one(
     }
     let image = reader.required("image", problems);
     let alias = reader.required("output_image", problems);
+    let name = block.labels.get(1).map_or("", |label| label.as_str());
+    let instance = reader.text("container_name", problems).unwrap_or_else(|| format!("packer-{name}"));
     let build = Build {
         place: reader.place(),
         image,
@@ -202,9 +216,11 @@ fn one(
         properties: reader.texts_by_name("publish_properties", problems),
         provisioners: provisioners.to_vec(),
         launch_config: reader.texts_by_name("launch_config", problems),
+        instance: instance.rsplit(':').next().unwrap_or_default().to_owned(),
+        source: Some(format!("{kind}.{name}")),
+        variables: BTreeMap::new(),
     };
-    // The build instance gets a unique name, readiness is waited for, and the image goes where it is built.
-    reader.text("container_name", problems);
+    // Readiness is waited for, and the image goes where it is built.
     reader.text("init_sleep", problems);
     reader.text("publish_remote_name", problems);
     for (name, wanted) in [

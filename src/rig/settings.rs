@@ -22,7 +22,7 @@ pub struct Settings {
     /// `ubuntu-minimal: https://cloud-images.ubuntu.com/minimal/releases`.
     pub remotes: BTreeMap<String, String>,
     /// Projects and modules by the name of their directory, where another tool than `ryo` does a part of the work.
-    pub projects: BTreeMap<String, Project>,
+    pub projects: BTreeMap<String, Tools>,
     /// Where modules that are not checked out are cloned from; the module's name is put behind it.
     pub modules: Option<String>,
     /// How backups are made and read.
@@ -33,11 +33,18 @@ pub struct Settings {
 }
 
 /// Which tools do the work for a project and its modules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
-pub struct Project {
-    /// What runs host-setup playbooks.
+pub struct Tools {
+    /// What runs host-setup playbooks (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
     pub configure: Option<Configure>,
+    /// What builds images (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub build: Option<Build>,
+    /// What brings instances up (default: what the settings say, else ryo itself)
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub deploy: Option<Deploy>,
 }
 
 /// What runs host-setup playbooks.
@@ -48,6 +55,39 @@ pub enum Configure {
     Native,
     /// `ansible-playbook` on the path.
     Ansible,
+}
+
+/// What builds images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Build {
+    /// `ryo` itself.
+    Native,
+    /// `packer` on the path.
+    Packer,
+}
+
+/// What brings instances up, and what belongs to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Deploy {
+    /// `ryo` itself.
+    Native,
+    /// `terraform` on the path.
+    Terraform,
+    /// `tofu` on the path.
+    Tofu,
+}
+
+impl Deploy {
+    /// The program, if it is one.
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Native => None,
+            Self::Terraform => Some("terraform"),
+            Self::Tofu => Some("tofu"),
+        }
+    }
 }
 
 /// How a host is reached.
@@ -188,6 +228,16 @@ impl Settings {
     /// Returns the image to take where a file says `image`.
     pub fn image(&self, image: &str) -> String {
         self.images.get(image).cloned().unwrap_or_else(|| image.to_owned())
+    }
+
+    /// Returns which tools do the work for `project`; those that were `given` win.
+    pub fn tools(&self, project: &str, given: Tools) -> Tools {
+        let set = self.projects.get(project).copied().unwrap_or_default();
+        Tools {
+            configure: given.configure.or(set.configure),
+            build: given.build.or(set.build),
+            deploy: given.deploy.or(set.deploy),
+        }
     }
 
     /// Returns where `module` is cloned from.

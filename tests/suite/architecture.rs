@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["event", "module", "playbook"]),
     ("playbook", &["agent", "event", "machine", "module", "place", "secret", "yaml"]),
     // Flows: what happens, in which order. A plan is what a flow makes and carries out: the two are one layer.
-    ("plan", &["agent", "flow", "packer", "project", "terraform"]),
+    ("plan", &["agent", "backend", "flow", "packer", "project", "terraform"]),
     (
         "flow",
         &[

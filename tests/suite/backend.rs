@@ -15,6 +15,13 @@ use tokio::sync::watch;
 
 use crate::support::work::{Ended, copy};
 
+#[path = "backend/flow.rs"]
+mod flow;
+#[path = "backend/packer.rs"]
+mod packer;
+#[path = "backend/terraform.rs"]
+mod terraform;
+
 /// What a program is that stands in for another: a script.
 fn stand_in(directory: &Path, name: &str, script: &str) -> PathBuf {
     let path = directory.join(name);
@@ -74,6 +81,13 @@ PLAY RECAP *********************************************************************
 db                         : ok=0    changed=0    unreachable=1    failed=0    skipped=0    rescued=0    ignored=0   
 fd10::2                    : ok=3    changed=2    unreachable=0    failed=1    skipped=1    rescued=0    ignored=4   
 "#;
+
+/// Events, and where they are kept.
+fn collected() -> (Arc<Mutex<Vec<Event>>>, Events) {
+    let seen = Arc::new(Mutex::new(vec![]));
+    let noted = seen.clone();
+    (seen, Events::new(move |event| noted.lock().unwrap().push(event)))
+}
 
 fn done(host: &str, task: &str, item: Option<&str>, status: TaskStatus, message: Option<&str>) -> Event {
     Event::TaskDone {
@@ -157,9 +171,7 @@ async fn run(said: &str, status: u8, mode: Mode) -> (Result<usize, String>, Vec<
     let ansible = Ansible::find(directory.path().as_os_str()).await.unwrap();
     fs::create_dir(directory.path().join("host-setup")).unwrap();
     let setup = HostSetup { playbook: directory.path().join("host-setup/main.yml"), ..setup(mode) };
-    let seen = Arc::new(Mutex::new(vec![]));
-    let noted = seen.clone();
-    let events = Events::new(move |event| noted.lock().unwrap().push(event));
+    let (seen, events) = collected();
     let (_sender, stop) = watch::channel(false);
     let ended = ansible.set_up(setup, &events, stop).await;
     let tidy = |text: String| text.replace(&here.to_string(), "HERE");
@@ -223,6 +235,11 @@ fn a_tool_that_is_not_there_is_told_before_anything_is_done() {
     );
     fs::write(&settings, format!("{here}projects:\n  ryo-tiny:\n    configure: ansible\n")).unwrap();
     assert_eq!(ryo(&[]), absent);
+    let upgrade = ["plan", "upgrade", "ryo-tiny", "-n", "local", "--configure", "ansible"];
+    let upgrade = Ended::here(directory.path(), &upgrade, |command| {
+        command.env("RYO_SETTINGS", &settings).env("PATH", "/nowhere");
+    });
+    assert_eq!(upgrade, absent);
     let native = ryo(&["--configure", "native"]);
     assert!(native.stderr.contains("cannot reach LXD"), "{}", native.stderr);
     fs::write(&settings, format!("{here}projects:\n  ryo-tiny:\n    configure: puppet\n")).unwrap();

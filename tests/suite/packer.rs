@@ -106,6 +106,14 @@ fn a_template_of_the_field_becomes_a_build() {
                 extra_vars: vec!["ansible_lxd_remote=h".to_owned(), "host_id=h web_version=1.2.3".to_owned()],
             }],
             launch_config: text(&[("security.nesting", "true")]),
+            instance: "build".to_owned(),
+            source: None,
+            variables: text(&[
+                ("host_id", "h"),
+                ("remote", "true"),
+                ("version", "20221101-1"),
+                ("web_version", "1.2.3"),
+            ]),
         }]
     );
     let local = evaluate(&file, &given("1", "false")).unwrap();
@@ -148,6 +156,8 @@ build {
     let seen: Vec<(&str, usize)> =
         builds.iter().map(|build| (build.alias_prefix.as_str(), build.provisioners.len())).collect();
     assert_eq!(seen, [("ryo-a-web", 1), ("second", 0), ("ryo-a-web", 0)]);
+    let sources: Vec<_> = builds.iter().map(|build| build.source.as_deref()).collect();
+    assert_eq!(sources, [Some("lxd.container"), Some("incus.second"), Some("lxd.container")]);
 }
 
 #[test]

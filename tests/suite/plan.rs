@@ -37,6 +37,9 @@ fn image(owner: &str, service: &str, version: &str, inputs: &str) -> ImageSpec {
             properties: BTreeMap::new(),
             provisioners: vec![],
             launch_config: BTreeMap::new(),
+            instance: "packer-lxd-build".to_owned(),
+            source: None,
+            variables: BTreeMap::new(),
         },
         base: "debian/12".to_owned(),
         owner: owner.to_owned(),
@@ -101,6 +104,7 @@ fn proxy(version: &str) -> Unit {
             resources: vec![instance("web-proxy", &format!("ryo-web-proxy-web-proxy-{version}"))],
             ..Deployment::default()
         },
+        directory: PathBuf::from("ryo-web-proxy/module-deployment"),
         writes: Writes::default(),
     }
 }
@@ -122,6 +126,7 @@ fn hello(version: &str) -> Unit {
             consul: Some(consul()),
             ..Deployment::default()
         },
+        directory: PathBuf::from("ryo-hello/project-deployment"),
         writes: Writes::default(),
     }
 }
@@ -158,6 +163,7 @@ fn carry_out(plan: &Plan, found: &mut Found) {
             | Action::Archive(_)
             | Action::Unpack(_)
             | Action::Change { .. }
+            | Action::Deploy { .. }
             | Action::Prove(_) => unreachable!("no deployment does that"),
             Action::HostSetup { inputs, .. } => {
                 let state = HostSetup { recorded: Some(inputs.clone()), pending: Pending::Nothing };

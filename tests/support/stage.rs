@@ -243,6 +243,7 @@ impl Stage {
             database: self.database.clone(),
             agent: Arc::new(agent::Client::over("the host", process).await.unwrap()),
             configure: Arc::new(Native { connect: connect.clone(), reading: Reading::default() }),
+            programs: BTreeMap::new(),
             connect,
             state: "/var/lib/ryo/hosts".to_owned(),
             inventory: self.path("work/ryo-host/configuration/inventory_local"),

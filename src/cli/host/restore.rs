@@ -6,17 +6,18 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::backend::terraform;
 use crate::cli::backup::store;
 use crate::cli::restore::Settle;
 use crate::cli::shown::{Shown, carry_out};
-use crate::cli::{Common, deploy, problems};
+use crate::cli::{Common, deploy, problems, tools};
 use crate::failure::{Failure, Kind};
 use crate::flow::restore::set::{self, Set};
 use crate::flow::session::{self, Planned, Wanted};
 use crate::flow::unit::Version;
 use crate::flow::whole::Known;
 use crate::flow::world::World;
-use crate::flow::{backup, journal, restore};
+use crate::flow::{backup, journal, program, restore};
 use crate::plan::Plan;
 use crate::project::Repository;
 use crate::{project, rig};
@@ -71,7 +72,8 @@ pub async fn run(arguments: &Restore, common: &Common, shown: &Shown) -> Result<
     for repository in &repositories {
         common.check(&repository.directory, &arguments.host)?;
     }
-    let world = rig::open(&address, &settings, &shown.events).await?;
+    let programs = tools::of_host(&repositories, &arguments.host, &settings).await?;
+    let world = World { programs, ..rig::open(&address, &settings, &shown.events).await? };
     let title = format!("restore everything {} on {}", set.stamp, arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
     let version = Version::Each { versions: set.versions(), otherwise: journal::stamp() };
@@ -100,6 +102,10 @@ async fn restored(
     let all = [&unpack, &deploy, &exchange].into_iter().flat_map(|plan| plan.steps.clone()).collect();
     let whole = Plan { title: title.to_owned(), steps: all, values: deploy.values };
     shown.ui.print(whole.text().trim_end());
+    let forgotten = program::fresh(&deploy, &planned.units, world);
+    for unit in &forgotten {
+        shown.ui.print(&format!("{}: what its program knows of {} is forgotten first", unit.owner, world.host));
+    }
     if !deploy.steps.is_empty() {
         shown.ui.print("instances that are made by it are stopped for the exchange, too");
     }
@@ -110,6 +116,9 @@ async fn restored(
         carry_out(world, &data, shown).await?
     } else {
         carry_out(world, &unpack, shown).await?;
+        for unit in forgotten {
+            terraform::forget(&unit.directory, &world.host)?;
+        }
         deploy::apply(world, deployment, Plan::default(), planned, shown).await?;
         let (_, exchange) = restore::halves(&restore::plan(title, &set.specs, &restore::look(world, &ids).await?)?);
         carry_out(world, &exchange, shown).await?
