@@ -82,7 +82,7 @@ pub fn text(file: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| {
         let (good, bad) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
         let line = String::from_utf8_lossy(good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned();
-        let number = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let number = good.split(|byte| *byte == b'\n').count();
         let place = Place::new(file, number, line.chars().count() + 1);
         Problem::new(place, format!("not UTF-8: the byte {:#04x}", bad.first().copied().unwrap_or_default()))
     })

@@ -62,7 +62,7 @@ pub fn furnish(root: &Path) {
         fs::File::open(path).unwrap().set_modified(old).unwrap();
     }
     let ancient = fs::File::create(data.join("ancient")).unwrap();
-    ancient.set_modified(SystemTime::UNIX_EPOCH - Duration::from_secs(86_400 * 365)).unwrap();
+    ancient.set_modified(SystemTime::UNIX_EPOCH - Duration::from_hours(24 * 365)).unwrap();
 }
 
 /// Extended attributes of one file: values may hold anything, names nearly so.

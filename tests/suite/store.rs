@@ -288,9 +288,10 @@ async fn a_damaged_backup_is_told_with_what_and_where() {
 #[test]
 fn an_archive_whose_members_do_not_fit_together_is_damaged() {
     use tar::EntryType::{Directory, Fifo, Link, Regular, Symlink};
+    type Members<'m> = &'m [(tar::EntryType, &'m str, &'m str)];
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("backup-local-tiny-1.tar.gz");
-    let verdict = |members: &[(tar::EntryType, &str, &str)]| {
+    let verdict = |members: Members<'_>| {
         let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(vec![], flate2::Compression::fast()));
         for (kind, path, link) in members {
             let mut header = tar::Header::new_gnu();
@@ -314,7 +315,7 @@ fn an_archive_whose_members_do_not_fit_together_is_damaged() {
         }
     };
     let top = (Directory, "tiny/", "");
-    let table: [(&[(tar::EntryType, &str, &str)], &str); 10] = [
+    let table: [(Members<'_>, &str); 10] = [
         (&[top, (Regular, "tiny/a", ""), (Link, "tiny/b", "tiny/a"), (Directory, "tiny/d/", "")], "4 members"),
         (&[(Regular, "tiny/deep/er/a", ""), (Directory, "tiny/deep/", ""), (Directory, "tiny/deep/", "")], "3 members"),
         (&[], "it is no archive that can be read: nothing is in it"),

@@ -145,12 +145,11 @@ impl Engine<'_> {
             self.fates().entry(host.clone()).or_default();
             self.world.change(host, |state| state.vars_files = Arc::default());
             let told = |problem: Box<Problem>| Error::Problems(vec![*problem]);
-            let vars = match self.vars_files(play, host, all, Unknown::Told).map_err(told)? {
-                Some(vars) => vars,
-                None => {
-                    self.facts_of(play, host).await;
-                    self.vars_files(play, host, all, Unknown::LeftOut).map_err(told)?.unwrap_or_default()
-                }
+            let vars = if let Some(vars) = self.vars_files(play, host, all, Unknown::Told).map_err(told)? {
+                vars
+            } else {
+                self.facts_of(play, host).await;
+                self.vars_files(play, host, all, Unknown::LeftOut).map_err(told)?.unwrap_or_default()
             };
             self.world.change(host, |state| state.vars_files = Arc::new(vars));
         }

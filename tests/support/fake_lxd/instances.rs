@@ -15,6 +15,7 @@ pub type Refuses = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// An instance.
 #[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct FakeInstance {
     pub kind: String,
     pub description: String,
