@@ -254,7 +254,7 @@ impl Place {
         let mine = mine.map_err(|error| self.broken(error))?;
         let indexed = Arc::new(repository.to_indexed().map_err(|error| self.broken(error))?);
         let told = |snapshot: &SnapshotFile| Snapshot {
-            id: snapshot.id.to_string(),
+            id: snapshot.id.to_hex().to_string(),
             files: files(&indexed, snapshot).map_err(Trouble::from),
         };
         Ok(mine.iter().map(told).collect())
@@ -301,7 +301,7 @@ impl Place {
         let _lock = self.lock(&repository, Use::Alone)?;
         let broken = |error| self.broken(error);
         let there: BTreeSet<String> =
-            repository.list::<SnapshotId>().map_err(broken)?.map(|id| id.to_string()).collect();
+            repository.list::<SnapshotId>().map_err(broken)?.map(|id| id.to_hex().to_string()).collect();
         let ids = ids.iter().filter(|id| there.contains(*id)).map(|id| id.parse::<SnapshotId>());
         let ids: Vec<SnapshotId> = ids.collect::<Result<_, _>>().map_err(broken)?;
         repository.delete_snapshots(&ids).map_err(broken)?;
@@ -322,7 +322,7 @@ fn tags(tags: &[String]) -> StringList {
 /// The files in the one directory of a snapshot.
 fn files(repository: &Arc<Indexed>, snapshot: &SnapshotFile) -> Result<Vec<File>, Box<RusticError>> {
     let top = repository.get_tree(&snapshot.tree)?;
-    let id = snapshot.id.to_string();
+    let id = snapshot.id.to_hex().to_string();
     let mut found = vec![];
     for directory in top.nodes.into_iter().filter(Node::is_dir) {
         let Some(tree) = directory.subtree else { continue };

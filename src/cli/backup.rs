@@ -83,9 +83,14 @@ pub struct Arguments {
     /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
     #[arg(long, value_name = "RECIPIENT")]
     pub encrypt: Vec<String>,
-    /// Where they go
-    #[command(flatten)]
-    pub to: store::Target,
+    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default:
+    /// ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "STORE")]
+    pub to: Option<store::Named>,
+    /// The file with the password of the repository (default: that of the settings, else that of
+    /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -137,10 +142,11 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
     let modules = common.siblings(&repository, names)?;
     let stamp = arguments.stamp.clone().unwrap_or_else(journal::stamp);
+    let to = store::Target { to: arguments.to.clone(), password_file: arguments.password_file.clone() };
     let form = Form {
-        store: arguments.to.store(&repository.working_directory, common)?,
+        store: to.store(&repository.working_directory, common)?,
         compression: arguments.compress.into(),
-        recipients: arguments.to.recipients(&arguments.encrypt, common)?,
+        recipients: to.recipients(&arguments.encrypt, common)?,
     };
     let specs = specs(&repository, &modules, &arguments.host, &stamp, &form)?;
     let title = format!("backup {} {stamp} on {}", repository.name, arguments.host);

@@ -1,6 +1,6 @@
 //! What encrypts a repository: its key, and what a password makes of it.
 
-use aes256ctr_poly1305aes::aead::{Aead as _, KeyInit as _};
+use aes256ctr_poly1305aes::aead::Aead as _;
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Nonce};
 use rand::Rng as _;
 use rustic_core::jiff::Zoned;
