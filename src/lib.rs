@@ -9,8 +9,8 @@
 //! - **Engines**: [`project`] reads a checked-out repository, [`playbook`] runs playbooks ([`playbooks`] are our own),
 //!   [`module`] is one file per Ansible module, [`archive`] packs and unpacks, [`hcl`] evaluates, [`packer`] and
 //!   [`terraform`] give meaning to what was evaluated, [`backend`] says who carries it out: `ryo`, or the original's tools.
-//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`], [`wireguard`] (a tunnel within
-//!   this process).
+//! - **Clients**: [`lxd`] (LXD and Incus alike), [`consul`], [`sql`], [`agent`], [`git`], [`restic`] (its repositories),
+//!   [`wireguard`] (a tunnel within this process).
 //! - **Seams**: [`http`] (send a request) and [`machine`] (open a process). Carriers implement them: [`wire`],
 //!   [`ssh`], [`local`], [`container`].
 //! - **Words**: [`event`], [`yaml`], [`secret`], [`place`], [`resolve`] (names → addresses) know nothing of ours.
@@ -39,6 +39,7 @@ pub mod agent;
 pub mod consul;
 pub mod git;
 pub mod lxd;
+pub mod restic;
 pub mod sql;
 pub mod wireguard;
 

@@ -469,13 +469,11 @@ impl fmt::Display for Action {
             Self::Pause(names) => write!(f, "stop {}", instances(names)),
             Self::Freeze(names) => write!(f, "freeze {}", instances(names)),
             Self::Resume(names) => write!(f, "start {} again", instances(names)),
-            Self::Archive(spec) => {
-                write!(f, "write {}", spec.file.file_name().unwrap_or_default().to_string_lossy())
-            }
-            Self::Unpack(spec) => {
-                let file = spec.archive.file_name().unwrap_or_default().to_string_lossy();
-                write!(f, "unpack {file} beside the data")
-            }
+            Self::Archive(spec) => match &spec.repository {
+                None => write!(f, "write {}", spec.name()),
+                Some(_) => write!(f, "add {} to the repository", spec.name()),
+            },
+            Self::Unpack(spec) => write!(f, "unpack {} beside the data", spec.archive.name()),
             Self::Change { id, change: Change::Exchange, .. } => {
                 write!(f, "exchange {} and what was unpacked", backup::data(id))
             }

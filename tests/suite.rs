@@ -74,6 +74,8 @@ mod playbook;
 mod project;
 #[path = "suite/recordings.rs"]
 mod recordings;
+#[path = "suite/restic.rs"]
+mod restic;
 #[path = "suite/restore.rs"]
 mod restore;
 #[path = "suite/retention.rs"]

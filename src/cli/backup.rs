@@ -12,8 +12,10 @@ use crate::cli::shown::{Shown, carry_out};
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
 use crate::flow::backup::catalogue::bytes;
-use crate::flow::backup::manifest::{self, Archive, Member};
+use crate::flow::backup::location::Location;
+use crate::flow::backup::manifest::{Archive, Member};
 use crate::flow::backup::record::Record;
+use crate::flow::backup::store::Store;
 use crate::flow::backup::{self, Manifest, Source, Spec};
 use crate::flow::instance::Pause;
 use crate::flow::journal;
@@ -40,7 +42,7 @@ pub mod verify;
 pub struct Backup {
     /// Something else than to make one
     #[command(subcommand)]
-    pub store: Option<Store>,
+    pub command: Option<Command>,
     /// What is backed up
     #[command(flatten)]
     pub make: Option<Arguments>,
@@ -48,7 +50,7 @@ pub struct Backup {
 
 /// What is done with backups that are there.
 #[derive(Debug, clap::Subcommand)]
-pub enum Store {
+pub enum Command {
     /// List the backups
     List(list::Arguments),
     /// Say what is known of a backup
@@ -80,15 +82,20 @@ pub struct Arguments {
     /// power cut
     #[arg(long)]
     pub freeze: bool,
-    /// How archives are compressed
+    /// How archives are compressed; a repository of restic does it itself
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
     /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
     #[arg(long, value_name = "RECIPIENT")]
     pub encrypt: Vec<String>,
-    /// Where the archives go (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<PathBuf>,
+    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default:
+    /// ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "STORE")]
+    pub to: Option<store::Named>,
+    /// The file with the password of the repository (default: that of the settings, else that of
+    /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -122,12 +129,12 @@ impl From<Compress> for Compression {
 /// A [`Failure`] with what a person should read.
 pub async fn run(backup: Backup, common: &Common) -> Result<ExitCode, Failure> {
     let shown = Shown::new(common);
-    let ended = match (backup.store, backup.make) {
-        (Some(Store::List(arguments)), _) => list::run(&arguments, common, &shown),
-        (Some(Store::Show(arguments)), _) => show::run(&arguments, common, &shown),
-        (Some(Store::Verify(arguments)), _) => verify::run(&arguments, common, &shown).await,
-        (Some(Store::Prune(arguments)), _) => prune::run(&arguments, common, &shown),
-        (Some(Store::Schedule(arguments)), _) => schedule::run(&arguments, common, &shown).await,
+    let ended = match (backup.command, backup.make) {
+        (Some(Command::List(arguments)), _) => list::run(&arguments, common, &shown),
+        (Some(Command::Show(arguments)), _) => show::run(&arguments, common, &shown),
+        (Some(Command::Verify(arguments)), _) => verify::run(&arguments, common, &shown).await,
+        (Some(Command::Prune(arguments)), _) => prune::run(&arguments, common, &shown),
+        (Some(Command::Schedule(arguments)), _) => schedule::run(&arguments, common, &shown).await,
         (None, Some(arguments)) => make(&arguments, common, &shown).await,
         // The command line asks for a host first.
         (None, None) => Err(Failure::new(Kind::Request, "name the host: `-n NAME`")),
@@ -140,10 +147,11 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let names: &[String] = if arguments.no_modules { &[] } else { &repository.modules };
     let modules = common.siblings(&repository, names)?;
     let stamp = arguments.stamp.clone().unwrap_or_else(journal::stamp);
+    let to = store::Target { to: arguments.to.clone(), password_file: arguments.password_file.clone() };
     let form = Form {
-        directory: store::directory(arguments.to.as_deref(), &repository.working_directory),
+        store: to.store(&repository.working_directory, common)?,
         compression: arguments.compress.into(),
-        recipients: store::recipients(&arguments.encrypt, common)?,
+        recipients: to.recipients(&arguments.encrypt, common)?,
     };
     let specs = specs(&repository, &modules, &arguments.host, &stamp, &form)?;
     let title = format!("backup {} {stamp} on {}", repository.name, arguments.host);
@@ -186,12 +194,19 @@ pub(super) async fn carried_out(
 
 /// Where archives go, and what they are.
 pub struct Form {
-    /// The directory.
-    pub directory: PathBuf,
+    /// Where they go.
+    pub store: Store,
     /// How they are compressed.
     pub compression: Compression,
     /// To whom they are encrypted.
     pub recipients: Recipients,
+}
+
+impl Form {
+    /// An archive to be made.
+    pub fn spec(&self, host: &str, source: Source, stamp: &str) -> Spec {
+        Spec::new(host, source, stamp, &self.store, (self.compression, &self.recipients))
+    }
 }
 
 /// The archives to be made: those of the modules first.
@@ -209,18 +224,9 @@ pub fn specs(
     if let Some(problem) = backup::misfit(stamp) {
         return Err(Failure::new(Kind::Request, problem));
     }
-    let Form { directory, compression, recipients } = form;
     let spec = |repository: &Repository| -> Result<Spec, Failure> {
-        let id = repository.identity(host).map_err(problems)?.id;
-        Ok(Spec {
-            file: backup::file(directory, host, &id, stamp, *compression, recipients),
-            recipients: recipients.clone(),
-            host: host.to_owned(),
-            source: Source { id, kind: repository.kind },
-            stamp: stamp.to_owned(),
-            compression: *compression,
-            of_host: vec![],
-        })
+        let source = Source { id: repository.identity(host).map_err(problems)?.id, kind: repository.kind };
+        Ok(form.spec(host, source, stamp))
     };
     modules.iter().chain([repository]).map(spec).collect()
 }
@@ -236,17 +242,17 @@ fn tell(
     let mut rows = vec![];
     let mut lines = vec![format!("{title}: {ended}")];
     for spec in specs {
-        let file = &spec.file;
-        let record = Record::read(file);
+        let location = spec.location()?;
+        let file = location.path();
+        let record = Record::read(&location);
         // What is encrypted cannot be opened by whoever has made it.
-        if let Some(Record { archive: Archive { size, sha256, .. }, .. }) = record.filter(|_| manifest::is_sealed(file))
-        {
+        if let Some(Record { archive: Archive { size, sha256, .. }, .. }) = record.filter(|_| location.is_sealed()) {
             lines.push(format!("  {} ({}, encrypted)", file.display(), bytes(size)));
             rows.push(json!({ "file": file, "id": spec.source.id, "size": size, "sha256": sha256, "encrypted": true }));
             continue;
         }
         let mut members = 0_usize;
-        let manifest = read(file, &mut |_| {
+        let manifest = read(&location, &mut |_| {
             members += 1;
             true
         })?;
@@ -258,7 +264,7 @@ fn tell(
             "members": members,
             "sha256": manifest.archive.sha256,
             "sockets": manifest.sockets,
-            "encrypted": false,
+            "encrypted": spec.is_secret(),
             "devices": manifest.devices,
         }));
     }
@@ -267,10 +273,10 @@ fn tell(
     Ok(())
 }
 
-fn read(archive: &Path, visit: &mut dyn FnMut(Member) -> bool) -> Result<Manifest, Failure> {
+fn read(archive: &Location, visit: &mut dyn FnMut(Member) -> bool) -> Result<Manifest, Failure> {
     let read = Manifest::read(archive, &Identities::default(), visit);
     let read = read.map_err(|error| Failure::new(Kind::World, error))?;
-    read.ok_or_else(|| Failure::new(Kind::Bug, format!("`{}` has no manifest", archive.display())))
+    read.ok_or_else(|| Failure::new(Kind::Bug, format!("`{}` has no manifest", archive.path().display())))
 }
 
 fn describe(file: &Path, size: u64, members: usize) -> String {

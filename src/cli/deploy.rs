@@ -11,6 +11,7 @@ use crate::cli::shown::{Shown, carry_out, foretold, settled};
 use crate::cli::{self, Common, problems, tools};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
+use crate::flow::backup::store::Store;
 use crate::flow::backup::{self, Spec};
 use crate::flow::instance::Pause;
 use crate::flow::names::Names;
@@ -241,7 +242,7 @@ fn everything(request: &Request, common: &Common, repositories: &[Repository]) -
     let Some(repository) = repositories.last() else { return Err(nothing()) };
     let modules = common.siblings(repository, &repository.modules)?;
     let form = Form {
-        directory: backup::directory(&repository.working_directory),
+        store: Store::Directory(backup::directory(&repository.working_directory)),
         compression: Compression::Gzip,
         recipients: cli::backup::store::recipients(&[], common)?,
     };

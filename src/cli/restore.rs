@@ -9,7 +9,6 @@ use crate::cli::backup::store;
 use crate::cli::shown::{Shown, carry_out};
 use crate::cli::{Common, problems};
 use crate::failure::{Failure, Kind};
-use crate::flow::backup::manifest;
 use crate::flow::restore::{self, Spec, find, reading};
 use crate::flow::{backup, journal};
 use crate::project::Repository;
@@ -29,14 +28,14 @@ pub struct Arguments {
     #[arg(short = 's', long, value_name = "STAMP", conflicts_with_all = ["undo", "commit"])]
     pub stamp: Option<String>,
     /// The archive itself, wherever it is
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stamp", "modules", "undo", "commit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stamp", "modules", "from", "undo", "commit"])]
     pub file: Option<PathBuf>,
     /// Restore the modules of a project as well, from backups with the same stamp
     #[arg(long)]
     pub modules: bool,
-    /// Where the archives are (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR", conflicts_with = "file")]
-    pub from: Option<PathBuf>,
+    /// Where they are
+    #[command(flatten)]
+    pub from: store::Origin,
     /// The file with the identity of `age` that opens encrypted archives (default: that of the settings)
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
@@ -95,7 +94,7 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     }
     let outages = carry_out(&world, &plan, shown).await?;
     let kept = if settles { "" } else { "; the data from before are kept until `--commit`, `--undo` puts them back" };
-    let archives: Vec<_> = specs.iter().map(|spec| json!({ "id": spec.id, "file": spec.archive })).collect();
+    let archives: Vec<_> = specs.iter().map(|spec| json!({ "id": spec.id, "file": spec.archive.path() })).collect();
     let result = json!({ "plan": title, "archives": archives, "outages": outages });
     shown.ui.result(&result, &format!("{title}: done{kept}"));
     Ok(ExitCode::SUCCESS)
@@ -142,17 +141,17 @@ fn specs(
     sources: &[(crate::project::Kind, String)],
 ) -> Result<Vec<Spec>, Failure> {
     let identities = store::identities(arguments.identity.as_deref(), common)?;
-    let directory = store::directory(arguments.from.as_deref(), &repository.working_directory);
+    let store = arguments.from.store(common, || Ok(backup::directory(&repository.working_directory)))?;
     let mut stamp = arguments.stamp.clone();
     let mut specs = vec![];
     // The project says which stamp is the newest.
     for (kind, id) in sources.iter().rev() {
         let (archive, found) = match &arguments.file {
-            Some(file) => (named(file)?, find::stamp(file, &identities)?),
-            None => find::archive(&directory, &arguments.host, id, stamp.as_deref(), &identities)?,
+            Some(file) => (named(file)?.into(), find::stamp(file, &identities)?),
+            None => find::archive(&store, &arguments.host, id, stamp.as_deref(), &identities)?,
         };
         // Whoever cannot open it hears that before a host is asked anything.
-        if manifest::is_sealed(&archive) {
+        if archive.is_sealed() {
             reading::top(&archive, &identities)?;
         }
         stamp = Some(found.clone());

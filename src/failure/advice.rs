@@ -13,7 +13,7 @@ use crate::flow::{
 };
 use crate::http::HttpError;
 use crate::machine::Lost;
-use crate::{agent, archive, backend, consul, git, lxd, playbook, sql, ssh, ui};
+use crate::{agent, archive, backend, consul, git, lxd, playbook, restic, sql, ssh, ui};
 
 /// Who can mend an error, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -325,7 +325,21 @@ fn backup(error: &backup::Error) -> Advice {
         backup::Error::There(_) => Advice::of(Kind::Request, "give another stamp with `-s`"),
         backup::Error::Nothing { .. } => Advice::of(Kind::Request, "deploy it first"),
         backup::Error::Interrupted(_) => Advice { kind: Kind::Interrupted, hints: vec![] },
-        backup::Error::Archive(_) | backup::Error::File { .. } => Advice::world(),
+        backup::Error::Restic(error) => repository(error),
+        backup::Error::Archive(_) | backup::Error::File { .. } | backup::Error::Remove { .. } => Advice::world(),
+    }
+}
+
+fn repository(error: &restic::Error) -> Advice {
+    match error {
+        restic::Error::Password(_) => Advice::of(
+            Kind::Request,
+            "name the file with its password: `--password-file FILE`, or `backup: {password_file: FILE}` in the settings",
+        ),
+        restic::Error::Held { .. } => {
+            Advice::of(Kind::Locked, "wait for its end; `restic unlock` takes away what nobody holds any more")
+        }
+        restic::Error::Broken { .. } => Advice::of(Kind::World, "`restic check` says more of it"),
     }
 }
 

@@ -12,6 +12,8 @@ use thiserror::Error;
 use crate::agent::wire::Pass;
 use crate::archive::seal::{self, Recipients};
 use crate::archive::{self, Compression};
+use crate::flow::backup::location::Location;
+use crate::flow::backup::store::{Repository, Store};
 use crate::flow::found;
 use crate::flow::instance::Pause;
 use crate::flow::whole::Part;
@@ -19,16 +21,19 @@ use crate::flow::world::World;
 use crate::lxd::model::Instance;
 use crate::plan::{Action, Plan, Step, Values};
 use crate::project::Kind;
-use crate::{agent, lxd};
+use crate::{agent, lxd, restic};
 
 pub mod catalogue;
 pub mod copy;
 pub mod draft;
 pub mod kept;
+pub mod location;
 pub mod manifest;
 pub mod ongoing;
+pub mod place;
 pub mod record;
 pub mod retention;
+pub mod store;
 pub mod unfinished;
 pub mod verify;
 
@@ -69,6 +74,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The repository of restic.
+    #[error(transparent)]
+    Restic(#[from] restic::Error),
+    /// Something cannot be removed here.
+    #[error("cannot remove `{}`", file.display())]
+    Remove {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A person asked to stop.
     #[error("stopped while {0} was being copied")]
     Interrupted(String),
@@ -92,8 +108,10 @@ pub struct Spec {
     pub source: Source,
     /// The stamp of the backup.
     pub stamp: String,
-    /// The archive.
+    /// The archive; what it would be called while it is put together, if it goes into a repository.
     pub file: PathBuf,
+    /// The repository of restic that it goes into, if it does not stay a file.
+    pub repository: Option<Repository>,
     /// How it is compressed.
     pub compression: Compression,
     /// To whom archive and manifest are sealed; nobody if they are not.
@@ -103,9 +121,58 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// That of `source` in `store`.
+    pub fn new(host: &str, source: Source, stamp: &str, store: &Store, how: (Compression, &Recipients)) -> Self {
+        let (compression, recipients) = how;
+        let (file, repository, compression) = match store {
+            Store::Directory(directory) => {
+                (file(directory, host, &source.id, stamp, compression, recipients), None, compression)
+            }
+            // What is compressed has nothing in common with what was there before; the repository compresses.
+            Store::Repository(repository) => {
+                let none = Compression::None;
+                let name = name(host, &source.id, stamp, none);
+                (repository.place.scratch().join(name), Some(repository.clone()), none)
+            }
+        };
+        let (host, stamp, recipients) = (host.to_owned(), stamp.to_owned(), recipients.clone());
+        Self { host, source, stamp, file, repository, compression, recipients, of_host: vec![] }
+    }
+
     /// The directory on the host.
     pub fn data(&self) -> String {
         data(&self.source.id)
+    }
+
+    /// The name of the archive.
+    pub fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether nobody reads it who has no key.
+    pub fn is_secret(&self) -> bool {
+        self.repository.is_some() || !self.recipients.is_empty()
+    }
+
+    /// Where it is, once it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Restic`].
+    pub fn location(&self) -> Result<Location, Error> {
+        let found = self.repository.as_ref().map(|repository| repository.find(&self.name())).transpose()?;
+        Ok(found.flatten().unwrap_or_else(|| self.file.clone().into()))
+    }
+
+    /// The one that has its name already.
+    fn other(&self) -> Result<Option<PathBuf>, Error> {
+        if let Some(repository) = &self.repository {
+            return Ok(repository.find(&self.name())?.map(|location| location.path().to_owned()));
+        }
+        // However it is compressed: what stands beside it has the same name.
+        let directory = self.file.parent().unwrap_or(Path::new("."));
+        let mut names = catalogue::names(directory, &self.host, &self.source.id, &self.stamp).into_iter();
+        Ok(names.find(|file| file.exists()))
     }
 }
 
@@ -165,10 +232,7 @@ pub struct Seen {
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
     for spec in specs {
-        // However it is compressed: what stands beside it has the same name.
-        let directory = spec.file.parent().unwrap_or(Path::new("."));
-        let mut names = catalogue::names(directory, &spec.host, &spec.source.id, &spec.stamp).into_iter();
-        if let Some(file) = names.find(|file| file.exists()) {
+        if let Some(file) = spec.other()? {
             return Err(Error::There(file));
         }
         let path = spec.data();

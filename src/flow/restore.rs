@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::agent::data::{Change, Kept, Stock};
 use crate::archive::seal::Identities;
+use crate::flow::backup::location::Location;
 use crate::flow::backup::{self, DATA, is_left, manifest, writes_to};
 use crate::flow::instance;
 use crate::flow::world::World;
@@ -148,7 +149,7 @@ pub struct Spec {
     /// Which of the two.
     pub kind: Kind,
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Location,
     /// The stamp of the backup.
     pub stamp: String,
     /// What opens it, if it is sealed.

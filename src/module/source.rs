@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::seal::Identities;
 use crate::module::{Blobs, Task, uri};
+use crate::restic;
 
 /// Files up to this size are held in memory; of larger ones only where they are.
 const HELD: u64 = 64 << 10;
@@ -26,6 +27,8 @@ pub enum Blob {
     File(PathBuf),
     /// The file that they are in, sealed, and what opens it.
     Sealed(PathBuf, Identities),
+    /// The file in a repository of restic that they are.
+    Snapshot(restic::File),
 }
 
 impl Blob {
@@ -54,6 +57,7 @@ impl Blob {
                 opened.take(most).read_to_end(&mut piece)?;
                 Ok(piece)
             }
+            Self::Snapshot(file) => file.piece(from, most),
         }
     }
 }

@@ -131,6 +131,8 @@ pub struct Backup {
     pub recipients: Vec<String>,
     /// The file with the identity that opens them.
     pub identity: Option<PathBuf>,
+    /// The file with the password of repositories of restic.
+    pub password_file: Option<PathBuf>,
 }
 
 /// What carries the connection.

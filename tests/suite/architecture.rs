@@ -25,13 +25,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("git", &["event"]),
     ("playbooks", &[]),
     ("lxd", &["event", "http", "secret"]),
+    ("restic", &["secret"]),
     ("sql", &["http", "secret"]),
     ("wireguard", &["place", "resolve", "secret"]),
     ("agent", &["archive", "local", "machine", "module", "playbook", "secret"]),
     // Engines: give meaning to what repositories say. Modules run on both sides of the wire: the playbook plans with
     // them here, the agent acts with them there.
     ("archive", &[]),
-    ("module", &["archive", "event", "git", "place", "secret", "sql"]),
+    ("module", &["archive", "event", "git", "place", "restic", "secret", "sql"]),
     ("hcl", &["place", "yaml"]),
     ("project", &["hcl", "packer", "place", "playbook", "secret", "terraform", "yaml"]),
     ("packer", &["hcl", "place", "yaml"]),
@@ -62,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "playbook",
             "playbooks",
             "project",
+            "restic",
             "secret",
             "sql",
             "terraform",
@@ -76,7 +78,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &CLI),
 ];
 
-const EVERYTHING_BELOW_THE_EDGE: [&str; 31] = [
+const EVERYTHING_BELOW_THE_EDGE: [&str; 32] = [
     "agent",
     "archive",
     "backend",
@@ -98,6 +100,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 31] = [
     "playbooks",
     "project",
     "resolve",
+    "restic",
     "secret",
     "sql",
     "ssh",
@@ -110,7 +113,7 @@ const EVERYTHING_BELOW_THE_EDGE: [&str; 31] = [
     "rig",
 ];
 
-const CLI: [&str; 31] = EVERYTHING_BELOW_THE_EDGE;
+const CLI: [&str; 32] = EVERYTHING_BELOW_THE_EDGE;
 
 /// An import that the table does not have.
 #[derive(Debug, PartialEq, Eq)]

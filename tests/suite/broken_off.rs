@@ -63,7 +63,7 @@ fn specs(stage: &Stage, stamp: &str) -> Vec<restore::Spec> {
         host: "local".to_owned(),
         id: id.to_owned(),
         kind,
-        archive: archive(stage, id, stamp),
+        archive: archive(stage, id, stamp).into(),
         stamp: stamp.to_owned(),
         identities: Identities::default(),
     };

@@ -210,9 +210,15 @@ fn shells_can_complete_the_words() {
         assert!(ended.stdout.contains(sign) && ended.stdout.contains("deploy"), "{shell}: {}", ended.stdout);
     }
     // What bash is told is what it understands.
-    let script = "source <(\"$0\" completions bash); COMP_WORDS=(ryo dep); COMP_CWORD=1; _ryo ryo dep ryo; echo \"${COMPREPLY[@]}\"";
-    let bash = std::process::Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_ryo")]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&bash.stdout), "deploy\n", "{}", String::from_utf8_lossy(&bash.stderr));
+    for (words, at, completed) in [("dep", 1, "deploy\n"), ("backup list --pass", 3, "--password-file\n")] {
+        let last = words.rsplit(' ').next().unwrap();
+        let script = format!(
+            "source <(\"$0\" completions bash); COMP_WORDS=(ryo {words}); COMP_CWORD={at}; _ryo ryo {last} ryo; echo \"${{COMPREPLY[@]}}\""
+        );
+        let bash =
+            std::process::Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_ryo")]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&bash.stdout), completed, "{}", String::from_utf8_lossy(&bash.stderr));
+    }
 }
 
 #[test]

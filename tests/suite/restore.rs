@@ -22,7 +22,7 @@ use crate::support::stage::Stage;
 fn spec(id: &str, kind: Kind, archive: &Path, stamp: &str) -> Spec {
     let (id, stamp) = (id.to_owned(), stamp.to_owned());
     let identities = Identities::default();
-    Spec { host: "local".to_owned(), id, kind, archive: archive.to_owned(), stamp, identities }
+    Spec { host: "local".to_owned(), id, kind, archive: archive.into(), stamp, identities }
 }
 
 /// Where backups are.
@@ -34,7 +34,7 @@ fn store(stage: &Stage) -> PathBuf {
 fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
     let of = |(id, kind)| {
         let (archive, found) = find::archive(&store(stage), "local", id, Some(stamp), &Identities::default()).unwrap();
-        spec(id, kind, &archive, &found)
+        spec(id, kind, archive.path(), &found)
     };
     [("ryo-tiny-store", Kind::Module), ("ryo-tiny", Kind::Project)].map(of).to_vec()
 }
@@ -99,7 +99,8 @@ async fn data_come_back_and_those_from_before_are_kept_until_it_is_settled() {
         8 steps\n"
     );
     let place = tempfile::tempdir().unwrap();
-    let archive = &specs(&stage, "1")[1].archive;
+    let made = specs(&stage, "1");
+    let archive = made[1].archive.path();
     let unpacked = Command::new("tar").arg("-xzpf").arg(archive).current_dir(place.path()).status().unwrap();
     assert!(unpacked.success());
     let restored = look(&data(&stage));
@@ -162,11 +163,11 @@ async fn an_archive_of_the_original_is_restored_and_the_newest_is_found() {
     let later = std::time::SystemTime::now() + Duration::from_mins(1);
     fs::File::open(&archive).unwrap().set_modified(later).unwrap();
     let (found, stamp) = find::archive(&store(&stage), "local", "ryo-tiny", None, &Identities::default()).unwrap();
-    assert_eq!((&found, stamp.as_str()), (&archive, "20200101"));
+    assert_eq!((found.path(), stamp.as_str()), (&*archive, "20200101"));
     let (other, stamp) =
         find::archive(&store(&stage), "local", "ryo-tiny-store", None, &Identities::default()).unwrap();
-    assert_eq!(stamp, "1", "{}", other.display());
-    restores(&stage, &[spec("ryo-tiny", Kind::Project, &found, "20200101")]).await.unwrap();
+    assert_eq!(stamp, "1", "{}", other.path().display());
+    restores(&stage, &[spec("ryo-tiny", Kind::Project, found.path(), "20200101")]).await.unwrap();
     assert_eq!(look(&data(&stage)), look(&tree.path().join("ryo-tiny")));
     assert_eq!(fs::metadata(data(&stage)).unwrap().mode() & 0o7777, 0o755);
 }
@@ -320,7 +321,7 @@ async fn an_archive_that_is_damaged_changes_nothing() {
     let before = look(&data(&stage));
     let specs = specs(&stage, "1");
     let project = &specs[1..];
-    let archive = &project[0].archive;
+    let archive = project[0].archive.path();
     let whole = fs::read(archive).unwrap();
     let mut damaged: Vec<(String, Vec<u8>)> = vec![];
     for share in 1..12 {
@@ -333,7 +334,7 @@ async fn an_archive_that_is_damaged_changes_nothing() {
     let end = Compression::Gzip.whole(&[0; 1024]).unwrap();
     damaged.push(("without its end".to_owned(), whole[..whole.len() - end.len()].to_vec()));
     damaged.push(("with more behind it".to_owned(), [&whole[..], &end].concat()));
-    damaged.push(("another one".to_owned(), fs::read(&specs[0].archive).unwrap()));
+    damaged.push(("another one".to_owned(), fs::read(specs[0].archive.path()).unwrap()));
     for (name, bytes) in damaged {
         fs::write(archive, bytes).unwrap();
         let ended = restores(&stage, project).await;

@@ -19,7 +19,7 @@ fn seconds(time: &str) -> u64 {
 fn of(id: &str, time: &str, made: Made, state: State) -> Backup {
     let (host, kind) = ("web".to_owned(), Some("project".to_owned()));
     let about = About { host, kind, id: id.to_owned(), stamp: time.to_owned(), when: seconds(time) };
-    let archive = PathBuf::from(format!("/b/backup-web-{id}-{time}.tar.gz"));
+    let archive = PathBuf::from(format!("/b/backup-web-{id}-{time}.tar.gz")).into();
     let file = String::new();
     let known = Some(Archive { file, compression: Compression::Gzip, size: 1, sha256: String::new() });
     Backup { archive, about: Some(about), made, size: 1, written: (0, 0), known, state }

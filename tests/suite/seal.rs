@@ -181,9 +181,9 @@ async fn an_archive_that_age_has_encrypted_is_restored() {
     let found = catalogue::look(&store(&stage), &Identities::default()).unwrap().backups;
     assert_eq!(found[0].about, None, "nobody can tell whose it is");
     let (found, stamp) = find::archive(&store(&stage), "local", "ryo-tiny", None, &identities).unwrap();
-    assert_eq!((&found, stamp.as_str()), (&archive, "1"));
+    assert_eq!((found.path(), stamp.as_str()), (&*archive, "1"));
     let (host, id) = ("local".to_owned(), "ryo-tiny".to_owned());
-    let spec = Spec { host, id, kind: Kind::Project, archive, stamp, identities };
+    let spec = Spec { host, id, kind: Kind::Project, archive: found, stamp, identities };
     stage.settles(stage.lxd.clone(), |_, seen| restore::plan("restore", &[spec], seen)).await.unwrap();
     assert_eq!(look(&data(&stage)), wanted);
 }
@@ -275,7 +275,7 @@ async fn every_cut_of_an_encrypted_backup_is_told() {
     let whole = fs::read(&archive).unwrap();
     let backup = |identities: &Identities| {
         let found = catalogue::look(&store(&stage), identities).unwrap().backups;
-        found.into_iter().find(|it| it.archive == archive).unwrap()
+        found.into_iter().find(|it| it.archive.path() == archive).unwrap()
     };
     for length in (0..whole.len()).step_by(7) {
         fs::write(&archive, &whole[..length]).unwrap();

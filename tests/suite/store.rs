@@ -32,7 +32,7 @@ pub fn ryo(stage: &Stage, words: &[&str]) -> Ended {
     Ended { code: ended.code, stdout: tidy(&ended.stdout), stderr: tidy(&ended.stderr) }
 }
 
-fn tidy(text: &str) -> String {
+pub fn tidy(text: &str) -> String {
     let text = Regex::new(r"\b\d+ (second|minute|hour|day)s?\b").unwrap().replace_all(text, "SPAN");
     let text = Regex::new(r"\b[0-9.]+ (bytes|[KMG]iB)\b").unwrap().replace_all(&text, "SIZE");
     let text = Regex::new(r"\([0-9.]+ m?s\)").unwrap().replace_all(&text, "(TIME)");
@@ -247,7 +247,7 @@ async fn a_damaged_backup_is_told_with_what_and_where() {
     assert_eq!(ended.stdout.matches("\"state\":\"verified\"").count(), 1, "{}", ended.stdout);
 
     // One bit, anywhere.
-    let backup = || look(&stage).into_iter().find(|it| it.archive == archive).unwrap();
+    let backup = || look(&stage).into_iter().find(|it| it.archive.path() == archive).unwrap();
     let (mut told, number) = (std::collections::BTreeSet::new(), Regex::new("byte [0-9]+").unwrap());
     for at in 0..whole.len() {
         let mut bytes = whole.clone();

@@ -35,6 +35,7 @@ fn specs(stage: &Stage, stamp: &str, parts: &[Part]) -> Vec<Spec> {
         source: Source { id: part.id.clone(), kind: part.kind },
         stamp: stamp.to_owned(),
         file: directory.join(backup::name("local", &part.id, stamp, Compression::Gzip)),
+        repository: None,
         compression: Compression::Gzip,
         recipients: Recipients::default(),
         of_host: parts.to_vec(),

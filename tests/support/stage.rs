@@ -386,6 +386,7 @@ impl Stage {
             source: Source { id: id.to_owned(), kind },
             stamp: stamp.to_owned(),
             file: backup::file(&directory, "local", id, stamp, compression, recipients),
+            repository: None,
             compression,
             recipients: recipients.clone(),
             of_host: vec![],

@@ -1,9 +1,6 @@
 //! `ryo backup prune`.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -95,7 +92,8 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
         let hint = "give `--keep-last`, `--keep-daily`, `--keep-weekly`, `--keep-monthly` or `--keep-within`";
         return Err(Failure::new(Kind::Request, "nothing says which backups stay").hint(hint));
     }
-    let catalogue = arguments.choice.catalogue(common, &arguments.choice.identities(common)?)?;
+    let store = arguments.choice.store(common)?;
+    let catalogue = store.look(&arguments.choice.identities(common)?)?;
     let (choice, now) = (arguments.choice.of(None), journal::seconds());
     let fates = retention::decide(&catalogue, &choice, &policy, arguments.originals, &TimeZone::system(), now);
     shown.ui.print(text(&catalogue, &fates).trim_end());
@@ -105,7 +103,7 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let (began, mut removed) = (Instant::now(), vec![]);
-    let ended = carry_out(&catalogue, &gone, &mut removed);
+    let ended = store.remove(&catalogue.leftovers, &gone, &mut removed).map_err(Failure::from);
     if !removed.is_empty() {
         let result = ended.as_ref().map_or_else(|failure| failure.error.to_string(), |()| "done".to_owned());
         let title = format!("prune backups in {}", catalogue.directory.display());
@@ -138,23 +136,6 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-fn carry_out(catalogue: &Catalogue, gone: &[&Backup], removed: &mut Vec<String>) -> Result<(), Failure> {
-    for leftover in &catalogue.leftovers {
-        remove(leftover)?;
-        removed.push(format!("remove {}", leftover.file_name().unwrap_or_default().to_string_lossy()));
-    }
-    for backup in gone {
-        // The archive first: what is left if this breaks off is known for what it is.
-        for (turn, file) in backup.files().iter().enumerate() {
-            remove(file)?;
-            if turn == 0 {
-                removed.push(format!("remove {}", backup.name()));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn stays(fate: &Fate) -> bool {
     matches!(fate, Fate::Stay(_))
 }
@@ -164,15 +145,6 @@ fn counted(backups: usize, leftovers: usize) -> String {
     match leftovers {
         0 => of(backups, "backup"),
         _ => format!("{} and {}", of(backups, "backup"), of(leftovers, "leftover file")),
-    }
-}
-
-fn remove(file: &Path) -> Result<(), Failure> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::new(Kind::World, format!("cannot remove `{}`: {error}", file.display())))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -39,15 +39,15 @@ pub struct Arguments {
     /// power cut
     #[arg(long)]
     pub freeze: bool,
-    /// How archives are compressed
+    /// How archives are compressed; a repository of restic does it itself
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
     /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
     #[arg(long, value_name = "RECIPIENT")]
     pub encrypt: Vec<String>,
-    /// Where the archives go (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<PathBuf>,
+    /// Where they go
+    #[command(flatten)]
+    pub to: store::Target,
 }
 
 /// When.
@@ -97,6 +97,10 @@ pub async fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Resul
         let hint = "give `--daily`, `--weekly` or `--on-calendar EXPRESSION`";
         return Err(Failure::new(Kind::Request, "nothing says when backups are made").hint(hint));
     }
+    if calendar.is_some() {
+        arguments.to.words("--to", common)?;
+        arguments.to.store(&repository.working_directory, common)?;
+    }
     systemd.answers().await?;
     let title = format!("backups of {id} on host `{}`", arguments.host);
     let Some(calendar) = calendar else {
@@ -112,7 +116,7 @@ pub async fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Resul
         return Ok(ExitCode::SUCCESS);
     };
     // What will run with nobody in front of it is looked through before.
-    store::recipients(&arguments.encrypt, common)?;
+    arguments.to.recipients(&arguments.encrypt, common)?;
     rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     systemd.understands(&calendar).await?;
     let spec = spec(arguments, common, &repository, id, calendar)?;
@@ -189,10 +193,8 @@ fn spec(
     first.extend(arguments.encrypt.iter().flat_map(|recipient| ["--encrypt".to_owned(), recipient.clone()]));
     prune.extend(ids);
     prune.extend(["-n".to_owned(), arguments.host.clone(), "--yes".to_owned()]);
-    if let Some(directory) = &arguments.to {
-        first.extend(["--to".to_owned(), text(directory)]);
-        prune.extend(["--from".to_owned(), text(directory)]);
-    }
+    first.extend(arguments.to.words("--to", common)?);
+    prune.extend(arguments.to.words("--from", common)?);
     prune.extend(arguments.keep.words());
     first.extend(global.clone());
     prune.extend(global);

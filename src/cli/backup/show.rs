@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
     let content = match look(newest, &identities) {
         Ok(content) => content,
         Err(error @ manifest::Error::Sealed(_)) if arguments.files.is_some() => {
-            let file = manifest::beside(&newest.archive);
+            let file = manifest::beside(newest.archive.path());
             return Err(restore::Error::Manifest { file, source: error }.into());
         }
         Err(_) => None,
@@ -128,7 +128,7 @@ fn text(backup: &Backup, content: Option<&Content>, now: u64) -> String {
         let _ = writeln!(text, "  {name:<12}{value}");
     };
     let sealed = if backup.is_sealed() { ", encrypted" } else { "" };
-    row("archive", &format!("{} ({}{sealed})", backup.archive.display(), bytes(backup.size)));
+    row("archive", &format!("{} ({}{sealed})", backup.archive.path().display(), bytes(backup.size)));
     let state = match &backup.state {
         State::Verified(when) => format!("verified {} ago", span(now.saturating_sub(*when))),
         State::Whole => "whole, not verified".to_owned(),

@@ -1,13 +1,203 @@
 //! Where backups are, which of them are meant, and what opens them.
 
+use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::archive::seal::{self, Identities, Recipients};
 use crate::cli::Common;
 use crate::failure::{Failure, Kind};
 use crate::flow::backup;
 use crate::flow::backup::catalogue::{self, Catalogue};
+use crate::flow::backup::store::{self, Repository, Store};
+use crate::restic;
 use crate::rig;
+use crate::secret::Secret;
+
+/// What stands in front of a repository of restic.
+const RESTIC: &str = "restic:";
+
+/// Where backups are kept, as it is typed: `DIR` or `restic:DIR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A directory of archives.
+    Directory(PathBuf),
+    /// A repository of restic.
+    Restic(PathBuf),
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(RESTIC) {
+            Some("") => Err("no directory is named behind `restic:`".to_owned()),
+            Some(directory) => Ok(Self::Restic(directory.into())),
+            None => Ok(Self::Directory(text.into())),
+        }
+    }
+}
+
+impl Named {
+    /// The same from anywhere, as it is typed.
+    pub fn absolute(&self) -> String {
+        let text = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        match self {
+            Self::Directory(directory) => text(directory),
+            Self::Restic(directory) => format!("{RESTIC}{}", text(directory)),
+        }
+    }
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Target {
+    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default:
+    /// ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "STORE")]
+    pub to: Option<Named>,
+    /// The file with the password of the repository (default: that of the settings, else that of
+    /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Where backups come from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Origin {
+    /// Where the archives are: a directory, or `restic:DIR` for a repository of restic (default:
+    /// ryo-host/backup-restore/backups)
+    #[arg(long, value_name = "STORE")]
+    pub from: Option<Named>,
+    /// The file with the password of the repository (default: that of the settings, else that of
+    /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl Target {
+    /// Where they go. Of a repository the password is known then, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// There is no password, or the file with it cannot be read.
+    pub fn store(&self, working_directory: &Path, common: &Common) -> Result<Store, Failure> {
+        open(self.to.as_ref(), self.password_file.as_deref(), common, || Ok(backup::directory(working_directory)))
+    }
+
+    /// Reads to whom backups are encrypted: to those that were typed, else to those of the settings, and to nobody if a
+    /// repository does it.
+    ///
+    /// # Errors
+    ///
+    /// One is none, or something was typed although a repository encrypts.
+    pub fn recipients(&self, typed: &[String], common: &Common) -> Result<Recipients, Failure> {
+        match &self.to {
+            Some(Named::Restic(_)) if typed.is_empty() => Ok(Recipients::default()),
+            Some(Named::Restic(_)) => {
+                let text = "`--encrypt` cannot be given for a repository of restic: it is encrypted with its password";
+                Err(Failure::new(Kind::Request, text))
+            }
+            _ => recipients(typed, common),
+        }
+    }
+
+    /// As it is typed where nobody is there to be asked.
+    ///
+    /// # Errors
+    ///
+    /// The password of a repository is in no file.
+    pub fn words(&self, option: &str, common: &Common) -> Result<Vec<String>, Failure> {
+        let Some(named) = &self.to else { return Ok(vec![]) };
+        let mut words = vec![option.to_owned(), named.absolute()];
+        if let Named::Restic(directory) = named {
+            let text =
+                |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+            match password_file(self.password_file.as_deref(), common)? {
+                Some((_, NamedBy::Settings)) => {}
+                Some((file, NamedBy::Here)) => words.extend(["--password-file".to_owned(), text(&file)]),
+                None => {
+                    let text = format!("the password of the repository `{}` is in no file", directory.display());
+                    return Err(Failure::new(Kind::Request, text).hint(PASSWORD));
+                }
+            }
+        }
+        Ok(words)
+    }
+}
+
+impl Origin {
+    /// Where they come from.
+    ///
+    /// # Errors
+    ///
+    /// There is no password, or the file with it cannot be read; or the usual place is not known.
+    pub fn store(&self, common: &Common, usual: impl FnOnce() -> Result<PathBuf, Failure>) -> Result<Store, Failure> {
+        open(self.from.as_ref(), self.password_file.as_deref(), common, usual)
+    }
+}
+
+fn open(
+    named: Option<&Named>,
+    password_file: Option<&Path>,
+    common: &Common,
+    usual: impl FnOnce() -> Result<PathBuf, Failure>,
+) -> Result<Store, Failure> {
+    match named {
+        None => usual().map(Store::Directory),
+        Some(Named::Directory(directory)) => Ok(Store::Directory(directory.clone())),
+        Some(Named::Restic(directory)) => {
+            let place = restic::Place::new(directory, password(directory, password_file, common)?);
+            Ok(Store::Repository(Repository { place, records: store::records(&rig::home()) }))
+        }
+    }
+}
+
+/// What to do without a password.
+const PASSWORD: &str = "name a file: `--password-file FILE`, or `backup: {password_file: FILE}` in the settings";
+
+/// Who names the file with a password.
+enum NamedBy {
+    /// The settings, which are read every time.
+    Settings,
+    /// An option, or the environment.
+    Here,
+}
+
+fn password_file(typed: Option<&Path>, common: &Common) -> Result<Option<(PathBuf, NamedBy)>, Failure> {
+    if let Some(file) = typed {
+        return Ok(Some((file.to_owned(), NamedBy::Here)));
+    }
+    if let Some(file) = common.settings()?.backup.password_file {
+        return Ok(Some((at_home(&file), NamedBy::Settings)));
+    }
+    let named = env::var_os("RESTIC_PASSWORD_FILE").filter(|file| !file.is_empty());
+    Ok(named.map(|file| (file.into(), NamedBy::Here)))
+}
+
+/// Reads the password of a repository as restic does: all of a file but the space around it, or a variable.
+fn password(directory: &Path, typed: Option<&Path>, common: &Common) -> Result<Secret, Failure> {
+    let shown = directory.display();
+    let text = match password_file(typed, common)? {
+        Some((file, _)) => {
+            let text = fs::read_to_string(&file).map_err(|error| {
+                let text = format!("cannot read the password of `{shown}` in `{}`: {error}", file.display());
+                Failure::new(Kind::Request, text)
+            })?;
+            Some(text.trim().to_owned())
+        }
+        None => env::var("RESTIC_PASSWORD").ok(),
+    };
+    match text {
+        Some(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Some(_) => Err(Failure::new(Kind::Request, format!("the password of the repository `{shown}` is empty"))),
+        None => {
+            let failure = Failure::new(Kind::Request, format!("there is no password for the repository `{shown}`"));
+            Err(failure.hint(PASSWORD).hint("or set `RESTIC_PASSWORD_FILE` or `RESTIC_PASSWORD`"))
+        }
+    }
+}
 
 /// Which backups are meant.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,9 +208,9 @@ pub struct Choice {
     /// The host (default: all)
     #[arg(short = 'n', long, value_name = "NAME")]
     pub host: Option<String>,
-    /// Where the archives are (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR")]
-    pub from: Option<PathBuf>,
+    /// Where they are
+    #[command(flatten)]
+    pub from: Origin,
     /// The file with the identity of `age` that opens encrypted archives (default: that of the settings)
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
@@ -43,17 +233,22 @@ impl Choice {
         identities(self.identity.as_deref(), common)
     }
 
+    /// Where they are.
+    ///
+    /// # Errors
+    ///
+    /// That is not known, or there is no password.
+    pub fn store(&self, common: &Common) -> Result<Store, Failure> {
+        self.from.store(common, || Ok(backup::directory(&common.directory()?)))
+    }
+
     /// Looks which backups there are.
     ///
     /// # Errors
     ///
-    /// The directory is not known or cannot be read.
+    /// Where they are is not known or cannot be read.
     pub fn catalogue(&self, common: &Common, identities: &Identities) -> Result<Catalogue, Failure> {
-        let directory = match &self.from {
-            Some(directory) => directory.clone(),
-            None => backup::directory(&common.directory()?),
-        };
-        Ok(catalogue::look(&directory, identities)?)
+        Ok(self.store(common)?.look(identities)?)
     }
 }
 
@@ -61,11 +256,6 @@ impl Choice {
 pub fn none(choice: &catalogue::Choice, directory: &Path) -> Failure {
     let text = format!("there is no backup{} in `{}`", choice.words(), directory.display());
     Failure::new(Kind::Request, text).hint("`ryo backup list` shows those that there are")
-}
-
-/// Where archives are: where a person says, else where the original has them.
-pub fn directory(named: Option<&Path>, working_directory: &Path) -> PathBuf {
-    named.map_or_else(|| backup::directory(working_directory), Path::to_owned)
 }
 
 /// Reads to whom backups are encrypted: to those that were typed, else to those of the settings.

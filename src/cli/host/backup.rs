@@ -1,6 +1,5 @@
 //! `ryo host backup`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::backup::{Compress, Form, carried_out, how, store};
@@ -30,15 +29,15 @@ pub struct Backup {
     /// power cut
     #[arg(long)]
     pub freeze: bool,
-    /// How archives are compressed
+    /// How archives are compressed; a repository of restic does it itself
     #[arg(long, value_enum, default_value_t = Compress::Gzip, value_name = "HOW")]
     pub compress: Compress,
     /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
     #[arg(long, value_name = "RECIPIENT")]
     pub encrypt: Vec<String>,
-    /// Where the archives go (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<PathBuf>,
+    /// Where they go
+    #[command(flatten)]
+    pub to: store::Target,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -53,9 +52,9 @@ pub async fn run(arguments: &Backup, common: &Common, shown: &Shown) -> Result<E
     let directory = common.directory()?;
     let address = rig::address(&directory, &arguments.host).map_err(problems)?;
     let form = Form {
-        directory: store::directory(arguments.to.as_deref(), &directory),
+        store: arguments.to.store(&directory, common)?,
         compression: arguments.compress.into(),
-        recipients: store::recipients(&arguments.encrypt, common)?,
+        recipients: arguments.to.recipients(&arguments.encrypt, common)?,
     };
     let (repositories, broken) = project::of_host(&directory, &arguments.host);
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
@@ -91,15 +90,10 @@ fn specs(only: &[String], form: &Form, world: &World, stamp: &str, parts: &[Part
         return Err(error.into());
     }
     let wanted = parts.iter().filter(|part| part.data && (only.is_empty() || only.contains(&part.id)));
-    let Form { directory, compression, recipients } = form;
+    let of_host = if only.is_empty() { parts } else { &[] };
     let spec = |part: &Part| Spec {
-        host: world.host.clone(),
-        source: Source { id: part.id.clone(), kind: part.kind },
-        stamp: stamp.to_owned(),
-        file: backup::file(directory, &world.host, &part.id, stamp, *compression, recipients),
-        compression: *compression,
-        recipients: recipients.clone(),
-        of_host: if only.is_empty() { parts.to_vec() } else { vec![] },
+        of_host: of_host.to_vec(),
+        ..form.spec(&world.host, Source { id: part.id.clone(), kind: part.kind }, stamp)
     };
     let specs: Vec<Spec> = wanted.map(spec).collect();
     if specs.is_empty() {

@@ -35,9 +35,9 @@ pub struct Restore {
     /// Restore the data alone: deploy nothing
     #[arg(long, conflicts_with_all = ["undo", "commit"])]
     pub no_deploy: bool,
-    /// Where the archives are (default: ryo-host/backup-restore/backups)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "commit"])]
-    pub from: Option<PathBuf>,
+    /// Where they are
+    #[command(flatten)]
+    pub from: store::Origin,
     /// The file with the identity of `age` that opens encrypted archives (default: that of the settings)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["undo", "commit"])]
     pub identity: Option<PathBuf>,
@@ -66,7 +66,7 @@ pub async fn run(arguments: &Restore, common: &Common, shown: &Shown) -> Result<
     }
     let known = Known::here(&directory, &arguments.host, repositories);
     let identities = store::identities(arguments.identity.as_deref(), common)?;
-    let archives = store::directory(arguments.from.as_deref(), &directory);
+    let archives = arguments.from.store(common, || Ok(backup::directory(&directory)))?;
     let set = set::find(&archives, &arguments.host, arguments.stamp.as_deref(), &known, &identities)?;
     let repositories = if arguments.no_deploy { vec![] } else { wanted(&set, &known, &directory, shown) };
     for repository in &repositories {
@@ -133,7 +133,7 @@ async fn restored(
 }
 
 fn tell(title: &str, set: &Set, outages: &BTreeMap<String, u64>, differences: &[String], shown: &Shown) {
-    let archives: Vec<_> = set.specs.iter().map(|spec| json!({ "id": spec.id, "file": spec.archive })).collect();
+    let archives: Vec<_> = set.specs.iter().map(|spec| json!({ "id": spec.id, "file": spec.archive.path() })).collect();
     let result = json!({ "plan": title, "archives": archives, "outages": outages, "differences": differences });
     let kept = "the data from before are kept until `--commit`, `--undo` puts them back";
     shown.ui.result(&result, &format!("{title}: done; {kept}"));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::archive::seal::Identities;
 use crate::archive::{self, Compression};
+use crate::flow::backup::location::Location;
 use crate::flow::backup::manifest::{self, Archive, Manifest};
 use crate::flow::backup::record::{About, Identity, Record};
 use crate::flow::backup::{Error, unfinished};
@@ -18,7 +19,7 @@ use crate::flow::restore::{self, reading};
 /// The backups in a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    /// The directory.
+    /// Where they are, as a person reads it.
     pub directory: PathBuf,
     /// By host and id, the newest first; then those of which neither is known.
     pub backups: Vec<Backup>,
@@ -30,7 +31,7 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Location,
     /// Whose data are in it, if that can be told.
     pub about: Option<About>,
     /// Who made it.
@@ -130,7 +131,7 @@ impl Choice {
 impl Backup {
     /// The name of its archive.
     pub fn name(&self) -> String {
-        self.archive.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.archive.name()
     }
 
     /// What a person calls it.
@@ -143,13 +144,14 @@ impl Backup {
 
     /// Whether it is encrypted.
     pub fn is_sealed(&self) -> bool {
-        manifest::is_sealed(&self.archive)
+        self.archive.is_sealed()
     }
 
     /// The files that it is made of, the archive first: what is left if it is removed in this order is found again.
     pub fn files(&self) -> Vec<PathBuf> {
-        let beside = [manifest::beside(&self.archive), crate::flow::backup::record::beside(&self.archive)];
-        [self.archive.clone()].into_iter().chain(beside.into_iter().filter(|path| path.exists())).collect()
+        let path = self.archive.path();
+        let beside = [manifest::beside(path), self.archive.record()];
+        [path.to_owned()].into_iter().chain(beside.into_iter().filter(|path| path.exists())).collect()
     }
 
     /// What a program reads.
@@ -161,7 +163,7 @@ impl Backup {
             "kind": about.and_then(|it| it.kind.as_ref()),
             "stamp": about.map(|it| &it.stamp),
             "when": about.map(|it| it.when),
-            "archive": self.archive,
+            "archive": self.archive.path(),
             "size": self.size,
             "made_by": match self.made { Made::Ryo => "ryo", Made::Original => "original" },
             "encrypted": self.is_sealed(),
@@ -194,7 +196,7 @@ pub fn look(directory: &Path, identities: &Identities) -> Result<Catalogue, Erro
             continue;
         }
         if let Some(stem) = manifest::stem(&path) {
-            catalogue.backups.push(one(path, &about, identities));
+            catalogue.backups.push(one(path.into(), &Identity::of(&about), identities));
             stems.push(stem);
         } else if unfinished::is_unfinished(&path) {
             if unfinished::is_locked(&path) { under_way.push(name) } else { catalogue.leftovers.push(path) }
@@ -207,8 +209,15 @@ pub fn look(directory: &Path, identities: &Identities) -> Result<Catalogue, Erro
         |stem: &String| !stems.contains(stem) && !under_way.iter().any(|name| name.starts_with(&format!("{stem}.")));
     catalogue.leftovers.extend(beside.into_iter().filter(|(stem, _)| lonely(stem)).map(|(_, path)| path));
     catalogue.leftovers.sort();
-    catalogue.backups.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.archive.cmp(&b.archive)));
-    Ok(catalogue)
+    Ok(Catalogue::sorted(catalogue.directory, catalogue.backups, catalogue.leftovers))
+}
+
+impl Catalogue {
+    /// One with these backups.
+    pub fn sorted(directory: PathBuf, mut backups: Vec<Backup>, leftovers: Vec<PathBuf>) -> Self {
+        backups.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.archive.path().cmp(b.archive.path())));
+        Self { directory, backups, leftovers }
+    }
 }
 
 type Order<'b> = (bool, Option<(&'b str, &'b str, Reverse<(u64, (i64, i64))>)>);
@@ -221,7 +230,8 @@ fn order(backup: &Backup) -> Order<'_> {
     (about.is_none(), key)
 }
 
-fn one(archive: PathBuf, file: &fs::Metadata, identities: &Identities) -> Backup {
+/// What is known of the backup in `archive`, which is as `file` says.
+pub fn one(archive: Location, file: &Identity, identities: &Identities) -> Backup {
     let record = Record::read(&archive);
     let recorded = record.as_ref().map(|record| (record.about.clone(), record.archive.clone()));
     let (made, said, reason) = match Manifest::head(&archive, identities) {
@@ -241,33 +251,33 @@ fn one(archive: PathBuf, file: &fs::Metadata, identities: &Identities) -> Backup
         },
     };
     let unreadable = unknown.clone().filter(|_| made == Made::Ryo);
-    let verified = record.and_then(|record| record.verified).filter(|it| it.file == Identity::of(file));
+    let verified = record.and_then(|record| record.verified).filter(|it| it.file == *file);
     let state = match (unreadable, &known, verified) {
         (Some(why), ..) => State::Unknown(why),
-        (None, Some(known), _) if made == Made::Ryo && known.size != file.len() => {
-            State::Damaged(format!("it has {} bytes, not {}", file.len(), known.size))
+        (None, Some(known), _) if made == Made::Ryo && known.size != file.size => {
+            State::Damaged(format!("it has {} bytes, not {}", file.size, known.size))
         }
         (None, _, Some(verified)) => verified.wrong.map_or(State::Verified(verified.when), State::Damaged),
         (None, Some(_), None) if made == Made::Ryo => State::Whole,
         (None, ..) => State::Unknown(unknown.unwrap_or_default()),
     };
-    Backup { archive, about, made, size: file.len(), written: Identity::of(file).written, known, state }
+    Backup { archive, about, made, size: file.size, written: file.written, known, state }
 }
 
 /// Whose data are in an archive that nothing stands beside: its name says it, together with the name of the tree in it.
 /// (`backup-web-a-b-1` may be of `a` with the stamp `b-1`, or of `a-b` with the stamp `1`.)
-fn named(archive: &Path, file: &fs::Metadata, identities: &Identities) -> Result<About, String> {
+fn named(archive: &Location, file: &Identity, identities: &Identities) -> Result<About, String> {
     let top = reading::top(archive, identities).map_err(|error| match error {
         restore::Error::Archive { source, place, .. } => format!("{}, {place}", source.sentence()),
         error => sentence(&error),
     })?;
     let id = String::from_utf8(top).map_err(|_| "what is in it has a name that is no text".to_owned())?;
-    let stem = manifest::stem(archive).unwrap_or_default();
+    let stem = manifest::stem(archive.path()).unwrap_or_default();
     let name = stem.strip_prefix("backup-").unwrap_or_default();
     let Some((host, stamp)) = name.split_once(&format!("-{id}-")).filter(|(host, _)| !host.is_empty()) else {
         return Err(format!("`{id}` is in it, which its name does not say"));
     };
-    let when = Identity::of(file).written.0.max(0).unsigned_abs();
+    let when = file.written.0.max(0).unsigned_abs();
     Ok(About { host: host.to_owned(), kind: None, id, stamp: stamp.to_owned(), when })
 }
 

@@ -8,14 +8,18 @@ use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::seal::{Identities, Recipients};
 use crate::archive::tree::group::{self, END, Member};
 use crate::archive::{Compression, Error as Broken};
+use crate::flow::backup::draft::contents::{Contents, Part};
 use crate::flow::backup::unfinished::{self, Unfinished};
 use crate::flow::backup::{Error, How, Spec};
+
+pub mod contents;
 
 /// Bytes that are moved at once.
 const PIECE: usize = 1 << 20;
@@ -95,7 +99,7 @@ impl Draft {
         fs::create_dir_all(directory).map_err(fail)?;
         unfinished::sweep(directory).map_err(fail)?;
         let unfinished = Unfinished::begin(&spec.file).map_err(fail)?;
-        let seal = (!spec.recipients.is_empty()).then(Identities::made_up);
+        let seal = spec.is_secret().then(Identities::made_up);
         Ok(Self { spec: spec.clone(), unfinished, seal, groups: vec![], stale: HashSet::new(), length: 0 })
     }
 
@@ -209,35 +213,42 @@ impl Draft {
 
     fn seal_into(&mut self, sealed: &Unfinished, identities: &Identities) -> Result<Whole, Error> {
         let fail = |source| Error::File { file: sealed.path.clone(), source };
-        let to = BufWriter::with_capacity(PIECE, &sealed.file);
-        let to = Digesting { to, digest: Sha256::new(), length: 0 };
+        let to = Digesting::new(BufWriter::with_capacity(PIECE, &sealed.file));
         let mut sealing = self.spec.recipients.seal(to).map_err(fail)?;
-        let mut members = vec![];
-        for group in std::mem::take(&mut self.groups) {
-            let keep = group.keep(&self.stale);
-            let mut file = &self.unfinished.file;
-            file.seek(SeekFrom::Start(group.from)).map_err(fail)?;
-            let mut opened = identities.open(BufReader::new(file.take(group.length))).map_err(Error::Archive)?;
-            if keep.iter().all(|keep| *keep) {
-                io::copy(&mut opened, &mut sealing).map_err(fail)?;
-            } else if keep.iter().any(|keep| *keep) {
-                let mut bytes = vec![];
-                opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
-                if bytes.len() as u64 > LARGEST {
-                    return Err(fail(too_long()));
-                }
-                let bytes = group::without(&bytes, self.spec.compression, |turn| keep.get(turn) == Some(&true));
-                sealing.write_all(&bytes.map_err(Error::Archive)?).map_err(fail)?;
-            }
-            let all = group.members.into_iter();
-            members.extend(all.zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
-        }
-        let end = self.spec.compression.whole(&END).map_err(fail)?;
-        sealing.write_all(&end).map_err(fail)?;
+        let (contents, members) = self.settle(identities).map_err(fail)?;
+        io::copy(&mut contents.reader(), &mut sealing).map_err(fail)?;
         let mut written = sealing.finish().map_err(fail)?;
         written.flush().map_err(fail)?;
         sealed.file.sync_all().map_err(fail)?;
         Ok(Whole { members, size: written.length, sha256: hex::encode(written.digest.finalize()) })
+    }
+
+    /// What the archive is made of, and its members.
+    fn settle(&mut self, identities: &Identities) -> io::Result<(Contents, Vec<Member>)> {
+        let (mut parts, mut members) = (vec![], vec![]);
+        for group in std::mem::take(&mut self.groups) {
+            let keep = group.keep(&self.stale);
+            let all = group.members.into_iter().zip(&keep);
+            members.extend(all.filter(|(_, keep)| **keep).map(|(member, _)| member));
+            parts.push(Part { from: group.from, length: group.length, keep });
+        }
+        let (file, parts) = (Arc::new(self.unfinished.file.try_clone()?), Arc::new(parts));
+        Ok((Contents { file, identities: identities.clone(), compression: self.spec.compression, parts }, members))
+    }
+
+    /// Reads the archive out of what was copied, without writing it anywhere. The draft has to be a sealed one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn read_out(&mut self) -> Result<(Contents, Whole), Error> {
+        let file = self.unfinished.path.clone();
+        let fail = |source| Error::File { file: file.clone(), source };
+        let (identities, _) = self.seal.take().unwrap_or_default();
+        let (contents, members) = self.settle(&identities).map_err(fail)?;
+        let mut read = Digesting::new(io::sink());
+        io::copy(&mut BufReader::with_capacity(PIECE, contents.reader()), &mut read).map_err(fail)?;
+        Ok((contents, Whole { members, size: read.length, sha256: hex::encode(read.digest.finalize()) }))
     }
 
     fn move_up(&self, from: u64, length: u64, to: u64) -> io::Result<()> {
@@ -293,10 +304,16 @@ fn teed(
 }
 
 /// Digests and counts what is written through it.
-struct Digesting<W> {
-    to: W,
+pub(super) struct Digesting<W> {
+    pub(super) to: W,
     digest: Sha256,
-    length: u64,
+    pub(super) length: u64,
+}
+
+impl<W> Digesting<W> {
+    pub(super) fn new(to: W) -> Self {
+        Self { to, digest: Sha256::new(), length: 0 }
+    }
 }
 
 impl<W: Write> Write for Digesting<W> {

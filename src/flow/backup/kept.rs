@@ -85,7 +85,7 @@ impl File {
 pub async fn gather(world: &World, spec: &Spec) -> Kept {
     let mut kept = Kept::default();
     let mut room = ALL;
-    let sealed = !spec.recipients.is_empty();
+    let sealed = spec.is_secret();
     match owned(world, &spec.source.id).await {
         Ok(entries) => {
             for (key, value) in entries {

@@ -3,8 +3,7 @@
 //! It is JSON (`….json`, or `….json.age` if the archive is sealed). Its members come last and are never held all at
 //! once by whoever reads it.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write as _};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use crate::archive::tree::entry::shown;
 use crate::archive::tree::group;
 use crate::archive::{self, Compression};
 use crate::flow::backup::kept::Kept;
+use crate::flow::backup::location::Location;
 use crate::flow::backup::unfinished;
 use crate::flow::whole::Part;
 
@@ -155,37 +155,45 @@ impl Manifest {
     pub fn write(&self, archive: &Path, recipients: &Recipients) -> io::Result<()> {
         unfinished::write(&beside(archive), |writer| {
             if recipients.is_empty() {
-                serde_json::to_writer(&mut *writer, self)?;
-                return writer.write_all(b"\n");
+                return self.fill(writer);
             }
             let mut sealing = recipients.seal(writer)?;
-            serde_json::to_writer(&mut sealing, self)?;
-            sealing.write_all(b"\n")?;
+            self.fill(&mut sealing)?;
             sealing.finish().map(drop)
         })
     }
 
-    /// Reads the one beside `archive` up to its members; none if there is none, as for archives of the original.
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// That of the writer.
+    pub fn fill(&self, mut to: impl io::Write) -> io::Result<()> {
+        serde_json::to_writer(&mut to, self)?;
+        to.write_all(b"\n")
+    }
+
+    /// Reads that of `archive` up to its members; none if there is none, as for archives of the original.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn head(archive: &Path, identities: &Identities) -> Result<Option<Self>, Error> {
-        let Some(mut stream) = open(archive, identities)? else { return Ok(None) };
+    pub fn head(archive: impl Into<Location>, identities: &Identities) -> Result<Option<Self>, Error> {
+        let Some(mut stream) = open(&archive.into(), identities)? else { return Ok(None) };
         members::head(&mut stream).map(Some)
     }
 
-    /// Reads the one beside `archive` to its end, and hands each member to `visit`, which says whether it wants more.
+    /// Reads that of `archive` to its end, and hands each member to `visit`, which says whether it wants more.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub fn read(
-        archive: &Path,
+        archive: impl Into<Location>,
         identities: &Identities,
         visit: &mut dyn FnMut(Member) -> bool,
     ) -> Result<Option<Self>, Error> {
-        let Some(mut stream) = open(archive, identities)? else { return Ok(None) };
+        let Some(mut stream) = open(&archive.into(), identities)? else { return Ok(None) };
         Self::parse(&mut stream, visit).map(Some)
     }
 
@@ -199,17 +207,13 @@ impl Manifest {
     }
 }
 
-fn open(archive: &Path, identities: &Identities) -> Result<Option<Box<dyn Read>>, Error> {
-    let path = beside(archive);
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => BufReader::new(file?),
-    };
-    if is_sealed(&path) {
-        let opened = identities.open(file)?;
+fn open(archive: &Location, identities: &Identities) -> Result<Option<Box<dyn Read>>, Error> {
+    let Some(stream) = archive.manifest()? else { return Ok(None) };
+    if archive.is_sealed() {
+        let opened = identities.open(BufReader::new(stream))?;
         return Ok(Some(Box::new(BufReader::new(opened))));
     }
-    Ok(Some(Box::new(file)))
+    Ok(Some(stream))
 }
 
 /// Whether a file is sealed, by its name.

@@ -7,11 +7,11 @@ use tokio::sync::watch;
 
 use crate::archive::tree::scan::LeftOut;
 use crate::event::Event;
+use crate::flow::backup::catalogue::bytes;
 use crate::flow::backup::copy::copy;
-use crate::flow::backup::draft::Draft;
+use crate::flow::backup::draft::{Draft, Whole};
 use crate::flow::backup::manifest::{self, Archive, Manifest};
-use crate::flow::backup::record::{self, About, Record};
-use crate::flow::backup::{Error, How, Spec, kept, writes_to};
+use crate::flow::backup::{Error, How, Spec, kept, place, writes_to};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
@@ -77,7 +77,7 @@ impl Ongoing {
         let id = spec.source.id.clone();
         let draft = match self.copies.remove(&id) {
             Some(copied) => copied.draft,
-            None => Draft::begin(spec)?,
+            None => begun(spec).await?,
         };
         let (draft, left) = copy(world, spec, how, draft, progress, stop).await?;
         let count = draft.count(how);
@@ -130,14 +130,14 @@ impl Ongoing {
         failed
     }
 
-    /// Puts an archive together and gives it its name, after its manifest.
+    /// Puts an archive together and where it belongs.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub async fn archive(&mut self, world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
         let fail = |source| Error::File { file: spec.file.clone(), source };
-        let Some(Copied { mut draft, left, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
+        let Some(Copied { draft, left, whole: Some(when) }) = self.copies.remove(&spec.source.id) else {
             return Err(fail(std::io::Error::other("it was not copied")));
         };
         let instances = world.lxd.instances().await?;
@@ -149,8 +149,7 @@ impl Ongoing {
         }
         let spec = spec.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let whole = draft.finish()?;
-            let manifest = Manifest {
+            let manifest = |whole: Whole| Manifest {
                 form: manifest::FORM,
                 ryo: env!("CARGO_PKG_VERSION").to_owned(),
                 who: journal::who(),
@@ -160,7 +159,7 @@ impl Ongoing {
                 id: spec.source.id.clone(),
                 stamp: spec.stamp.clone(),
                 archive: Archive {
-                    file: spec.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                    file: spec.name(),
                     compression: spec.compression,
                     size: whole.size,
                     sha256: whole.sha256,
@@ -172,16 +171,15 @@ impl Ongoing {
                 kept,
                 members: whole.members.iter().map(manifest::Member::from).collect(),
             };
-            let failed = |source| Error::File { file: manifest::beside(&spec.file), source };
-            manifest.write(&spec.file, &spec.recipients).map_err(failed)?;
-            if !spec.recipients.is_empty() {
-                let failed = |source| Error::File { file: record::beside(&spec.file), source };
-                let record = Record::new(About::of(&manifest), manifest.archive);
-                record.write(&spec.file).map_err(failed)?;
+            match &spec.repository {
+                None => place::in_directory(draft, &spec, manifest).map(|()| None),
+                Some(repository) => place::in_repository(repository, draft, &spec, manifest).map(Some),
             }
-            draft.place()
         });
-        made.await.map_err(|error| fail(std::io::Error::other(error)))?
+        if let Some(added) = made.await.map_err(|error| fail(std::io::Error::other(error)))?? {
+            progress.say(format!("{} are new in the repository", bytes(added.bytes)));
+        }
+        Ok(())
     }
 
     fn instance(&self, instance: &Instance) -> manifest::Instance {
@@ -192,4 +190,16 @@ impl Ongoing {
             outage: self.outages.get(&instance.name).copied(),
         }
     }
+}
+
+/// Begins an archive. A repository that it goes into is there, and can be opened, before anything is stopped.
+async fn begun(spec: &Spec) -> Result<Draft, Error> {
+    let (spec, file) = (spec.clone(), spec.file.clone());
+    let begun = tokio::task::spawn_blocking(move || {
+        if let Some(repository) = &spec.repository {
+            repository.place.prepare()?;
+        }
+        Draft::begin(&spec)
+    });
+    begun.await.map_err(|error| Error::File { file, source: std::io::Error::other(error) })?
 }

@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::backup::location::Location;
 use crate::flow::backup::manifest::{self, Archive, Manifest};
 use crate::flow::backup::unfinished;
 
 /// The form of records.
 const FORM: u32 = 1;
+
+/// Where the records of what is in repositories of restic are, in the home directory.
+pub const REPOSITORIES: &str = ".local/state/ryo/restic";
 
 /// Most bytes of a record.
 const MOST: u64 = 64 << 10;
@@ -62,7 +66,7 @@ pub struct Verified {
 }
 
 /// What of a file changes when somebody writes to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its bytes.
     pub size: u64,
@@ -96,20 +100,22 @@ impl Record {
         Self { form: FORM, about, archive, verified: None }
     }
 
-    /// Reads the one beside `archive`. One that cannot be read is as good as none: verifying writes it anew.
-    pub fn read(archive: &Path) -> Option<Self> {
+    /// Reads that of `archive`. One that cannot be read is as good as none: verifying writes it anew.
+    pub fn read(archive: impl Into<Location>) -> Option<Self> {
         let mut text = String::new();
-        File::open(beside(archive)).ok()?.take(MOST).read_to_string(&mut text).ok()?;
+        File::open(archive.into().record()).ok()?.take(MOST).read_to_string(&mut text).ok()?;
         serde_json::from_str(&text).ok().filter(|record: &Self| record.form == FORM)
     }
 
-    /// Writes it beside `archive`, in place of the one that is there.
+    /// Writes that of `archive`, in place of the one that is there.
     ///
     /// # Errors
     ///
     /// That one is there as it was.
-    pub fn write(&self, archive: &Path) -> io::Result<()> {
-        unfinished::write(&beside(archive), |writer| {
+    pub fn write(&self, archive: impl Into<Location>) -> io::Result<()> {
+        let file = archive.into().record();
+        fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
+        unfinished::write(&file, |writer| {
             serde_json::to_writer(&mut *writer, self)?;
             writer.write_all(b"\n")
         })

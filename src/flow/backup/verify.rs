@@ -1,6 +1,5 @@
 //! Whether a backup is what it should be: every byte of it is read.
 
-use std::fs::File;
 use std::io::BufReader;
 
 use crate::archive::seal::Identities;
@@ -8,7 +7,7 @@ use crate::archive::{self, Compression};
 use crate::flow::backup::catalogue::{Backup, Made, State, sentence};
 use crate::flow::backup::draft::digest;
 use crate::flow::backup::manifest::Archive;
-use crate::flow::backup::record::{About, Identity, Record, Verified};
+use crate::flow::backup::record::{About, Record, Verified};
 use crate::flow::restore::reading::{self, Examined};
 use crate::flow::{journal, restore};
 
@@ -36,9 +35,8 @@ pub enum Verdict {
 /// was known before stays known.
 pub fn verify(backup: &Backup, identities: &Identities) -> Result<Verdict, restore::Error> {
     let archive = &backup.archive;
-    let fail = |source| restore::Error::File { file: archive.clone(), source };
-    let file = File::open(archive).and_then(|file| file.metadata()).map_err(fail)?;
-    let before = Identity::of(&file);
+    let fail = |source| restore::Error::File { file: archive.path().to_owned(), source };
+    let before = archive.identity().map_err(fail)?;
     let unopened = backup.is_sealed() && identities.is_empty();
     let (verdict, found) = match &backup.known {
         Some(known) if unopened && backup.made == Made::Ryo => unopened_one(backup, known).map_err(fail)?,
@@ -51,14 +49,13 @@ pub fn verify(backup: &Backup, identities: &Identities) -> Result<Verdict, resto
     if let Some((about, found)) = backup.about.clone().zip(found.or_else(|| backup.known.clone())) {
         let verified = Verified { when: journal::seconds(), wrong, file: before };
         let record = Record { verified: Some(verified), ..Record::new(about, found) };
-        let beside = crate::flow::backup::record::beside(archive);
-        record.write(archive).map_err(|source| restore::Error::File { file: beside, source })?;
+        record.write(archive).map_err(|source| restore::Error::File { file: archive.record(), source })?;
     }
     Ok(verdict)
 }
 
 fn unopened_one(backup: &Backup, known: &Archive) -> std::io::Result<(Verdict, Option<Archive>)> {
-    let found = digest(&mut BufReader::with_capacity(1 << 20, File::open(&backup.archive)?))?;
+    let found = digest(&mut BufReader::with_capacity(1 << 20, backup.archive.open()?.0))?;
     let verdict = match &backup.state {
         State::Damaged(what) if known.size != backup.size => Verdict::Damaged(what.clone()),
         _ if found == known.sha256 => Verdict::Unopened,

@@ -1,14 +1,13 @@
 //! The steps of a restore.
 
 use crate::agent::data::Change;
-use crate::flow::backup::{DATA, Ongoing, manifest};
+use crate::flow::backup::{DATA, Ongoing};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::restore::reading::{self, Digest};
 use crate::flow::restore::{Error, Spec};
 use crate::flow::world::World;
 use crate::module::copy::Content;
-use crate::module::source::Blob;
 
 /// Reads an archive here and unpacks it beside the data.
 ///
@@ -16,24 +15,19 @@ use crate::module::source::Blob;
 ///
 /// See [`Error`]; the data are as they were.
 pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(), Error> {
-    progress.say(format!("reading {}", spec.archive.display()));
+    progress.say(format!("reading {}", spec.archive.path().display()));
     let reads = spec.clone();
     let examined = tokio::task::spawn_blocking(move || {
         reading::examine(&reads.archive, (&reads.host, &reads.id), &reads.identities)
     });
-    let joined = |error| Error::File { file: spec.archive.clone(), source: std::io::Error::other(error) };
+    let joined = |error| Error::File { file: spec.archive.path().to_owned(), source: std::io::Error::other(error) };
     let examined = examined.await.map_err(joined)??;
     progress.say("unpacking beside the data");
     let Digest { sha256, size } = examined.opened;
     let content = Content { sha256, sha1: String::new(), size };
     let most = (content, examined.sum.members, examined.sum.bytes);
-    let archive = if manifest::is_sealed(&spec.archive) {
-        Blob::Sealed(spec.archive.clone(), spec.identities.clone())
-    } else {
-        Blob::File(spec.archive.clone())
-    };
-    let sum = world.agent.unpack(DATA, &spec.id, archive, most).await?;
-    if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.clone())) }
+    let sum = world.agent.unpack(DATA, &spec.id, spec.archive.blob(&spec.identities), most).await?;
+    if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.path().to_owned())) }
 }
 
 /// Removes what a run that did not end well has unpacked and not exchanged. What the host does not do any more is left to

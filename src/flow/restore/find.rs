@@ -1,42 +1,51 @@
 //! Which archive is meant.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::archive::seal::Identities;
 use crate::flow::backup::catalogue::{self, Choice};
+use crate::flow::backup::location::Location;
+use crate::flow::backup::store::Store;
 use crate::flow::backup::{self, Manifest, manifest};
 use crate::flow::restore::Error;
 
-/// Finds the archive of `id` with a stamp, or the newest one, in `directory`. Returns it with its stamp.
+/// Finds the archive of `id` with a stamp, or the newest one. Returns it with its stamp.
 ///
 /// # Errors
 ///
-/// [`Error::None`], [`Error::File`].
+/// [`Error::None`], [`Error::File`], [`Error::Store`].
 pub fn archive(
-    directory: &Path,
+    store: impl Into<Store>,
     host: &str,
     id: &str,
     stamp: Option<&str>,
     identities: &Identities,
-) -> Result<(PathBuf, String), Error> {
-    let found = match stamp {
-        Some(stamp) => {
+) -> Result<(Location, String), Error> {
+    let store = store.into();
+    let found = match (stamp, &store) {
+        (Some(stamp), Store::Directory(directory)) => {
             let mut names = catalogue::names(directory, host, id, stamp).into_iter();
-            names.find(|path| path.is_file()).map(|path| (path, stamp.to_owned()))
+            names.find(|path| path.is_file()).map(|path| (path.into(), stamp.to_owned()))
         }
-        None => newest(directory, host, id, identities)?,
+        _ => newest(&store, host, id, stamp, identities)?,
     };
     found.ok_or_else(|| Error::None {
         id: id.to_owned(),
         host: host.to_owned(),
         stamp: stamp.map(str::to_owned),
-        directory: directory.to_owned(),
+        directory: store.shown(),
     })
 }
 
-fn newest(directory: &Path, host: &str, id: &str, identities: &Identities) -> Result<Option<(PathBuf, String)>, Error> {
-    let choice = Choice { ids: vec![id.to_owned()], host: Some(host.to_owned()), stamp: None };
-    let catalogue = catalogue::look(directory, identities).map_err(Box::new)?;
+fn newest(
+    store: &Store,
+    host: &str,
+    id: &str,
+    stamp: Option<&str>,
+    identities: &Identities,
+) -> Result<Option<(Location, String)>, Error> {
+    let choice = Choice { ids: vec![id.to_owned()], host: Some(host.to_owned()), stamp: stamp.map(str::to_owned) };
+    let catalogue = store.look(identities).map_err(Box::new)?;
     let mut known = catalogue.backups.into_iter().filter(|backup| choice.takes(backup));
     Ok(known.find_map(|backup| Some((backup.archive, backup.about?.stamp))))
 }

@@ -1,7 +1,6 @@
 //! An archive read to its end on this computer, before anything of it goes anywhere.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -17,6 +16,7 @@ use crate::archive::tree::shape::Shape;
 use crate::archive::tree::unpack::below;
 use crate::archive::{self, Compression};
 use crate::flow::backup::Manifest;
+use crate::flow::backup::location::Location;
 use crate::flow::backup::manifest::{self, Member};
 use crate::flow::restore::Error;
 
@@ -63,7 +63,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Reads the archive at `file` to its end, compares it with its manifest, if it has one, and refuses what could not be
+/// Reads an archive to its end, compares it with its manifest, if it has one, and refuses what could not be
 /// restored. Holds no list of members.
 ///
 /// - `of`: host and id of which it must be.
@@ -71,16 +71,18 @@ impl fmt::Display for Place {
 /// # Errors
 ///
 /// See [`Error`].
-pub fn examine(file: &Path, of: (&str, &str), identities: &Identities) -> Result<Examined, Error> {
+pub fn examine(archive: impl Into<Location>, of: (&str, &str), identities: &Identities) -> Result<Examined, Error> {
+    let archive = &archive.into();
+    let file = archive.path();
     let told = |source| Error::Manifest { file: manifest::beside(file), source };
-    let head = Manifest::head(file, identities).map_err(told)?;
+    let head = Manifest::head(archive, identities).map_err(told)?;
     let head = head.map(|manifest| is_of(file, of, manifest)).transpose()?;
     thread::scope(|scope| {
         let (send, said) = sync_channel(WAITING);
         let reading = head.is_some().then(|| {
-            scope.spawn(move || Manifest::read(file, identities, &mut |member| send.send(member).is_ok()).map(drop))
+            scope.spawn(move || Manifest::read(archive, identities, &mut |member| send.send(member).is_ok()).map(drop))
         });
-        let compared = compare(file, of.1, identities, head.as_ref().map(|_| &said));
+        let compared = compare(archive, of.1, identities, head.as_ref().map(|_| &said));
         // Whoever still reads members reads in vain.
         drop(said);
         match reading.map(thread::ScopedJoinHandle::join) {
@@ -104,7 +106,7 @@ pub fn examine(file: &Path, of: (&str, &str), identities: &Identities) -> Result
 
 /// Reads an archive and says what is different from what its manifest `said`.
 fn compare(
-    file: &Path,
+    archive: &Location,
     id: &str,
     identities: &Identities,
     said: Option<&Receiver<Member>>,
@@ -112,7 +114,7 @@ fn compare(
     let (mut differs, mut sum) = (None, Sum::default());
     // What a manifest says was read from a tree.
     let mut shape = said.is_none().then(Shape::default);
-    let walked = walk(file, identities, &mut |entry, content| {
+    let walked = walk(archive, identities, &mut |entry, content| {
         let path = below(&entry.path, id.as_bytes())?;
         if entry.kind == Kind::Device {
             return Err(archive::Error::Device { path: shown(&entry.path) });
@@ -139,7 +141,7 @@ fn compare(
     }
     if sum.members == 0 {
         let source = archive::Error::Format { reason: "nothing is in it".to_owned() };
-        return Err(Error::Archive { file: file.to_owned(), source, place: Place::default() });
+        return Err(Error::Archive { file: archive.path().to_owned(), source, place: Place::default() });
     }
     let Walked { stored, opened, compression } = walked;
     Ok((Examined { stored, opened, compression, sum }, differs))
@@ -161,9 +163,9 @@ fn is_of(file: &Path, (host, id): (&str, &str), manifest: Manifest) -> Result<Ma
 /// # Errors
 ///
 /// [`Error`]: it is no archive.
-pub fn top(path: &Path, identities: &Identities) -> Result<Vec<u8>, Error> {
+pub fn top(archive: &Location, identities: &Identities) -> Result<Vec<u8>, Error> {
     let mut found = None;
-    let ended = walk(path, identities, &mut |entry, _| {
+    let ended = walk(archive, identities, &mut |entry, _| {
         let mut parts = entry.path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
         found = parts.next().map(<[u8]>::to_vec);
         // One is enough.
@@ -183,16 +185,17 @@ struct Walked {
 }
 
 /// Visits every member of an archive and digests its bytes, and those that are sealed.
-fn walk(path: &Path, identities: &Identities, visit: &mut read::Visit) -> Result<Walked, Error> {
+fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) -> Result<Walked, Error> {
+    let path = archive.path();
     let fail = |source| Error::File { file: path.to_owned(), source };
-    let file = File::open(path).map_err(fail)?;
-    let mut place = Place { size: file.metadata().map_err(fail)?.len(), ..Place::default() };
+    let (file, size) = archive.open().map_err(fail)?;
+    let mut place = Place { size, ..Place::default() };
     let mut stored = BufReader::with_capacity(1 << 20, Digesting::of(file));
     let mut noted = |entry: &archive::tree::Entry, content: &mut dyn Read| {
         place.member = Some(shown(&entry.path));
         visit(entry, content)
     };
-    let inner = if manifest::is_sealed(path) {
+    let inner = if archive.is_sealed() {
         let opened = identities.open(&mut stored).and_then(|opened| contents(opened, &mut noted));
         opened.map(|(digest, compression)| (Some(digest), compression))
     } else {

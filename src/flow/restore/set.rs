@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use crate::archive::seal::Identities;
-use crate::flow::backup::catalogue;
+use crate::flow::backup::location::Location;
 use crate::flow::backup::record::About;
-use crate::flow::backup::{Manifest, manifest};
+use crate::flow::backup::store::Store;
+use crate::flow::backup::{self, Manifest, manifest};
 use crate::flow::found;
-use crate::flow::restore::{Error, Spec, find as one};
+use crate::flow::restore::{Error, Spec};
 use crate::flow::whole::{Known, Part};
 use crate::lxd;
 use crate::project::Kind;
@@ -27,24 +27,24 @@ pub struct Set {
     pub instances: Vec<manifest::Instance>,
 }
 
-/// Finds the backup of `host` with a stamp, or the newest one that says of itself that it is of all of it, in `directory`.
+/// Finds the backup of `host` with a stamp, or the newest one that says of itself that it is of all of it, in `store`.
 ///
 /// # Errors
 ///
 /// [`Error::NoSet`], [`Error::Missing`], [`Error::Store`], [`Error::Manifest`].
 pub fn find(
-    directory: &Path,
+    store: impl Into<Store>,
     host: &str,
     stamp: Option<&str>,
     known: &Known,
     identities: &Identities,
 ) -> Result<Set, Error> {
-    let catalogue = catalogue::look(directory, identities).map_err(Box::new)?;
+    let store = store.into();
+    let catalogue = store.look(identities).map_err(Box::new)?;
     let told = catalogue.backups.into_iter().filter_map(|backup| Some((backup.archive, backup.about?)));
-    let mut archives: Vec<(PathBuf, About)> = told.filter(|(_, about)| about.host == host).collect();
+    let mut archives: Vec<(Location, About)> = told.filter(|(_, about)| about.host == host).collect();
     archives.sort_by_key(|(_, about)| Reverse(about.when));
-    let none =
-        || Error::NoSet { host: host.to_owned(), stamp: stamp.map(str::to_owned), directory: directory.to_owned() };
+    let none = || Error::NoSet { host: host.to_owned(), stamp: stamp.map(str::to_owned), directory: store.shown() };
     let stamp = match stamp {
         Some(stamp) => stamp.to_owned(),
         None => newest(&archives, identities)?.ok_or_else(none)?,
@@ -72,7 +72,7 @@ pub fn find(
     if set.specs.is_empty() {
         return Err(none());
     }
-    set.specs.sort_by_cached_key(|spec| (known.place(spec.kind, &spec.id), spec.archive.clone()));
+    set.specs.sort_by_cached_key(|spec| (known.place(spec.kind, &spec.id), spec.archive.path().to_owned()));
     set.specs.dedup_by(|a, b| a.id == b.id);
     if set.parts.is_empty() {
         set.parts = set.specs.iter().map(part).collect();
@@ -82,17 +82,21 @@ pub fn find(
 }
 
 /// The stamp of the newest archive that is of a whole host.
-fn newest(archives: &[(PathBuf, About)], identities: &Identities) -> Result<Option<String>, Error> {
-    for (archive, _) in archives {
+fn newest(archives: &[(Location, About)], identities: &Identities) -> Result<Option<String>, Error> {
+    for (archive, about) in archives {
         if read(archive, identities)?.is_some_and(|manifest| !manifest.of_host.is_empty()) {
-            return one::stamp(archive, identities).map(Some);
+            return match backup::misfit(&about.stamp) {
+                Some(what) => Err(Error::Differs { file: archive.path().to_owned(), what }),
+                None => Ok(Some(about.stamp.clone())),
+            };
         }
     }
     Ok(None)
 }
 
-fn read(archive: &Path, identities: &Identities) -> Result<Option<Manifest>, Error> {
-    Manifest::head(archive, identities).map_err(|source| Error::Manifest { file: manifest::beside(archive), source })
+fn read(archive: &Location, identities: &Identities) -> Result<Option<Manifest>, Error> {
+    let told = |source| Error::Manifest { file: manifest::beside(archive.path()), source };
+    Manifest::head(archive, identities).map_err(told)
 }
 
 /// What is known of something of which there is an archive and no more.
