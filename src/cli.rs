@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, Kind};
+use crate::flow;
 use crate::place::{Place, Problem};
 use crate::playbook;
 use crate::project::{self, Repository};
@@ -226,6 +227,18 @@ pub fn misconfigured(working_directory: &Path, host: Option<&str>, found: Vec<Pr
     let missing = files.into_iter().any(|file| !file.exists());
     let failure = problems(found);
     if missing { failure.hint("`ryo init` writes the files that are missing") } else { failure }
+}
+
+/// Reads the version of images: it is a part of their names.
+///
+/// # Errors
+///
+/// It cannot be one.
+pub fn version(text: &str) -> Result<String, String> {
+    match flow::backup::misfit(text) {
+        None => Ok(text.to_owned()),
+        Some(_) => Err("letters, digits, dashes, dots and underscores are required".to_owned()),
+    }
 }
 
 /// Reads a password: the first line of a file.

@@ -5,7 +5,9 @@
 //! they are an ordinary tar archive that `tar -xzpf` unpacks.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::archive::Error;
@@ -21,6 +23,24 @@ pub mod shape;
 pub mod unpack;
 
 pub use entry::{Entry, Kind};
+
+/// Longest path that is opened at once: the system takes no longer one.
+const LONGEST: usize = 4000;
+
+/// Opens the directory at `path` below `top`, never through a link, however long the path is.
+fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let (mut at, mut rest) = (None, path);
+    loop {
+        let end = if rest.len() <= LONGEST { None } else { rest[..LONGEST].iter().rposition(|byte| *byte == b'/') };
+        let piece = end.map_or(rest, |end| &rest[..end]);
+        let piece = if piece.is_empty() { &b"."[..] } else { piece };
+        let opened = openat2(at.as_ref().unwrap_or(top), piece, flags, Mode::empty(), within)?;
+        let Some(end) = end else { return Ok(opened) };
+        (at, rest) = (Some(opened), &rest[end + 1..]);
+    }
+}
 
 /// The system refused something about the member at `path`.
 fn told(path: &[u8], error: Errno) -> Error {

@@ -40,7 +40,7 @@ pub struct Build {
     #[arg(short = 'n', long, value_name = "NAME")]
     pub host: String,
     /// Version of the images (default: the present one while nothing has changed, else the time)
-    #[arg(short = 'v', long = "image-version", value_name = "VERSION")]
+    #[arg(short = 'v', long = "image-version", value_name = "VERSION", value_parser = crate::cli::version)]
     pub version: Option<String>,
     /// What builds them (default: what the settings say, else ryo itself)
     #[arg(long, value_name = "TOOL", value_enum)]

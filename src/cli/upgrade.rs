@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(short = 'n', long, value_name = "NAME")]
     pub host: String,
     /// Version of the images (default: the present one while nothing has changed, else the time)
-    #[arg(short = 'v', long = "image-version", value_name = "VERSION")]
+    #[arg(short = 'v', long = "image-version", value_name = "VERSION", value_parser = crate::cli::version)]
     pub version: Option<String>,
     /// Upgrade the modules of a project before it
     #[arg(long, conflicts_with = "module")]

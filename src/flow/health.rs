@@ -139,7 +139,10 @@ async fn answers(world: &World, name: &str, check: &Check, own: Option<&IpAddr>,
         let outcome = world.agent.task(&task, &Environment::new(), &Blobs::new(), Mode::Apply).await?;
         let Some(failed) = outcome.failed else { return Ok(()) };
         let status = outcome.values.get("status").and_then(Value::as_i64).filter(|status| *status > 0);
-        let said = status.map_or_else(|| shown(&failed), |status| format!("status {status}"));
+        // The module lists every status that would be good first.
+        let listed = failed.strip_prefix("Status code was ").and_then(|rest| rest.split_once("]: "));
+        let why = listed.map_or(failed.as_str(), |(_, why)| why);
+        let said = status.map_or_else(|| shown(why), |status| format!("status {status}"));
         Err(Error::Silent { name: name.to_owned(), url: url.clone(), after: limit, said })
     };
     patiently(limit, look).await

@@ -275,6 +275,16 @@ fn what_goes_wrong_has_its_message_and_exit_code() {
 
 #[test]
 fn ctrl_c_stops_after_the_current_task() {
+    stops_after_the_current_task(Signal::INT);
+}
+
+#[test]
+fn so_does_the_end_of_its_service_or_its_terminal() {
+    stops_after_the_current_task(Signal::TERM);
+    stops_after_the_current_task(Signal::HUP);
+}
+
+fn stops_after_the_current_task(signal: Signal) {
     let stage = Stage::new(
         "- hosts: localhost\n  tasks:\n    - name: 'Wait for {{ what }}'\n      shell: cat door; echo one > done\n      \
          args: {chdir: '{{ playbook_dir }}'}\n    - shell: echo two > done\n      args: {chdir: '{{ playbook_dir }}'}\n",
@@ -292,7 +302,7 @@ fn ctrl_c_stops_after_the_current_task() {
         .unwrap();
     // Opens once the task reads from it.
     let open = fs::OpenOptions::new().write(true).open(&door).unwrap();
-    kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
+    kill_process_group(Pid::from_child(&child), signal).unwrap();
     let mut talk = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     talk.read_line(&mut line).unwrap();

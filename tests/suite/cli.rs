@@ -74,6 +74,21 @@ fn a_program_that_reads_json_is_told_of_a_typing_error_and_of_a_full_disk() {
 }
 
 #[test]
+fn a_version_has_to_be_a_part_of_a_name() {
+    let directory = work("");
+    for version in ["", "1;x", "-1", "a b"] {
+        let ended =
+            ryo(directory.path(), &["deploy", "ryo-tiny", "-n", "local", &format!("--image-version={version}")]);
+        assert_eq!(ended.code, Some(2));
+        let wanted = format!(
+            "error: invalid value '{version}' for '--image-version <VERSION>': \
+             letters, digits, dashes, dots and underscores are required\n"
+        );
+        assert!(ended.stderr.starts_with(&wanted), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_directory_that_is_no_repository_is_named() {
     let directory = work("");
     let ended = ryo(directory.path(), &["deploy", "ryo-tinny", "-n", "local"]);

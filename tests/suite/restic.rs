@@ -21,6 +21,7 @@ use ryo::flow::backup::catalogue::{Backup, State};
 use ryo::flow::backup::store::{Repository, Store};
 use ryo::flow::backup::verify::{Verdict, verify};
 use ryo::flow::backup::{Source, Spec};
+use ryo::flow::instance::Pause;
 use ryo::flow::restore::{self, find};
 use ryo::flow::{apply, backup};
 use ryo::project::Kind;
@@ -600,7 +601,7 @@ async fn a_backup_that_is_dropped_is_made_anew() {
         let stamp = format!("dropped-{step}");
         let specs = specs(&stage, &stamp);
         let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
-        let plan = backup::plan("backup", &specs, &backup::look(&world, &specs).await.unwrap());
+        let plan = backup::plan("backup", &specs, &backup::look(&world, &specs).await.unwrap(), Pause::Stop);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let events = Events::new(move |event| {
             if let Event::StepStarted { number, .. } = event {

@@ -233,6 +233,38 @@ fn add(builder: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, path: &str, li
 
 const TOO_LONG: &str = "because: it is no archive that can be read: the headers of a member are longer than 16 MiB";
 
+/// A container can make a tree that is deeper than any path the system takes at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_that_is_deeper_than_a_path_may_be_long_comes_back() {
+    use rustix::fs::{Mode, OFlags, RawDir, mkdirat, openat};
+    let stage = deployed().await;
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let (name, depth) = ("d".repeat(200), 30);
+    let top = data(&stage).join("data");
+    let mut at = rustix::fs::open(&top, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        mkdirat(&at, &name, Mode::from_raw_mode(0o755)).unwrap();
+        at = openat(&at, &name, flags, Mode::empty()).unwrap();
+    }
+    let file = openat(&at, "deep", OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o644)).unwrap();
+    rustix::io::write(&file, b"content").unwrap();
+    let specs = stage.archives("1", Compression::Gzip);
+    stage.backs_up(stage.lxd.clone(), &specs, &Events::nowhere()).await.unwrap();
+    fs::remove_dir_all(top.join(&name)).unwrap();
+    restores(&stage, &self::specs(&stage, "1")[1..]).await.unwrap();
+    let mut at = rustix::fs::open(&top, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        at = openat(&at, &name, flags, Mode::empty()).unwrap();
+    }
+    let mut room = Vec::with_capacity(4096);
+    let mut entries = RawDir::new(&at, room.spare_capacity_mut());
+    let mut names = vec![];
+    while let Some(entry) = entries.next() {
+        names.push(entry.unwrap().file_name().to_string_lossy().into_owned());
+    }
+    assert!(names.contains(&"deep".to_owned()), "{names:?}");
+}
+
 /// What was half removed is not what anybody wants back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_breaks_off_leaves_nothing_that_could_be_taken_for_the_data() {

@@ -8,15 +8,15 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat, fdatasync, fgetxattr, flistxattr, fstat,
-    openat, openat2, readlinkat, seek, statat,
+    AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat, fdatasync, fgetxattr, flistxattr, fstat, openat, readlinkat,
+    seek, statat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{self, Entry, Kind, shown};
-use crate::archive::tree::{acl, failed, told};
+use crate::archive::tree::{acl, failed, open_below, told};
 
 /// Most bytes of the names, and of one value, of a file's extended attributes.
 const ATTRIBUTES: usize = 64 << 10;
@@ -118,7 +118,8 @@ impl<'s> Scan<'s> {
         Ok(Self { top, name, known: HashMap::new(), left: LeftOut::default() })
     }
 
-    /// Visits the tree, directories before what is in them, names in order: `wanted` says of each whether it is opened
+    /// Visits the tree, each directory before what is in it and that before anything else, as GNU tar wants it, so that it
+    /// can leave a directory for good: `wanted` says of each whether it is opened
     /// and handed to `visit`. What vanishes meanwhile is left out.
     ///
     /// # Errors
@@ -129,20 +130,25 @@ impl<'s> Scan<'s> {
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let about = fstat(&self.top).map_err(|error| told(self.name, error))?;
-        let top = self.top.try_clone().map_err(|source| failed(self.name, source))?;
-        self.visit(self.name.to_vec(), &about, Some(top), wanted, visit)?;
         let mut open: Vec<Vec<u8>> = vec![vec![]];
         while let Some(path) = open.pop() {
-            let Some(directory) = vanishing(self.directory(&path)).map_err(|error| told(&path, error))? else {
+            let fail = |error| told(&path, error);
+            let Some(directory) = vanishing(open_below(&self.top, &path)).map_err(fail)? else {
                 continue;
             };
-            let names = names(&directory).map_err(|error| told(&path, error))?;
+            let about = fstat(&directory).map_err(fail)?;
+            let opened = directory.try_clone().map_err(|source| failed(&path, source))?;
+            let whole = if path.is_empty() { self.name.to_vec() } else { [self.name, b"/", &path].concat() };
+            self.visit(whole, &about, Some(opened), wanted, visit)?;
             let mut below = vec![];
-            for name in names {
+            for name in names(&directory).map_err(fail)? {
                 let relative = if path.is_empty() { name.clone() } else { [&path[..], b"/", &name].concat() };
-                if self.one(&directory, &name, &relative, wanted, visit)? == Some(FileType::Directory) {
+                let about = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW);
+                let Some(about) = vanishing(about).map_err(|error| told(&relative, error))? else { continue };
+                if FileType::from_raw_mode(about.st_mode) == FileType::Directory {
                     below.push(relative);
+                } else {
+                    self.one(&directory, &name, &relative, &about, wanted, visit)?;
                 }
             }
             open.extend(below.into_iter().rev());
@@ -150,43 +156,32 @@ impl<'s> Scan<'s> {
         Ok(())
     }
 
-    fn directory(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { &b"."[..] } else { path };
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.top, path, flags, Mode::empty(), within)
-    }
-
     fn one(
         &mut self,
         above: &OwnedFd,
         name: &[u8],
         relative: &[u8],
+        about: &Stat,
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
-    ) -> Result<Option<FileType>, Error> {
+    ) -> Result<(), Error> {
         let fail = |error| told(relative, error);
-        let Some(about) = vanishing(statat(above, name, AtFlags::SYMLINK_NOFOLLOW)).map_err(fail)? else {
-            return Ok(None);
-        };
         let path = [self.name, b"/", relative].concat();
-        let kind = FileType::from_raw_mode(about.st_mode);
-        match kind {
-            FileType::RegularFile | FileType::Directory => {
-                let flags = if kind == FileType::Directory { OFlags::DIRECTORY } else { OFlags::NONBLOCK };
-                let opened = openat(above, name, flags | reading(), Mode::empty());
-                let Some(opened) = vanishing(opened).map_err(fail)? else { return Ok(None) };
-                self.visit(path, &about, Some(opened), wanted, visit)?;
+        match FileType::from_raw_mode(about.st_mode) {
+            FileType::RegularFile => {
+                let opened = openat(above, name, OFlags::NONBLOCK | reading(), Mode::empty());
+                let Some(opened) = vanishing(opened).map_err(fail)? else { return Ok(()) };
+                self.visit(path, about, Some(opened), wanted, visit)?;
             }
             FileType::Symlink => {
-                let Some(target) = vanishing(readlinkat(above, name, vec![])).map_err(fail)? else { return Ok(None) };
-                Self::offer(path, &about, Kind::Link(target.into_bytes()), wanted, visit)?;
+                let Some(target) = vanishing(readlinkat(above, name, vec![])).map_err(fail)? else { return Ok(()) };
+                Self::offer(path, about, Kind::Link(target.into_bytes()), wanted, visit)?;
             }
-            FileType::Fifo => Self::offer(path, &about, Kind::Fifo, wanted, visit)?,
+            FileType::Fifo => Self::offer(path, about, Kind::Fifo, wanted, visit)?,
             FileType::Socket => self.left.sockets.push(shown(&path)),
             _ => self.left.devices.push(shown(&path)),
         }
-        Ok(Some(kind))
+        Ok(())
     }
 
     /// Something without content.
@@ -310,7 +305,12 @@ fn holes(file: &OwnedFd, about: &Stat) -> rustix::io::Result<Kind> {
             Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Kind::File),
             Err(error) => return Err(error),
         };
-        let until = seek(file, SeekFrom::Hole(from))?.min(size);
+        let until = match seek(file, SeekFrom::Hole(from)) {
+            Ok(until) => until.min(size),
+            // It has just become shorter.
+            Err(Errno::NXIO) => break,
+            Err(error) => return Err(error),
+        };
         if segments.len() >= PIECES {
             seek(file, SeekFrom::Start(0))?;
             return Ok(Kind::File);

@@ -7,9 +7,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat,
-    chownat, fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2, symlinkat, syncfs,
-    utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmodat, chownat, fchmod,
+    fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, symlinkat, syncfs, utimensat,
 };
 use rustix::io::Errno;
 
@@ -17,7 +16,7 @@ use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
-use crate::archive::tree::{acl, failed, told};
+use crate::archive::tree::{acl, failed, open_below, told};
 
 /// Zeros of a file with holes that are left out, at once.
 const HOLE: usize = 4096;
@@ -143,7 +142,7 @@ impl Target<'_> {
 
     /// Opens a directory below, made if it is missing, never through a link.
     fn directory(&self, path: &[u8], member: &[u8]) -> Result<OwnedFd, Error> {
-        match self.open(path) {
+        match open_below(&self.root, path) {
             Err(Errno::NOENT) => {
                 let (above, name) = split(path);
                 let above = self.directory(above, member)?;
@@ -151,25 +150,18 @@ impl Target<'_> {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(told(member, error)),
                 }
-                self.open(path).map_err(|error| told(member, error))
+                open_below(&self.root, path).map_err(|error| told(member, error))
             }
             Err(Errno::LOOP | Errno::XDEV | Errno::NOTDIR) => Err(Error::Through { path: shown(member) }),
             opened => opened.map_err(|error| told(member, error)),
         }
     }
 
-    fn open(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { &b"."[..] } else { path };
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.root, path, flags, Mode::empty(), within)
-    }
-
     /// Gives directories what they are to have, the deepest first, and waits until everything is on the disk.
     fn finish(self) -> Result<Sum, Error> {
         // What is below something comes behind it.
         for (path, entry) in self.directories.iter().rev() {
-            let directory = self.open(path).map_err(|error| told(&entry.path, error))?;
+            let directory = open_below(&self.root, path).map_err(|error| told(&entry.path, error))?;
             dress(&directory, entry)?;
         }
         if !self.directories.contains_key(&b""[..]) {

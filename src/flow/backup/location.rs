@@ -106,10 +106,16 @@ impl Location {
     /// It cannot be read.
     pub fn manifest(&self) -> io::Result<Option<Box<dyn Read>>> {
         match self {
-            Self::File(path) => match File::open(manifest::beside(path)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                file => Ok(Some(Box::new(BufReader::new(file?)))),
-            },
+            Self::File(path) => {
+                let beside = manifest::beside(path);
+                match std::fs::metadata(&beside) {
+                    // What is no file could be waited for without end.
+                    Ok(about) if about.is_file() => Ok(Some(Box::new(BufReader::new(File::open(beside)?)))),
+                    Ok(_) => Err(io::Error::other("it is no file")),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
             Self::Snapshot(snapshot) => {
                 let reader = snapshot.reader(snapshot.manifest.as_ref(), "manifest")?;
                 Ok(Some(Box::new(BufReader::with_capacity(1 << 16, reader))))
