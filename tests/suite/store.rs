@@ -284,6 +284,28 @@ async fn a_damaged_backup_is_told_with_what_and_where() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pruning_that_breaks_off_says_what_is_gone() {
+    let last = 1_790_000_000;
+    let stage = with_backups(&[("1", last - 2 * DAY), ("2", last - DAY), ("3", last)]).await;
+    // What is no file is not removed as one.
+    let held = store(&stage).join("backup-local-ryo-tiny-1.record");
+    fs::create_dir(&held).unwrap();
+    let words = ["backup", "prune", "--keep-last", "1", "--yes"];
+    let ended = ryo(&stage, &words);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (
+            Some(3),
+            "warning: done before that: remove backup-local-ryo-tiny-2.tar.gz, remove backup-local-ryo-tiny-1.tar.gz\n\
+             error: cannot remove `HERE/ryo-host/backup-restore/backups/backup-local-ryo-tiny-1.record`\n  \
+             because: Is a directory (os error 21)\n"
+        )
+    );
+    fs::remove_dir(held).unwrap();
+    ryo(&stage, &words).well();
+}
+
 /// What could not be unpacked is no whole backup, although its bytes can be read.
 #[test]
 fn an_archive_whose_members_do_not_fit_together_is_damaged() {

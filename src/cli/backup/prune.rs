@@ -112,7 +112,13 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
             shown.events.warn(format!("the journal of this computer was not written: {error}"));
         }
     }
-    ended?;
+    if let Err(failure) = ended {
+        if removed.is_empty() {
+            return Err(failure);
+        }
+        shown.events.warn(format!("done before that: {}", removed.join(", ")));
+        return Err(Failure { kind: Kind::Partly, ..failure });
+    }
     let row = |(backup, fate): &(&Backup, Fate)| {
         let (is_kept, reasons) = match fate {
             Fate::Stay(reasons) => (true, reasons.clone()),

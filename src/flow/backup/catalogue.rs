@@ -220,13 +220,15 @@ impl Catalogue {
     }
 }
 
-type Order<'b> = (bool, Option<(&'b str, &'b str, Reverse<(u64, (i64, i64))>)>);
+type Order<'b> = (bool, Option<(&'b str, &'b str, Reverse<(u64, (i64, i64), &'b str)>)>);
 
 fn order(backup: &Backup) -> Order<'_> {
     let about = backup.about.as_ref();
-    // Two of the same second are told apart by their files.
-    let when = |about: &About| Reverse((about.when, backup.written));
-    let key = about.map(|about| (about.host.as_str(), about.id.as_str(), when(about)));
+    // Two of the same second are told apart by their files, or by what they are called.
+    let key = about.map(|about| {
+        let when = Reverse((about.when, backup.written, about.stamp.as_str()));
+        (about.host.as_str(), about.id.as_str(), when)
+    });
     (about.is_none(), key)
 }
 
