@@ -315,7 +315,9 @@ impl Place {
 fn tags(tags: &[String]) -> StringList {
     let mut list = StringList::default();
     list.add(TAG.to_owned());
-    tags.iter().for_each(|tag| list.add(tag.clone()));
+    for tag in tags {
+        list.add(tag.clone());
+    }
     list
 }
 

@@ -62,12 +62,11 @@ impl File {
     /// They are damaged or cannot be read.
     pub fn piece(&self, from: u64, most: u64) -> io::Result<Vec<u8>> {
         let told = |error| io::Error::other(Trouble::from(error));
-        let pieces = match self.pieces.get() {
-            Some(pieces) => pieces,
-            None => {
-                let opened = self.repository.open_file(&self.node).map_err(told)?;
-                self.pieces.get_or_init(|| opened)
-            }
+        let pieces = if let Some(pieces) = self.pieces.get() {
+            pieces
+        } else {
+            let opened = self.repository.open_file(&self.node).map_err(told)?;
+            self.pieces.get_or_init(|| opened)
         };
         let [from, most] = [from, most].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         Ok(self.repository.read_file_at(pieces, from, most).map_err(told)?.into())

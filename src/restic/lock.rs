@@ -21,7 +21,7 @@ use crate::restic::local::{SCRATCH, make};
 use crate::restic::{Error, Trouble};
 
 /// After how long a lock is written anew.
-const ANEW: Duration = Duration::from_secs(5 * 60);
+const ANEW: Duration = Duration::from_mins(5);
 
 /// After how long a lock is dead.
 const DEAD: SignedDuration = SignedDuration::from_mins(30);

@@ -136,7 +136,7 @@ async fn mended(stage: &mut Stage, flow: Flow, ended: Result<Plan, (u8, String)>
             assert_eq!(held(&archive(stage, "ryo-tiny", "2")), before, "{what}");
             for (id, _) in IDS.iter().filter(|(id, _)| archive(stage, id, "1").exists()) {
                 let examined =
-                    restore::reading::examine(&archive(stage, id, "1"), ("local", id), &Identities::default());
+                    restore::reading::examine(archive(stage, id, "1"), ("local", id), &Identities::default());
                 examined.unwrap_or_else(|error| panic!("{what}: {error}"));
             }
         }

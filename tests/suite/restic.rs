@@ -174,7 +174,7 @@ async fn a_backup_goes_into_a_repository_and_comes_back() {
     fs::write(data(&stage).join("data/plain"), "spoilt\n").unwrap();
     fs::remove_dir_all(data(&stage).join("data/deep")).unwrap();
     let spec = |(id, kind): (&str, Kind)| {
-        let (archive, stamp) = find::archive(&store(&stage), "local", id, None, &Identities::default()).unwrap();
+        let (archive, stamp) = find::archive(store(&stage), "local", id, None, &Identities::default()).unwrap();
         let (host, id, identities) = ("local".to_owned(), id.to_owned(), Identities::default());
         restore::Spec { host, id, kind, archive, stamp, identities }
     };
@@ -610,7 +610,7 @@ async fn a_backup_that_is_dropped_is_made_anew() {
         });
         let (_sender, stop) = watch::channel(false);
         tokio::select! {
-            ended = apply::apply(&world, &plan, &events, &stop) => drop(ended.unwrap()),
+            ended = apply::apply(&world, &plan, &events, &stop) => ended.unwrap(),
             () = async { while begun.recv().await.is_some_and(|number| number <= step) {} } => {}
         }
         drop(world);

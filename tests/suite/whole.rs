@@ -98,7 +98,7 @@ async fn everything_on_a_host_is_stopped_and_backed_up_at_once() {
     for name in ["tiny", "store"] {
         assert!(stage.lxd.with_instance(name, |it| it.running && !it.config.contains_key("user.ryo.paused")));
     }
-    let manifest = Manifest::head(&archive(&stage, "forgotten", "1"), &Identities::default()).unwrap().unwrap();
+    let manifest = Manifest::head(archive(&stage, "forgotten", "1"), &Identities::default()).unwrap().unwrap();
     let part = |id: &str, kind, version: Option<&str>| Part {
         id: id.to_owned(),
         kind,
