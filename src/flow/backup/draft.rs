@@ -16,10 +16,12 @@ use crate::archive::seal::{Identities, Recipients};
 use crate::archive::tree::group::{self, END, Member};
 use crate::archive::{Compression, Error as Broken};
 use crate::flow::backup::draft::contents::{Contents, Part};
+use crate::flow::backup::draft::flush::Flush;
 use crate::flow::backup::unfinished::{self, Unfinished};
 use crate::flow::backup::{Error, How, Spec};
 
 pub mod contents;
+mod flush;
 
 /// Bytes that are moved at once.
 const PIECE: usize = 1 << 20;
@@ -32,6 +34,7 @@ const LARGEST: u64 = 64 << 20;
 pub struct Draft {
     spec: Spec,
     unfinished: Unfinished,
+    flush: Option<Flush>,
     /// What opens its groups, and to whom they are sealed, if the archive will be.
     seal: Option<(Identities, Recipients)>,
     groups: Vec<Group>,
@@ -100,7 +103,9 @@ impl Draft {
         unfinished::sweep(directory).map_err(fail)?;
         let unfinished = Unfinished::begin(&spec.file).map_err(fail)?;
         let seal = spec.is_secret().then(Identities::made_up);
-        Ok(Self { spec: spec.clone(), unfinished, seal, groups: vec![], stale: HashSet::new(), length: 0 })
+        // What is sealed is written to another file in the end.
+        let flush = if seal.is_none() { Some(Flush::of(&unfinished.file).map_err(fail)?) } else { None };
+        Ok(Self { spec: spec.clone(), unfinished, flush, seal, groups: vec![], stale: HashSet::new(), length: 0 })
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -128,6 +133,9 @@ impl Draft {
         }
         let members = read.map_err(Error::Archive)?;
         self.length = file.stream_position().map_err(|error| self.failed(error))?;
+        if let Some(flush) = &mut self.flush {
+            flush.reached(self.length);
+        }
         if pass == How::Changed {
             self.stale.extend(members.iter().map(|member| member.entry.path.clone()));
         }
@@ -196,6 +204,9 @@ impl Draft {
         let mut file = &self.unfinished.file;
         file.write_all_at(&behind, at).map_err(fail)?;
         self.length = at + behind.len() as u64;
+        if let Some(flush) = self.flush.take() {
+            flush.end().map_err(fail)?;
+        }
         file.set_len(self.length).and_then(|()| file.sync_all()).map_err(fail)?;
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
         let sha256 = digest(&mut BufReader::with_capacity(PIECE, file)).map_err(fail)?;
