@@ -76,10 +76,11 @@ install_packages() { # NAME...
     missing=$(packages_missing "$@")
     [ -n "$missing" ] || return 0
     say "installing ${missing//$'\n'/ }"
-    apt-get -qq update >&2
+    # A machine that has just been started may be at its own upgrades.
+    apt-get -qq -o DPkg::Lock::Timeout=600 update >&2
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive without_starting \
-        apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >&2
+        apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing >&2
 }
 
 # Where this machine gets Debian from; another release is where this one is.
