@@ -29,6 +29,7 @@ use crate::ssh;
 use crate::terraform::{ConsulProvider, DatabaseProvider};
 use crate::ui;
 use crate::wire::{self, Dial, Wire};
+use crate::wireguard::Freshness;
 
 pub mod address;
 pub mod database;
@@ -238,7 +239,7 @@ async fn in_tunnel(address: &Address) -> Result<ssh::Route, Failure> {
     let Some(end) = written.map_err(|error| Failure::new(Kind::Request, error))? else {
         return Ok(ssh::Route::Direct);
     };
-    tunnel::open(&address.name, &end, tunnel::Freshness::Any).await.map_err(|error| {
+    tunnel::open(&address.name, &end, Freshness::Any).await.map_err(|error| {
         Failure::new(Kind::World, error).hint("check that the host is up, and that its WireGuard port can be reached")
     })
 }

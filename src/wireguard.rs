@@ -5,6 +5,7 @@
 //!   between a control node and a host.
 //! - A [`Tunnel`] is a whole WireGuard peer with a TCP stack of its own in this process. It needs no rights, no module of
 //!   the kernel and no interface; nothing but this program sees what is behind it.
+//! - [`kernel`] makes an interface of this computer, where there are rights and a kernel for it.
 //! - [`share`] lets other programs of the same account through it.
 //!
 //! The peer is not trusted with more than its packets: from addresses that it may not use they are dropped, what is kept
@@ -16,12 +17,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use defguard_wireguard_rs::error::WireguardInterfaceError;
 use thiserror::Error;
 
 mod address;
 mod configuration;
 mod driver;
 mod invalid;
+pub mod kernel;
 mod key;
 mod link;
 mod noise;
@@ -64,6 +67,14 @@ pub enum Error {
         port: u16,
         /// Why.
         source: io::Error,
+    },
+    /// The system refuses what an interface needs.
+    #[error("cannot set up the WireGuard interface `{name}`")]
+    Interface {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: WireguardInterfaceError,
     },
     /// The peer is not there, or does not know our key: it answers nobody else. Nothing tells the two apart.
     #[error("no answer of the WireGuard peer at {address} within {} s", limit.as_secs())]
@@ -119,6 +130,15 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// Whether a tunnel that is there will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It will.
+    Any,
+    /// It is to prove that one can be opened: what goes through an older one ends.
+    New,
 }
 
 fn family(address: &SocketAddr) -> &'static str {

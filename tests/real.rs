@@ -24,6 +24,8 @@ mod host;
 mod incus;
 #[path = "real/init.rs"]
 mod init;
+#[path = "real/kernel.rs"]
+mod kernel;
 #[path = "real/lxd.rs"]
 mod lxd;
 #[path = "real/lxd_scenarios.rs"]

@@ -7,10 +7,10 @@ use crate::event::Events;
 use crate::flow::host::{self, Open, Shut, Way};
 use crate::machine::Machine;
 use crate::project::host::Host;
-use crate::rig::tunnel::Freshness;
 use crate::rig::{settings, tunnel};
 use crate::secret::Secret;
 use crate::ssh::{self, OnNew, Route};
+use crate::wireguard::Freshness;
 
 /// What the ways in to a host have in common.
 pub struct Ways {

@@ -19,7 +19,7 @@ use crate::playbook::in_full;
 use crate::rig::home;
 use crate::ssh::Route;
 use crate::wireguard::share::{self, Share};
-use crate::wireguard::{self, Configuration, Tunnel};
+use crate::wireguard::{self, Configuration, Freshness, Tunnel, kernel};
 
 /// How long the host may take until its end of the tunnel answers.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -36,6 +36,9 @@ const OPEN: &str = "open\n";
 /// There is no tunnel.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// The interface of the kernel leads nowhere.
+    #[error(transparent)]
+    Kernel(#[from] wireguard::Error),
     /// The process with the tunnel says why.
     #[error("{0}")]
     Refused(String),
@@ -49,22 +52,14 @@ pub enum Error {
     },
 }
 
-/// Whether a tunnel that is there will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// It will.
-    Any,
-    /// It is to prove that one can be opened: what goes through an older one ends.
-    New,
-}
-
-/// Opens the way to `host`, unless an interface of that name leads there, as `wg-quick` makes it.
+/// Opens the way to `host`: an interface of that name, as `wg-quick` makes it, where there is one or the kernel lets us
+/// make one, and otherwise a process of ours.
 ///
 /// # Errors
 ///
 /// The host's end does not answer.
 pub async fn open(host: &str, end: &Configuration, freshness: Freshness) -> Result<Route, Error> {
-    if Path::new("/sys/class/net").join(host).exists() {
+    if kernel::open(host, end, freshness, ANSWER).await? {
         return Ok(Route::Direct);
     }
     let directory = directory();

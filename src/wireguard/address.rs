@@ -24,6 +24,16 @@ impl Network {
         Self { address, length: width(address) }
     }
 
+    /// Returns the same network with nothing beyond its length, as routes have it.
+    pub fn masked(self) -> Self {
+        let free = u32::from(width(self.address) - self.length.min(width(self.address)));
+        let address = match self.address {
+            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & u32::MAX.unbounded_shl(free)).into()),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & u128::MAX.unbounded_shl(free)).into()),
+        };
+        Self { address, length: self.length }
+    }
+
     /// Whether `address` is in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let differ = match (self.address, address) {

@@ -95,7 +95,7 @@ impl fmt::Debug for Tunnel {
     }
 }
 
-async fn found(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn found(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
     let unresolved = |source| Error::Unresolved { host: endpoint.host.clone(), source };
     let late = |_| unresolved(io::ErrorKind::TimedOut.into());
     let looked_up = tokio::time::timeout(limit, resolve::addresses(&endpoint.host, endpoint.port)).await;

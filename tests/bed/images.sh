@@ -173,6 +173,38 @@ END
     rm -rf "$dir"
 }
 
+# A kernel with WireGuard, which the one of this machine may not have: Debian's own, with the modules that a virtual machine
+# on a network needs, numbered in the order in which they are loaded. It is unpacked, not installed.
+debian_kernel() { # prints the directory
+    local dir
+    dir=$RYO_CACHE/kernel-$(recipe make_debian_kernel)
+    [ -e "$dir" ] || make_debian_kernel "$dir"
+    echo "$dir"
+}
+
+make_debian_kernel() { # DIR
+    local dir package version module
+    install_packages kmod
+    say "fetching a kernel of Debian 12"
+    mkdir -p "$RYO_CACHE"
+    dir=$(mktemp -d "$RYO_CACHE/kernel.XXXXXX")
+    apt-get -qq -o DPkg::Lock::Timeout=600 update >&2
+    package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p')
+    (cd "$dir"; apt-get -qq -o APT::Sandbox::User=root download "$package" >&2)
+    dpkg -x "$dir"/*.deb "$dir/root"
+    version=$(ls "$dir/root/lib/modules")
+    depmod -b "$dir/root" "$version"
+    mkdir "$dir/made"
+    cp "$dir/root/boot/vmlinuz-$version" "$dir/made/vmlinuz"
+    for module in virtio_pci virtio_net wireguard; do
+        modprobe --show-depends -d "$dir/root" -S "$version" "$module"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | nl -w 3 -n rz | while read -r number module; do
+        cp "$module" "$dir/made/$number-${module##*/}"
+    done
+    mv "$dir/made" "$1"
+    rm -rf "$dir"
+}
+
 # A Debian 11 without Python, as an archive: the older system on which the agent has to run too.
 debian_11_archive() { # prints the path
     local file

@@ -92,6 +92,12 @@ impl Sshd {
         self.home.path().join(name)
     }
 
+    /// Of its key, as `ssh-keygen -l` writes it.
+    pub(crate) fn fingerprint(&self) -> String {
+        let shown = run("ssh-keygen", &["-l", "-f", &self.at("host_key.pub").display().to_string()]);
+        shown.split(' ').nth(1).unwrap().to_owned()
+    }
+
     fn allow(&self, public: &str) {
         fs::write(self.at("authorized_keys"), public).unwrap();
     }

@@ -24,10 +24,10 @@ use crate::ssh::Sshd;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// Within the tunnel, at the other end.
-const INSIDE: [&str; 2] = ["10.0.1.2", "fd10:10:0:1::2"];
+pub(crate) const INSIDE: [&str; 2] = ["10.0.1.2", "fd10:10:0:1::2"];
 
 /// Runs a program to its end; `input` is not shown.
-fn run(words: &str, input: &str) {
+pub(crate) fn run(words: &str, input: &str) {
     let mut words = words.split_whitespace();
     let program = words.next().unwrap();
     let arguments: Vec<&str> = words.collect();
@@ -43,12 +43,12 @@ fn run(words: &str, input: &str) {
 }
 
 /// A host at the other end of a cable and of a tunnel.
-struct Host {
-    name: String,
+pub(crate) struct Host {
+    pub(crate) name: String,
     /// Of the test's process, so that no two at a time are the same.
     number: u32,
     configuration: Configuration,
-    ours: Configuration,
+    pub(crate) ours: Configuration,
     /// Without what only `wg-quick` knows.
     file: PathBuf,
     _home: TempDir,
@@ -64,7 +64,7 @@ impl Drop for Host {
 
 impl Host {
     /// Returns a host whose WireGuard is up; `family` is that of the cable's addresses, 4 or 6.
-    fn start(family: u8) -> Self {
+    pub(crate) fn start(family: u8) -> Self {
         let number = std::process::id();
         let name = format!("wg{number}");
         let (a, b) = (number >> 8 & 0x3f, number & 0xff);

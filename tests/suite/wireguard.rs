@@ -176,6 +176,21 @@ fn a_network_knows_what_is_in_it() {
     }
 }
 
+#[test]
+fn a_route_has_nothing_beyond_the_length_of_its_network() {
+    let cases = [
+        ("10.0.1.2/32", "10.0.1.2/32"),
+        ("10.10.1.7/24", "10.10.1.0/24"),
+        ("10.10.1.7/0", "0.0.0.0/0"),
+        ("fd10:10:10:1::1:5/112", "fd10:10:10:1::1:0/112"),
+        ("fd10::1/0", "::/0"),
+        ("fd10::1", "fd10::1/128"),
+    ];
+    for (network, masked) in cases {
+        assert_eq!(network.parse::<Network>().unwrap().masked().to_string(), masked);
+    }
+}
+
 fn network() -> impl Strategy<Value = Network> {
     let v4 = (any::<[u8; 4]>(), 0_u8..=32).prop_map(|(address, length)| Network { address: address.into(), length });
     let v6 = (any::<[u8; 16]>(), 0_u8..=128).prop_map(|(address, length)| Network { address: address.into(), length });
