@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::http::{Http, HttpError, Request, Response};
-use model::{Config, Devices, Network, PoolResources, PoolSpace, Profile, Server, StoragePool};
+use model::{Config, Devices, Network, PoolResources, PoolSpace, Profile, Resources, Server, StoragePool};
 
 pub use operation::Progress;
 
@@ -227,6 +227,11 @@ impl Client {
     /// Lists the storage pools.
     pub async fn storage_pools(&self) -> Result<Vec<StoragePool>, Error> {
         self.call(request::storage_pools()).await
+    }
+
+    /// Asks what the machine of the server has.
+    pub async fn resources(&self) -> Result<Resources, Error> {
+        self.call(request::resources()).await
     }
 
     /// Asks how full a storage pool is.

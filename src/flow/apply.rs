@@ -13,6 +13,8 @@ use crate::flow::{database, file, host_setup, image, instance, keys, names, obje
 use crate::plan::{Action, Plan, Step};
 use crate::{agent, backend, consul, lxd, module, project, sql};
 
+mod builds;
+
 /// What can go wrong in a step.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -124,7 +126,15 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
     let backs_up = plan.steps.iter().any(|step| matches!(step.action, Action::Archive(_)));
     let mut ended = Ok(());
     let mut down = Ok(());
-    for (number, step) in (1..).zip(&plan.steps) {
+    let mut begun = 0;
+    while let Some(step) = plan.steps.get(begun) {
+        let number = begun + 1;
+        let images = if ended.is_ok() { builds::independent(world, &plan.steps[begun..]) } else { vec![] };
+        begun += images.len().max(1);
+        if images.len() > 1 {
+            ended = builds::run(world, &images, number, total, events, stop).await;
+            continue;
+        }
         if ended.is_ok() && *stop.borrow() {
             ended = Err(Stopped::Interrupted { done: number - 1, total });
         }
@@ -133,15 +143,15 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
         }
         let title = step.to_string();
         let progress = Progress { events: events.clone(), number };
-        let begun = progress.begin(total, &title);
+        let running = progress.begin(total, &title);
         let stopped = match run(world, step, &mut ongoing, &progress, stop).await {
             Ok(()) => {
-                begun.done(&title);
+                running.done(&title);
                 continue;
             }
             Err(error) if error.is_interruption() => Stopped::Interrupted { done: number - 1, total },
             Err(source) if backs_up && ended.is_ok() && matches!(step.action, Action::Resume(_)) => {
-                begun.failed();
+                running.failed();
                 let stopped = Stopped::Down { number, total, title, source: Box::new(source) };
                 match down {
                     Ok(()) => down = Err(stopped),
@@ -150,7 +160,7 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
                 continue;
             }
             Err(source) => {
-                begun.failed();
+                running.failed();
                 Stopped::Failed { number, total, title, source: Box::new(source) }
             }
         };

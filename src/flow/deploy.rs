@@ -43,6 +43,9 @@ pub fn plan(title: &str, units: &[Unit], found: &Found) -> Plan {
     planning.leftovers();
     for unit in units {
         planning.host_setup(unit);
+    }
+    // One after the other, so that they can be built at the same time.
+    for unit in units {
         planning.images(unit);
     }
     for unit in units {

@@ -362,6 +362,34 @@ pub struct StoragePool {
     pub config: Config,
 }
 
+/// What the machine of a server has (`GET /1.0/resources`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Processors.
+    pub cpu: Processors,
+    /// Memory.
+    pub memory: Memory,
+}
+
+/// Processors of a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Processors {
+    /// How many threads run at once.
+    pub total: usize,
+}
+
+/// Memory of a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Bytes in use, without what only caches files.
+    pub used: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
 /// How full a storage pool is (`GET /1.0/storage-pools/NAME/resources`).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]

@@ -325,6 +325,11 @@ pub fn storage_pools() -> Request {
     get("/1.0/storage-pools?recursion=1")
 }
 
+/// What the machine has.
+pub fn resources() -> Request {
+    get("/1.0/resources")
+}
+
 /// How full a storage pool is.
 pub fn pool_resources(name: &str) -> Request {
     get(format!("/1.0/storage-pools/{}/resources", segment(name)))

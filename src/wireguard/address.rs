@@ -25,6 +25,7 @@ impl Network {
     }
 
     /// Returns the same network with nothing beyond its length, as routes have it.
+    #[must_use]
     pub fn masked(self) -> Self {
         let free = u32::from(width(self.address) - self.length.min(width(self.address)));
         let address = match self.address {

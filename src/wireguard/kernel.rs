@@ -18,7 +18,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use crate::wireguard::{Configuration, Error, Freshness, Interface, Network, Peer, tunnel};
 
 /// A session that is younger does not ask for a new one before it sends (`REKEY_AFTER_TIME` of the WireGuard paper).
-const YOUNG: Duration = Duration::from_secs(120);
+const YOUNG: Duration = Duration::from_mins(2);
 /// How long is waited between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Whatever arrives at this UDP port is thrown away (RFC 863).

@@ -29,6 +29,11 @@ async fn what_cannot_be_done_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn the_machine_of_the_server_says_what_it_has() {
+    scenarios::resources(bed::incus()).await;
+}
+
+#[tokio::test]
 async fn an_instance_is_a_machine() {
     scenarios::machine(bed::incus()).await;
 }

@@ -242,6 +242,19 @@ pub async fn refusals(http: Arc<dyn Http>, recordings: &str) {
     recorder.save(recordings, "refusals");
 }
 
+/// What the machine has is what its kernel says.
+pub async fn resources(http: Arc<dyn Http>) {
+    let told = Client::new(http).resources().await.unwrap();
+    assert_eq!(told.cpu.total, std::thread::available_parallelism().unwrap().get());
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let of = |key: &str| -> u64 {
+        let line = memory.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    };
+    assert!(told.memory.total.abs_diff(of("MemTotal:")) < 1 << 30, "{told:?}");
+    assert!(told.memory.used < told.memory.total, "{told:?}");
+}
+
 /// An instance keeps the contract of [`Machine`].
 pub async fn machine(http: Arc<dyn Http>) {
     let client = Client::new(http);

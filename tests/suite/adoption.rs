@@ -41,8 +41,8 @@ async fn steps(stage: &Stage, version: Option<&str>) -> Vec<String> {
 
 const TAKEN_OVER: [&str; 7] = [
     "ryo-tiny-store: set up the host (first time)",
-    "ryo-tiny-store: take image ryo-tiny-store-store-1 over as made from the present files",
     "ryo-tiny: set up the host (first time)",
+    "ryo-tiny-store: take image ryo-tiny-store-store-1 over as made from the present files",
     "ryo-tiny: take image ryo-tiny-tiny-1 over as made from the present files",
     "ryo-tiny-store: take instance store over as it is",
     "ryo-tiny: take instance tiny over as it is",

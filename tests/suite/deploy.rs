@@ -51,6 +51,33 @@ async fn a_drifted_file_of_a_host_setup_is_set_right() {
     assert!(stage.plan().await.steps.is_empty());
 }
 
+/// Returns when the instances that images are built in were made, and images published.
+async fn building(processors: usize) -> Vec<String> {
+    let stage = Stage::new();
+    stage.lxd.processors(processors);
+    stage.deploys().await;
+    let writes = stage.lxd.log.writes();
+    let building = ["POST /1.0/instances", "POST /1.0/images"];
+    writes.into_iter().filter(|line| building.contains(&line.as_str())).take(4).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn images_are_built_at_the_same_time_where_the_host_has_a_processor_for_each() {
+    let (made, published) = ("POST /1.0/instances", "POST /1.0/images");
+    assert_eq!(building(2).await, [made, made, published, published]);
+    assert_eq!(building(1).await, [made, published, made, published]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_build_begins_once_one_has_failed() {
+    let stage = Stage::new();
+    stage.lxd.processors(1);
+    stage.lxd.publishing_fails(Some("no space left on device"));
+    let failed = stage.fails().await;
+    assert_eq!(failed.warnings, Vec::<String>::new());
+    assert_eq!(stage.lxd.log.writes().iter().filter(|line| *line == "POST /1.0/instances").count(), 1);
+}
+
 /// Which of the two wires breaks.
 #[derive(Clone, Copy, Debug)]
 enum Broken {

@@ -47,6 +47,8 @@ pub(crate) struct Store {
     pub(crate) without_zstd: bool,
     /// Why no image can be published, if none can.
     pub(crate) unpublishable: Option<String>,
+    /// Of its machine.
+    pub(crate) processors: usize,
 }
 
 impl Default for FakeLxd {
@@ -57,7 +59,7 @@ impl Default for FakeLxd {
             "root": { "path": "/", "pool": "default", "type": "disk" },
         });
         let profile = json!({ "config": {}, "description": "Default profile", "devices": devices, "name": "default", "used_by": [] });
-        let mut store = Store::default();
+        let mut store = Store { processors: 2, ..Store::default() };
         store.objects("profiles").insert("default".to_owned(), profile);
         store.objects("networks").insert("lxdbr0".to_owned(), answer::network());
         store.objects("storage-pools").insert("default".to_owned(), answer::pool());
@@ -144,6 +146,11 @@ impl FakeLxd {
         self.store().unpublishable = reason.map(str::to_owned);
     }
 
+    /// Its machine has so many.
+    pub fn processors(&self, count: usize) {
+        self.store().processors = count;
+    }
+
     /// Answers as Incus 6.0 where that differs from LXD 5.0: an operation that ended badly is told as an error.
     pub fn incus() -> Self {
         let fake = Self::default();
@@ -204,6 +211,7 @@ impl Store {
     fn answer(&mut self, method: &str, path: &[&str], asked: &Asked) -> Answer {
         match path {
             [] if method == "GET" => Answer::tagged(answer::server()),
+            ["resources"] if method == "GET" => Answer::Sync(answer::resources(self.processors)),
             ["instances", rest @ ..] => self.instances(method, rest, asked),
             ["images", rest @ ..] => self.images(method, rest, asked),
             ["storage-pools", pool, "volumes", "custom", rest @ ..] => {

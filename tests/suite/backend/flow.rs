@@ -95,7 +95,7 @@ async fn an_image_that_a_program_builds_is_known_like_one_of_ours() {
     assert_eq!(stage.plan().await.text(), "deploy ryo-tiny 1 on local: nothing to do\n");
 }
 
-const STEP: &str = "error: step 2 of 10 failed: ryo-tiny-store: build image ryo-tiny-store-store-1 from";
+const STEP: &str = "error: step 3 of 10 failed: ryo-tiny-store: build image ryo-tiny-store-store-1 from";
 const AGAIN: &str = "hint: run the same command again: what is done is found done\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

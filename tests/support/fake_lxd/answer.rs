@@ -105,6 +105,11 @@ fn framed(status: u16, mut headers: Vec<(String, String)>, body: &Value) -> Resp
     response(status, headers, format!("{body}\n").into_bytes())
 }
 
+/// A machine with memory enough.
+pub(super) fn resources(processors: usize) -> Value {
+    json!({ "cpu": { "total": processors }, "memory": { "used": 1_u64 << 30, "total": 4_u64 << 30 } })
+}
+
 pub(super) fn server() -> Value {
     json!({
         "config": {},
