@@ -23,6 +23,7 @@ use crate::flow::world::World;
 use crate::plan::Plan;
 use crate::project::Repository;
 use crate::rig;
+use crate::rig::settings::BackupStore;
 
 pub mod list;
 pub mod prune;
@@ -88,10 +89,10 @@ pub struct Arguments {
     /// Encrypt it to this recipient of `age`; may be given several times (default: those of the settings)
     #[arg(long, value_name = "RECIPIENT")]
     pub encrypt: Vec<String>,
-    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default:
+    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default: that of the settings, else
     /// ryo-host/backup-restore/backups)
     #[arg(long, value_name = "STORE")]
-    pub to: Option<store::Named>,
+    pub to: Option<BackupStore>,
     /// The file with the password of the repository (default: that of the settings, else that of
     /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
     #[arg(long, value_name = "FILE")]

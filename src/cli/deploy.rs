@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::archive::Compression;
 use crate::backend::Programs;
 use crate::cli::backup::Form;
+use crate::cli::backup::store::Target;
 use crate::cli::shown::{Shown, carry_out, foretold, settled};
 use crate::cli::{self, Common, problems, tools};
 use crate::event::Events;
 use crate::failure::{Failure, Kind};
-use crate::flow::backup::store::Store;
 use crate::flow::backup::{self, Spec};
 use crate::flow::instance::Pause;
 use crate::flow::names::Names;
@@ -241,10 +241,11 @@ pub async fn plan_only(request: &Request, watch: Watch, common: &Common, shown: 
 fn everything(request: &Request, common: &Common, repositories: &[Repository]) -> Result<Vec<Spec>, Failure> {
     let Some(repository) = repositories.last() else { return Err(nothing()) };
     let modules = common.siblings(repository, &repository.modules)?;
+    let to = Target::default();
     let form = Form {
-        store: Store::Directory(backup::directory(&repository.working_directory)),
+        store: to.store(&repository.working_directory, common)?,
         compression: Compression::Gzip,
-        recipients: cli::backup::store::recipients(&[], common)?,
+        recipients: to.recipients(&[], common)?,
     };
     cli::backup::specs(repository, &modules, &request.host, &journal::stamp(), &form)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -127,12 +128,65 @@ pub struct Host {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backup {
+    /// Where they go and are, unless a command says otherwise.
+    pub store: Option<BackupStore>,
     /// To whom they are encrypted, e.g. `age1…`; not encrypted if there is nobody.
     pub recipients: Vec<String>,
     /// The file with the identity that opens them.
     pub identity: Option<PathBuf>,
     /// The file with the password of repositories of restic.
     pub password_file: Option<PathBuf>,
+}
+
+/// What stands in front of a repository of restic.
+const RESTIC: &str = "restic:";
+
+/// Where backups are kept, as it is typed: `DIR` or `restic:DIR`. The settings are read from anywhere: a
+/// directory there begins with `/` or `~/`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum BackupStore {
+    /// A directory of archives.
+    Directory(PathBuf),
+    /// A repository of restic.
+    Restic(PathBuf),
+}
+
+impl FromStr for BackupStore {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(RESTIC) {
+            Some("") => Err("no directory is named behind `restic:`".to_owned()),
+            Some(directory) => Ok(Self::Restic(directory.into())),
+            None => Ok(Self::Directory(text.into())),
+        }
+    }
+}
+
+impl TryFrom<String> for BackupStore {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let store: Self = text.parse()?;
+        let (Self::Directory(directory) | Self::Restic(directory)) = &store;
+        if directory.is_absolute() || directory.starts_with("~") {
+            Ok(store)
+        } else {
+            Err(format!("`{}` begins neither with `/` nor with `~/`", directory.display()))
+        }
+    }
+}
+
+impl BackupStore {
+    /// The same from anywhere, as it is typed.
+    pub fn absolute(&self) -> String {
+        let text = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+        match self {
+            Self::Directory(directory) => text(directory),
+            Self::Restic(directory) => format!("{RESTIC}{}", text(directory)),
+        }
+    }
 }
 
 /// What carries the connection.

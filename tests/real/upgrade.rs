@@ -234,6 +234,19 @@ async fn an_upgrade_backs_up_first_if_there_is_anything_to_do() {
     let name = &host.name;
     assert_eq!(archives(), [format!("backup-{name}-ryo-tiny"), format!("backup-{name}-ryo-tiny-store")]);
     assert!(host.inside("tiny", &["cat", "/etc/greeting"]).await.starts_with("Welcome"));
+    // Into the repository of restic that the settings name.
+    let (repository, password) = (work.path("repository"), work.path("password"));
+    fs::write(&password, "a password of a test").unwrap();
+    let settings = fs::read_to_string(work.path("settings.yml")).unwrap();
+    let store = format!("backup:\n  store: restic:{}\n  password_file: {}\n", repository.display(), password.display());
+    fs::write(work.path("settings.yml"), settings + &store).unwrap();
+    work.edit(GREETINGS, "Welcome", "Good day");
+    upgrade("3");
+    assert_eq!(archives().len(), 2);
+    let mut restic = std::process::Command::new("restic");
+    restic.arg("-r").arg(&repository).arg("--password-file").arg(&password).args(["snapshots", "--json"]);
+    let snapshots: serde_json::Value = serde_json::from_slice(&restic.output().unwrap().stdout).unwrap();
+    assert_eq!(snapshots.as_array().unwrap().len(), 2, "{snapshots}");
     wipe_tiny(&host).await;
 }
 

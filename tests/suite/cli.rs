@@ -127,6 +127,10 @@ fn a_mistake_in_the_settings_is_named_with_its_place() {
             "hosts:\n  local:\n    sokcet: /x\n",
             "error: HERE/settings.yml: `hosts.local.sokcet`: unknown field `sokcet`",
         ),
+        (
+            "backup:\n  store: restic:backups\n",
+            "error: HERE/settings.yml: `backup.store`: `backups` begins neither with `/` nor with `~/`\n",
+        ),
         ("hosts:\n  local:\n    port: seven\n", "error: HERE/settings.yml: `hosts.local.port`: invalid type"),
     ];
     for (settings, expected) in cases {
@@ -181,8 +185,8 @@ fn a_plan_can_be_had_from_the_repositories_alone() {
         ended.stdout,
         "deploy ryo-tiny 7 on local (offline, as on an empty host):\n\
          \x20 ~ ryo-tiny-store: set up the host (first time)\n\
-         \x20 + ryo-tiny-store: build image ryo-tiny-store-store-7 from tiny (there is none)\n\
          \x20 ~ ryo-tiny: set up the host (first time)\n\
+         \x20 + ryo-tiny-store: build image ryo-tiny-store-store-7 from tiny (there is none)\n\
          \x20 + ryo-tiny: build image ryo-tiny-tiny-7 from tiny (there is none)\n\
          \x20 + ryo-tiny-store: create instance store from ryo-tiny-store-store-7\n\
          \x20     device data: disk, path /data, readonly false, shift true, source /var/containers/ryo-tiny-store/data\n\

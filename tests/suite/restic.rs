@@ -374,6 +374,12 @@ fn the_password_comes_from_a_file_or_the_environment_or_it_is_said_that_there_is
     let settings = format!("backup:\n  password_file: {}\n", file.display());
     fs::write(stage.path("work/settings.yml"), settings).unwrap();
     assert_eq!(ryo_with(&stage, &wrong, &list).well().stdout, none);
+    // The settings name the repository too.
+    let usual = stage.path("repository").display().to_string();
+    let settings = format!("backup:\n  store: restic:{usual}\n  password_file: {}\n", file.display());
+    fs::write(stage.path("work/settings.yml"), settings).unwrap();
+    let none_there = format!("there is no backup in `restic:{usual}`\n");
+    assert_eq!(ryo_with(&stage, &[], &["backup", "list"]).well().stdout, none_there.replace(&usual, "HERE/repository"));
     let ended = ryo(&stage, &["backup", "list", "--from", "restic:"]);
     assert_eq!(ended.code, Some(2));
     assert!(

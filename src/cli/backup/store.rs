@@ -3,7 +3,6 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use crate::archive::seal::{self, Identities, Recipients};
 use crate::cli::Common;
@@ -13,50 +12,16 @@ use crate::flow::backup::catalogue::{self, Catalogue};
 use crate::flow::backup::store::{self, Repository, Store};
 use crate::restic;
 use crate::rig;
+use crate::rig::settings::BackupStore;
 use crate::secret::Secret;
-
-/// What stands in front of a repository of restic.
-const RESTIC: &str = "restic:";
-
-/// Where backups are kept, as it is typed: `DIR` or `restic:DIR`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// A directory of archives.
-    Directory(PathBuf),
-    /// A repository of restic.
-    Restic(PathBuf),
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix(RESTIC) {
-            Some("") => Err("no directory is named behind `restic:`".to_owned()),
-            Some(directory) => Ok(Self::Restic(directory.into())),
-            None => Ok(Self::Directory(text.into())),
-        }
-    }
-}
-
-impl Named {
-    /// The same from anywhere, as it is typed.
-    pub fn absolute(&self) -> String {
-        let text = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
-        match self {
-            Self::Directory(directory) => text(directory),
-            Self::Restic(directory) => format!("{RESTIC}{}", text(directory)),
-        }
-    }
-}
 
 /// Where backups go.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Target {
-    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default:
+    /// Where the archives go: a directory, or `restic:DIR` for a repository of restic (default: that of the settings, else
     /// ryo-host/backup-restore/backups)
     #[arg(long, value_name = "STORE")]
-    pub to: Option<Named>,
+    pub to: Option<BackupStore>,
     /// The file with the password of the repository (default: that of the settings, else that of
     /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
     #[arg(long, value_name = "FILE")]
@@ -66,10 +31,10 @@ pub struct Target {
 /// Where backups come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Origin {
-    /// Where the archives are: a directory, or `restic:DIR` for a repository of restic (default:
+    /// Where the archives are: a directory, or `restic:DIR` for a repository of restic (default: that of the settings, else
     /// ryo-host/backup-restore/backups)
     #[arg(long, value_name = "STORE")]
-    pub from: Option<Named>,
+    pub from: Option<BackupStore>,
     /// The file with the password of the repository (default: that of the settings, else that of
     /// `RESTIC_PASSWORD_FILE`, else `RESTIC_PASSWORD`)
     #[arg(long, value_name = "FILE")]
@@ -77,13 +42,19 @@ pub struct Origin {
 }
 
 impl Target {
+    fn named(&self, common: &Common) -> Result<Option<BackupStore>, Failure> {
+        named(self.to.as_ref(), common)
+    }
+
     /// Where they go. Of a repository the password is known then, and nothing else.
     ///
     /// # Errors
     ///
     /// There is no password, or the file with it cannot be read.
     pub fn store(&self, working_directory: &Path, common: &Common) -> Result<Store, Failure> {
-        open(self.to.as_ref(), self.password_file.as_deref(), common, || Ok(backup::directory(working_directory)))
+        open(self.named(common)?.as_ref(), self.password_file.as_deref(), common, || {
+            Ok(backup::directory(working_directory))
+        })
     }
 
     /// Reads to whom backups are encrypted: to those that were typed, else to those of the settings, and to nobody if a
@@ -93,9 +64,9 @@ impl Target {
     ///
     /// One is none, or something was typed although a repository encrypts.
     pub fn recipients(&self, typed: &[String], common: &Common) -> Result<Recipients, Failure> {
-        match &self.to {
-            Some(Named::Restic(_)) if typed.is_empty() => Ok(Recipients::default()),
-            Some(Named::Restic(_)) => {
+        match self.named(common)? {
+            Some(BackupStore::Restic(_)) if typed.is_empty() => Ok(Recipients::default()),
+            Some(BackupStore::Restic(_)) => {
                 let text = "`--encrypt` cannot be given for a repository of restic: it is encrypted with its password";
                 Err(Failure::new(Kind::Request, text))
             }
@@ -109,9 +80,11 @@ impl Target {
     ///
     /// The password of a repository is in no file.
     pub fn words(&self, option: &str, common: &Common) -> Result<Vec<String>, Failure> {
-        let Some(named) = &self.to else { return Ok(vec![]) };
-        let mut words = vec![option.to_owned(), named.absolute()];
-        if let Named::Restic(directory) = named {
+        let mut words = vec![];
+        if let Some(typed) = &self.to {
+            words.extend([option.to_owned(), typed.absolute()]);
+        }
+        if let Some(BackupStore::Restic(directory)) = self.named(common)? {
             let text =
                 |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
             match password_file(self.password_file.as_deref(), common)? {
@@ -134,20 +107,31 @@ impl Origin {
     ///
     /// There is no password, or the file with it cannot be read; or the usual place is not known.
     pub fn store(&self, common: &Common, usual: impl FnOnce() -> Result<PathBuf, Failure>) -> Result<Store, Failure> {
-        open(self.from.as_ref(), self.password_file.as_deref(), common, usual)
+        open(named(self.from.as_ref(), common)?.as_ref(), self.password_file.as_deref(), common, usual)
+    }
+}
+
+/// What was typed, else what the settings say.
+fn named(typed: Option<&BackupStore>, common: &Common) -> Result<Option<BackupStore>, Failure> {
+    match typed {
+        Some(typed) => Ok(Some(typed.clone())),
+        None => Ok(common.settings()?.backup.store.map(|store| match store {
+            BackupStore::Directory(directory) => BackupStore::Directory(at_home(&directory)),
+            BackupStore::Restic(directory) => BackupStore::Restic(at_home(&directory)),
+        })),
     }
 }
 
 fn open(
-    named: Option<&Named>,
+    named: Option<&BackupStore>,
     password_file: Option<&Path>,
     common: &Common,
     usual: impl FnOnce() -> Result<PathBuf, Failure>,
 ) -> Result<Store, Failure> {
     match named {
         None => usual().map(Store::Directory),
-        Some(Named::Directory(directory)) => Ok(Store::Directory(directory.clone())),
-        Some(Named::Restic(directory)) => {
+        Some(BackupStore::Directory(directory)) => Ok(Store::Directory(directory.clone())),
+        Some(BackupStore::Restic(directory)) => {
             let place = restic::Place::new(directory, password(directory, password_file, common)?);
             Ok(Store::Repository(Repository { place, records: store::records(&rig::home()) }))
         }
