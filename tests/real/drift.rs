@@ -171,8 +171,8 @@ async fn what_the_original_tools_deployed_is_taken_over_without_a_restart() {
 
     let taken_over = [
         "ryo-tiny-store: set up the host (first time)",
-        "ryo-tiny-store: take image ryo-tiny-store-store-20230212 over as made from the present files",
         "ryo-tiny: set up the host (first time)",
+        "ryo-tiny-store: take image ryo-tiny-store-store-20230212 over as made from the present files",
         "ryo-tiny: take image ryo-tiny-tiny-20230212 over as made from the present files",
         "ryo-tiny-store: take instance store over as it is",
         "ryo-tiny: take instance tiny over as it is",

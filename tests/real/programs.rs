@@ -269,8 +269,8 @@ async fn terraform_brings_up_what_ryo_brings_up() {
         steps,
         [
             "  ~ ryo-tiny-store: set up the host (first time)",
-            "  + ryo-tiny-store: build image ryo-tiny-store-store-1 from tiny (there is none)",
             "  ~ ryo-tiny: set up the host (first time)",
+            "  + ryo-tiny-store: build image ryo-tiny-store-store-1 from tiny (there is none)",
             "  + ryo-tiny: build image ryo-tiny-tiny-1 from tiny (there is none)",
             "  ~ ryo-tiny-store: have terraform bring up version 1",
             "  + ryo-tiny-store: create instance store from ryo-tiny-store-store-1",

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use ryo::archive::Compression;
 use ryo::archive::seal::Identities;
+use ryo::archive::tree::{Entry, Kind};
 use ryo::event::{Event, Events};
 use ryo::flow::backup::draft::Draft;
 use ryo::flow::backup::{How, Manifest, Ongoing};
@@ -314,7 +315,7 @@ async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
     }
 }
 
-/// A group that becomes longer when it is written anew comes last, and so do its members.
+/// A group that becomes longer when it is written anew comes last, and so do its members, and names of its files after it.
 #[test]
 fn members_are_told_in_the_order_of_the_archive() {
     let stage = Stage::new();
@@ -329,13 +330,21 @@ fn members_are_told_in_the_order_of_the_archive() {
     let first = best(&[group("stale", b"1"), group("long", &numbers)].concat());
     draft.group(&mut &first[..], How::Serving).unwrap();
     draft.group(&mut &best(&group("other", b"2"))[..], How::Serving).unwrap();
+    let named = |name: &str, file: &str| {
+        let kind = Kind::Name(file.as_bytes().to_vec());
+        let entry = Entry { path: name.into(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 1, size: 0, records: vec![] };
+        entry.head()
+    };
+    draft.group(&mut &best(&[named("again", "long"), group("beside", b"4")].concat())[..], How::Serving).unwrap();
+    draft.group(&mut &best(&named("once more", "other"))[..], How::Serving).unwrap();
     draft.group(&mut &best(&group("stale", b"3"))[..], How::Changed).unwrap();
     let whole = draft.finish().unwrap();
     draft.place().unwrap();
     let told: Vec<_> = whole.members.iter().map(|it| String::from_utf8(it.entry.path.clone()).unwrap()).collect();
     let listed = Command::new("tar").arg("-tzf").arg(&spec.file).output().unwrap().stdout;
     assert_eq!(told, String::from_utf8(listed).unwrap().lines().collect::<Vec<_>>());
-    assert_eq!(told, ["other", "stale", "long"]);
+    assert_eq!(told, ["other", "once more", "stale", "long", "again", "beside"]);
+    unpacked("tar", &["-xzpf"], &spec.file);
 }
 
 /// Makes a backup of which one exchange with the server of containers breaks, then another one. What says that it is done

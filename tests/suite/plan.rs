@@ -314,8 +314,8 @@ fn an_empty_host_gets_everything_with_images_first_and_modules_before_projects()
         plan.text(),
         "deploy ryo-hello 1 on local:\n\
          \x20 ~ ryo-web-proxy: set up the host (first time)\n\
-         \x20 + ryo-web-proxy: build image ryo-web-proxy-web-proxy-1 from debian/12 (there is none)\n\
          \x20 ~ ryo-hello: set up the host (first time)\n\
+         \x20 + ryo-web-proxy: build image ryo-web-proxy-web-proxy-1 from debian/12 (there is none)\n\
          \x20 + ryo-hello: build image ryo-hello-hello-1 from debian/12 (there is none)\n\
          \x20 + ryo-web-proxy: create instance web-proxy from ryo-web-proxy-web-proxy-1\n\
          \x20     device eth0: nic, ipv4.address 10.10.1.20, network local\n\

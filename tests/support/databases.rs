@@ -139,5 +139,12 @@ pub fn postgres() -> Started {
     server.arg("-D").arg(at.join("data")).arg("-k").arg(&at).arg("-p").arg(port.to_string());
     server.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
     let socket = at.join(format!(".s.PGSQL.{port}")).display().to_string();
-    listening(server, directory, port, socket)
+    let started = listening(server, directory, port, socket);
+    // It listens before it lets anybody in.
+    let until = Instant::now() + STARTS;
+    while !fs::read_to_string(at.join("data/postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready")) {
+        assert!(Instant::now() < until, "the server does not become ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    started
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::archive::seal::{Identities, Recipients};
+use crate::archive::tree::Kind;
 use crate::archive::tree::group::{self, END, Member};
 use crate::archive::{Compression, Error as Broken};
 use crate::flow::backup::draft::contents::{Contents, Part};
@@ -175,29 +176,40 @@ impl Draft {
     fn put_together(&mut self) -> Result<Whole, Error> {
         let fail = |source| Error::File { file: self.unfinished.path.clone(), source };
         let mut members = vec![];
-        // What became longer by being written anew: it comes last.
+        // What became longer by being written anew comes last, and so does what names a file of it: a name is unpacked
+        // only where there is the file already.
         let (mut behind, mut last) = (vec![], vec![]);
+        let mut moved: HashSet<Vec<u8>> = HashSet::new();
         let mut at = 0;
         for group in std::mem::take(&mut self.groups) {
             let keep = group.keep(&self.stale);
             let Group { from, length, members: all, .. } = group;
-            let mut whose = &mut members;
-            if keep.iter().all(|keep| *keep) {
+            let kept: Vec<Member> =
+                all.into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(member, _)| member).collect();
+            if kept.is_empty() {
+                continue;
+            }
+            let follows = kept.iter().any(|it| matches!(&it.entry.kind, Kind::Name(first) if moved.contains(first)));
+            if kept.len() == keep.len() && !follows {
                 self.move_up(from, length, at).map_err(fail)?;
                 at += length;
-            } else if keep.iter().any(|keep| *keep) {
-                let bytes = self.read(from, length).map_err(fail)?;
-                let bytes = group::without(&bytes, self.spec.compression, |turn| keep.get(turn) == Some(&true));
-                let bytes = bytes.map_err(Error::Archive)?;
-                if at + bytes.len() as u64 <= from + length {
-                    self.unfinished.file.write_all_at(&bytes, at).map_err(fail)?;
-                    at += bytes.len() as u64;
-                } else {
-                    behind.extend(bytes);
-                    whose = &mut last;
-                }
+                members.extend(kept);
+                continue;
             }
-            whose.extend(all.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member));
+            let mut bytes = self.read(from, length).map_err(fail)?;
+            if kept.len() < keep.len() {
+                let rest = group::without(&bytes, self.spec.compression, |turn| keep.get(turn) == Some(&true));
+                bytes = rest.map_err(Error::Archive)?;
+            }
+            if !follows && at + bytes.len() as u64 <= from + length {
+                self.unfinished.file.write_all_at(&bytes, at).map_err(fail)?;
+                at += bytes.len() as u64;
+                members.extend(kept);
+            } else {
+                behind.extend(bytes);
+                moved.extend(kept.iter().map(|member| member.entry.path.clone()));
+                last.extend(kept);
+            }
         }
         members.extend(last);
         behind.extend(self.spec.compression.whole(&END).map_err(fail)?);
