@@ -28,6 +28,7 @@ impl Machine for Container {
     }
 
     fn open<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Process, Lost>> {
+        tracing::debug!(machine = self.name, program = command.words.first(), "program");
         Box::pin(async move {
             let started = self.client.exec(&self.instance, &command.words, &Config::new()).await;
             let Exec { stdin, stdout, stderr, end } = started.map_err(|source| Lost::new(&self.name, source))?;

@@ -37,6 +37,7 @@ impl Machine for Local {
 }
 
 fn start(command: &Command) -> Result<Process, Lost> {
+    tracing::debug!(machine = "this computer", program = command.words.first(), "program");
     let Some((program, arguments)) = command.words.split_first() else {
         return Ok(ended(NOT_FOUND, "no program to run\n".to_owned()));
     };

@@ -26,6 +26,10 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
+    if let Err(error) = ui::trace::begin(&std::env::var(ui::trace::VARIABLE).unwrap_or_default()) {
+        let _ = writeln!(std::io::stderr(), "error: {}", ui::visible(&error));
+        return ExitCode::from(Kind::Request.code());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

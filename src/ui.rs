@@ -22,6 +22,7 @@ mod bars;
 mod colour;
 mod lines;
 mod play;
+pub mod trace;
 
 pub use ask::{Default, Error, confirm, password};
 pub use colour::Colours;

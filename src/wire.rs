@@ -7,7 +7,7 @@ mod quiet;
 pub mod tls;
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -146,7 +146,15 @@ impl Http for Wire {
     }
 
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, HttpError>> {
-        Box::pin(self.exchange(request))
+        Box::pin(async move {
+            let (method, path, began) = (request.method.clone(), request.path.clone(), Instant::now());
+            let answer = self.exchange(request).await;
+            let status = answer.as_ref().map_or(0, |answer| answer.status);
+            // What is behind the question mark may be a secret, as for the websockets of LXD.
+            let path = path.split('?').next().unwrap_or_default();
+            tracing::debug!(host = self.name, %method, path, status, took = ?began.elapsed(), "request");
+            answer
+        })
     }
 
     fn websocket<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Socket, HttpError>> {

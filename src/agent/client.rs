@@ -16,6 +16,7 @@ use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Pass, Reply, Req
 use crate::agent::{Binary, Error, Given, place};
 use crate::archive::Compression;
 use crate::archive::tree::scan::LeftOut;
+use crate::archive::tree::unpack::Most;
 use crate::machine::{Command, Finished, Machine, Process};
 use crate::module::copy::Content;
 use crate::module::source::Blob;
@@ -393,11 +394,12 @@ impl Client {
         directory: &str,
         id: &str,
         archive: Blob,
-        (content, members, bytes): (Content, u64, u64),
+        content: Content,
+        most: Most,
     ) -> Result<String, Error> {
         let blobs = Blobs::from([(content.sha256.clone(), archive)]);
         let (directory, id) = (directory.to_owned(), id.to_owned());
-        let ask = Ask::Unpack { directory, id, content, members, bytes };
+        let ask = Ask::Unpack { directory, id, content, most };
         match self.shared.ask(ask, vec![], &blobs).await? {
             (Answer::Value(Value::String(sum)), _) => Ok(sum),
             (other, _) => Err(self.shared.refused(other)),

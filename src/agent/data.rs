@@ -232,7 +232,7 @@ impl<'a> Place<'a> {
         most: Most,
         receive: impl FnOnce(&mut dyn Write) -> Result<(), Failed> + Send,
     ) -> Result<String, Failed> {
-        let work = self.beside(most.bytes).map_err(|error| self.told(&error))?;
+        let work = self.beside(most.stored).map_err(|error| self.told(&error))?;
         let (pieces, coming) = sync_channel(4);
         let unpacked = thread::scope(|scope| {
             let unpacking = scope.spawn(|| {

@@ -17,7 +17,6 @@ use crate::agent::locks::Locks;
 use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{facts, files};
-use crate::archive::tree::unpack::Most;
 use crate::module::copy::Content;
 use crate::module::{self, Context, Environment, Failed, System, program, text};
 
@@ -233,11 +232,10 @@ impl Agent {
                 let left = packing::pack(&asked, &self.trees, &self.out, &more)?;
                 Ok(Answer::Packed { left })
             }
-            Ask::Unpack { directory, id, content, members, bytes } => {
+            Ask::Unpack { directory, id, content, most } => {
                 let directory = self.system.real(directory);
-                let most = Most { members: *members, bytes: *bytes };
                 let receive = |into: &mut dyn Write| self.content(job, content, into);
-                Ok(Answer::Value(Place::new(&directory, id)?.unpack(most, receive)?.into()))
+                Ok(Answer::Value(Place::new(&directory, id)?.unpack(*most, receive)?.into()))
             }
             Ask::Stock { directory } => {
                 let stock = data::stock(&self.system.real(directory))?;

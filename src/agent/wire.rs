@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::agent::data::Change;
 use crate::archive::Compression;
 use crate::archive::tree::scan::LeftOut;
+use crate::archive::tree::unpack::Most;
 use crate::module::copy::Content;
 use crate::module::{Environment, Mode, Outcome, Task};
 
@@ -226,10 +227,8 @@ pub enum Ask {
         id: String,
         /// The archive.
         content: Content,
-        /// Members that are in it.
-        members: u64,
-        /// Bytes that are in them.
-        bytes: u64,
+        /// What is in it.
+        most: Most,
     },
     /// Which projects and modules have data, and what is kept of those before restores.
     Stock {

@@ -326,7 +326,13 @@ fn backup(error: &backup::Error) -> Advice {
         backup::Error::Nothing { .. } => Advice::of(Kind::Request, "deploy it first"),
         backup::Error::Interrupted(_) => Advice { kind: Kind::Interrupted, hints: vec![] },
         backup::Error::Restic(error) => repository(error),
-        backup::Error::Archive(_) | backup::Error::File { .. } | backup::Error::Remove { .. } => Advice::world(),
+        backup::Error::Unlisted { source, .. } if source.kind() == std::io::ErrorKind::NotADirectory => {
+            Advice { kind: Kind::Request, hints: vec![] }
+        }
+        backup::Error::Archive(_)
+        | backup::Error::Unlisted { .. }
+        | backup::Error::File { .. }
+        | backup::Error::Remove { .. } => Advice::world(),
     }
 }
 

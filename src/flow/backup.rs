@@ -74,6 +74,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Where backups should be there is no directory that can be read.
+    #[error("cannot list the backups in `{}`", directory.display())]
+    Unlisted {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The repository of restic.
     #[error(transparent)]
     Restic(#[from] restic::Error),

@@ -86,6 +86,7 @@ impl Session {
     }
 
     async fn start(&self, command: &Command) -> Result<Process, Lost> {
+        tracing::debug!(machine = self.name(), program = command.words.first(), "program");
         let turn = self.turn().await.map_err(|reason| self.lost(reason))?;
         let channel = self.channel().await.map_err(|error| self.broken(&error))?;
         self.exec(&channel, command).await?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -369,7 +369,13 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        // What was written last may be on its way to the disk still.
+        for _ in 0..200 {
+            if Command::new("umount").arg(&self.0).stderr(Stdio::null()).status().is_ok_and(|ended| ended.success()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -427,4 +433,18 @@ async fn a_disk_that_is_full_on_the_host_is_told_and_the_data_are_as_they_were()
     fs::remove_dir(&place).unwrap();
     fs::rename(place.with_extension("kept"), &place).unwrap();
     goes(&stage, Flow::Restore, "0").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_holes_is_restored_where_its_zeros_would_have_no_room() {
+    let stage = stage().await;
+    let file = fs::File::create(data(&stage).join("data/hollow")).unwrap();
+    file.set_len(400 << 20).unwrap();
+    goes(&stage, Flow::Backup, "1").await.unwrap();
+    let place = stage.path("host/var/containers");
+    let disk = Disk::at(&place, "size=100m");
+    let before = look(&data(&stage));
+    goes(&stage, Flow::Restore, "1").await.unwrap();
+    assert_eq!(look(&data(&stage)), before);
+    drop(disk);
 }

@@ -142,6 +142,29 @@ fn a_mistake_in_the_settings_is_named_with_its_place() {
 }
 
 #[test]
+fn requests_are_told_to_whoever_looks_for_a_fault() {
+    let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
+    let told = |level: &str| {
+        Ended::here(directory.path(), &["plan", "deploy", "ryo-tiny", "-n", "local"], |command| {
+            command.env("RYO_SETTINGS", directory.path().join("settings.yml")).env("RYO_LOG", level);
+        })
+    };
+    let lines = |ended: &Ended| -> Vec<String> {
+        let ours = ended.stderr.lines().filter_map(|line| line.split_once(" DEBUG ").map(|(_, rest)| rest.to_owned()));
+        ours.map(|line| line.split(" took=").next().unwrap().to_owned()).collect()
+    };
+    let request = "request host=\"LXD at /nowhere/unix.socket on local\" method=GET path=\"/1.0\" status=0";
+    let ended = told("debug");
+    assert_eq!((ended.code, lines(&ended)), (Some(1), vec![request.to_owned()]), "{}", ended.stderr);
+    assert_eq!(lines(&told("")), Vec::<String>::new());
+    let ended = told("trace");
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(2), "error: `RYO_LOG` is `trace`, must be `debug` or not set\n")
+    );
+}
+
+#[test]
 fn a_failure_is_one_object_for_programs() {
     let directory = work("hosts:\n  local:\n    socket: /nowhere/unix.socket\n");
     let ended = ryo(directory.path(), &["plan", "deploy", "ryo-tiny", "-n", "local", "--json"]);

@@ -130,6 +130,11 @@ async fn backups_are_listed_with_what_is_known_of_them() {
     assert_eq!(ended.stdout, "there is no backup on host `web` in `HERE/ryo-host/backup-restore/backups`\n");
     let ended = ryo(&stage, &["backup", "list", "--from", "elsewhere"]).well();
     assert_eq!(ended.stdout, "there is no backup in `elsewhere`\n");
+    let ended = ryo(&stage, &["backup", "list", "--from", "ryo-tiny/deploy.sh"]);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (Some(2), "error: cannot list the backups in `ryo-tiny/deploy.sh`\n  because: Not a directory (os error 20)\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

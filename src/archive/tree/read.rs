@@ -22,6 +22,8 @@ pub struct Sum {
     pub members: u64,
     /// Bytes of all contents.
     pub bytes: u64,
+    /// Bytes of them that take room: holes do not.
+    pub stored: u64,
 }
 
 impl Sum {
@@ -39,6 +41,7 @@ impl Sum {
         }
         self.members += 1;
         self.bytes += entry.size;
+        self.stored += entry.stored();
     }
 
     /// The number, lower-case hexadecimal.

@@ -11,6 +11,7 @@ use rustix::fs::{
     fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, symlinkat, syncfs, utimensat,
 };
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
@@ -22,12 +23,14 @@ use crate::archive::tree::{acl, failed, open_below, told};
 const HOLE: usize = 4096;
 
 /// What an archive may hold at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Most {
     /// Members.
     pub members: u64,
     /// Bytes of all contents.
     pub bytes: u64,
+    /// Bytes of them that take room: holes do not.
+    pub stored: u64,
 }
 
 /// What a directory gets once nothing more is put into it.
@@ -82,7 +85,9 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 impl Target<'_> {
     fn put(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
-        if self.sum.members >= self.most.members || self.sum.bytes + entry.size > self.most.bytes {
+        let Sum { members, bytes, stored, .. } = &self.sum;
+        let most = self.most;
+        if *members >= most.members || bytes + entry.size > most.bytes || stored + entry.stored() > most.stored {
             return Err(Error::Large { most: format!("{} members, {} bytes", self.most.members, self.most.bytes) });
         }
         let path = below(&entry.path, self.name)?;

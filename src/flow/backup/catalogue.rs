@@ -184,7 +184,7 @@ pub fn look(directory: &Path, identities: &Identities) -> Result<Catalogue, Erro
     let mut catalogue = Catalogue { directory: directory.to_owned(), ..Catalogue::default() };
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(catalogue),
-        entries => entries.map_err(fail)?,
+        entries => entries.map_err(|source| Error::Unlisted { directory: directory.to_owned(), source })?,
     };
     let (mut stems, mut beside, mut under_way) = (vec![], vec![], vec![]);
     for entry in entries {

@@ -1,6 +1,8 @@
 //! The steps of a restore.
 
 use crate::agent::data::Change;
+use crate::archive::tree::read::Sum;
+use crate::archive::tree::unpack::Most;
 use crate::flow::backup::{DATA, Ongoing};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
@@ -25,8 +27,9 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
     progress.say("unpacking beside the data");
     let Digest { sha256, size } = examined.opened;
     let content = Content { sha256, sha1: String::new(), size };
-    let most = (content, examined.sum.members, examined.sum.bytes);
-    let sum = world.agent.unpack(DATA, &spec.id, spec.archive.blob(&spec.identities), most).await?;
+    let Sum { members, bytes, stored, .. } = examined.sum;
+    let most = Most { members, bytes, stored };
+    let sum = world.agent.unpack(DATA, &spec.id, spec.archive.blob(&spec.identities), content, most).await?;
     if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.path().to_owned())) }
 }
 

@@ -163,8 +163,6 @@ fn value(object: impl Object + 'static) -> Value {
 /// Subtracts moments, and adds spans to moments and to each other; nothing if one is neither.
 pub fn combine(left: &Value, right: &Value, sign: i64) -> Option<Value> {
     let (Value::Object(left), Value::Object(right)) = (left, right) else { return None };
-    let moment = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Moment>().map(|it| it.0);
-    let span = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Span>().map(|it| it.0);
     match (moment(left), span(left), moment(right), span(right)) {
         (Some(left), _, Some(right), _) if sign < 0 => Some(value(Span(between(right, left)?))),
         (Some(left), _, _, Some(right)) => {
@@ -176,10 +174,16 @@ pub fn combine(left: &Value, right: &Value, sign: i64) -> Option<Value> {
     }
 }
 
+fn moment(object: &Arc<dyn Object>) -> Option<DateTime> {
+    object.as_any().downcast_ref::<Moment>().map(|it| it.0)
+}
+
+fn span(object: &Arc<dyn Object>) -> Option<i64> {
+    object.as_any().downcast_ref::<Span>().map(|it| it.0)
+}
+
 /// Compares two moments, or two spans; nothing for anything else.
 pub fn order(left: &Arc<dyn Object>, right: &Arc<dyn Object>) -> Option<Ordering> {
-    let moment = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Moment>().map(|it| it.0);
-    let span = |object: &Arc<dyn Object>| object.as_any().downcast_ref::<Span>().map(|it| it.0);
     match (moment(left), moment(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         _ => Some(span(left)?.cmp(&span(right)?)),

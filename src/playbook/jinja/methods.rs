@@ -47,7 +47,8 @@ pub fn call(receiver: &Value, name: &str, args: Arguments) -> Result<Value, Trou
             if let Some(value) = dates::call(object.as_ref(), name, args.clone()) {
                 return Ok(value?);
             }
-            if let ("get", Some(key), Some(_)) = (name, args.places.first(), object.whole()) {
+            // Its other values are not looked at: one that cannot be rendered is in nobody's way.
+            if let ("get", Some(key), true) = (name, args.places.first(), object.is_mapping()) {
                 let found = object.get(&key.to_string())?;
                 return Ok(found.or_else(|| args.places.get(1).cloned()).unwrap_or(Value::None));
             }

@@ -37,6 +37,11 @@ pub trait Object: fmt::Debug + Send + Sync {
         vec![]
     }
 
+    /// Whether it stands for a dictionary.
+    fn is_mapping(&self) -> bool {
+        false
+    }
+
     /// Returns it as a dictionary, if it stands for one.
     fn whole(&self) -> Option<Value> {
         None

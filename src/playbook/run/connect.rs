@@ -9,7 +9,6 @@ use crate::agent::{self, Client};
 use crate::machine::Machine;
 use crate::module::program;
 use crate::playbook::connection::{Become, Connection, Guest, Method, Ssh};
-use crate::playbook::inventory::is_this_computer;
 use crate::playbook::jinja::{self, Value, filters_text};
 use crate::playbook::model::Written;
 use crate::playbook::scope::TaskScope;
@@ -58,9 +57,7 @@ fn text(scope: &TaskScope<'_>, names: &[&str]) -> Result<Option<String>, String>
 }
 
 fn connection(scope: &TaskScope<'_>, request: &Request) -> Result<Connection, String> {
-    let host = &scope.host;
-    let implicit = is_this_computer(host) && scope.world.inventory().own_vars(host).is_none();
-    if implicit {
+    if scope.is_implicit() {
         return Ok(Connection::Local);
     }
     let settings = scope.task.map(|task| &task.settings);
