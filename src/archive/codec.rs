@@ -64,8 +64,9 @@ impl Compression {
     }
 }
 
-/// How hard pieces of backups are compressed with gzip: what costs little time.
-const QUICK: u32 = 2;
+/// How hard pieces of backups are compressed with gzip. An archive is an eighth larger than with 2, and made in three
+/// quarters of the time; who wants it small takes Zstandard, which is quicker still.
+const QUICK: u32 = 1;
 /// The same with Zstandard.
 const QUICK_ZSTD: i32 = 1;
 /// How hard Zstandard compresses what is no piece of a backup: as the program `zstd` does.

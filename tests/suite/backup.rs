@@ -48,6 +48,7 @@ pub fn furnish(root: &Path) {
     fs::hard_link(data.join("plain"), data.join("deep/same")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", data.join("link")).unwrap();
     std::os::unix::fs::symlink("t".repeat(180), data.join("long-link")).unwrap();
+    fs::hard_link(data.join("link"), data.join("deep/same-link")).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, data.join("pipe"), rustix::fs::FileType::Fifo, 0o640.into(), 0).unwrap();
     let mut sparse = fs::File::create(data.join("sparse")).unwrap();
     for number in 0..30_u64 {
@@ -106,7 +107,7 @@ pub fn look(root: &Path) -> BTreeMap<String, String> {
         } else {
             String::new()
         };
-        let links = if about.is_file() { about.nlink() } else { 0 };
+        let links = if about.is_dir() { 0 } else { about.nlink() };
         let mtime = if about.is_dir() { 0 } else { about.mtime() };
         let mode = if about.is_symlink() { 0 } else { about.mode() };
         let name = format!("{:?}", path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string());

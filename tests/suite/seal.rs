@@ -219,11 +219,11 @@ async fn an_encrypted_backup_is_looked_after_without_the_key_and_opened_with_it(
     );
     let key = key.display().to_string();
     let ended = ryo(&stage, &["backup", "verify", "ryo-tiny", "--identity", &key]).well();
-    assert_eq!(ended.stdout, "local ryo-tiny 1: whole (16 members, SIZE)\n");
+    assert_eq!(ended.stdout, "local ryo-tiny 1: whole (17 members, SIZE)\n");
     let ended = ryo(&stage, &["backup", "show", "ryo-tiny"]).well();
     assert!(ended.stdout.ends_with("  content  not known: no identity was given that opens it\n"), "{}", ended.stdout);
     let ended = ryo(&stage, &["backup", "show", "ryo-tiny", "--identity", &key]).well();
-    assert!(ended.stdout.contains("  content  16 members, SIZE\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("  content  17 members, SIZE\n"), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("  kept  3 Consul keys, 7 files\n"), "{}", ended.stdout);
     // The settings know the key as well.
     let settings = stage.path("work/with-key.yml");

@@ -342,7 +342,7 @@ fn an_archive_whose_members_do_not_fit_together_is_damaged() {
         }
     };
     let top = (Directory, "tiny/", "");
-    let table: [(Members<'_>, &str); 10] = [
+    let table: [(Members<'_>, &str); 12] = [
         (&[top, (Regular, "tiny/a", ""), (Link, "tiny/b", "tiny/a"), (Directory, "tiny/d/", "")], "4 members"),
         (&[(Regular, "tiny/deep/er/a", ""), (Directory, "tiny/deep/", ""), (Directory, "tiny/deep/", "")], "3 members"),
         (&[], "it is no archive that can be read: nothing is in it"),
@@ -360,6 +360,14 @@ fn an_archive_whose_members_do_not_fit_together_is_damaged() {
         (
             &[top, (Link, "tiny/b", "tiny/none")],
             "it is no archive that can be read: `tiny/b` is another name of nothing",
+        ),
+        (
+            &[top, (Directory, "tiny/d/", ""), (Link, "tiny/b", "tiny/d")],
+            "it is no archive that can be read: `tiny/b` is another name of nothing",
+        ),
+        (
+            &[top, (Symlink, "tiny/s", "/etc"), (Link, "tiny/t", "tiny/s"), (Regular, "tiny/t/a", "")],
+            "`tiny/t/a` leads through a link",
         ),
         (&[top, (Link, "tiny/b", "other/a")], "`other/a` leads out of the directory"),
     ];

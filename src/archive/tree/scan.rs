@@ -74,7 +74,7 @@ pub type Wanted<'w> = dyn FnMut(&[u8], &Stamp) -> bool + 'w;
 pub struct Scan<'s> {
     top: OwnedFd,
     name: &'s [u8],
-    /// Files with several names: the first of them, by inode.
+    /// What has several names: the first of them, by inode.
     known: HashMap<(u64, u64), (Vec<u8>, Stamp, Packed)>,
     /// What was left out.
     pub left: LeftOut,
@@ -139,7 +139,7 @@ impl<'s> Scan<'s> {
             let about = fstat(&directory).map_err(fail)?;
             let opened = directory.try_clone().map_err(|source| failed(&path, source))?;
             let whole = if path.is_empty() { self.name.to_vec() } else { [self.name, b"/", &path].concat() };
-            self.visit(whole, &about, Some(opened), wanted, visit)?;
+            self.visit(&whole, &about, Some(opened), wanted, visit)?;
             let mut below = vec![];
             for name in names(&directory).map_err(fail)? {
                 let relative = if path.is_empty() { name.clone() } else { [&path[..], b"/", &name].concat() };
@@ -171,13 +171,13 @@ impl<'s> Scan<'s> {
             FileType::RegularFile => {
                 let opened = openat(above, name, OFlags::NONBLOCK | reading(), Mode::empty());
                 let Some(opened) = vanishing(opened).map_err(fail)? else { return Ok(()) };
-                self.visit(path, about, Some(opened), wanted, visit)?;
+                self.visit(&path, about, Some(opened), wanted, visit)?;
             }
             FileType::Symlink => {
                 let Some(target) = vanishing(readlinkat(above, name, vec![])).map_err(fail)? else { return Ok(()) };
-                Self::offer(path, about, Kind::Link(target.into_bytes()), wanted, visit)?;
+                self.offer(path, about, Kind::Link(target.into_bytes()), wanted, visit)?;
             }
-            FileType::Fifo => Self::offer(path, about, Kind::Fifo, wanted, visit)?,
+            FileType::Fifo => self.offer(path, about, Kind::Fifo, wanted, visit)?,
             FileType::Socket => self.left.sockets.push(shown(&path)),
             _ => self.left.devices.push(shown(&path)),
         }
@@ -186,43 +186,70 @@ impl<'s> Scan<'s> {
 
     /// Something without content.
     fn offer(
+        &mut self,
         path: Vec<u8>,
         about: &Stat,
         kind: Kind,
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if self.again(&path, about, wanted, visit)? {
+            return Ok(());
+        }
         let stamp = stamp(about, now());
-        if wanted(&path, &stamp) { visit(Found { entry: entry(path, about, kind), stamp, file: None }) } else { Ok(()) }
+        let packed = if wanted(&path, &stamp) { Packed::Yes } else { Packed::No };
+        self.note(&path, about, stamp, packed);
+        match packed {
+            Packed::Yes => visit(Found { entry: entry(path, about, kind), stamp, file: None }),
+            Packed::No => Ok(()),
+        }
+    }
+
+    /// Takes note of the first name of something that has others.
+    fn note(&mut self, path: &[u8], about: &Stat, stamp: Stamp, packed: Packed) {
+        if about.st_nlink > 1 {
+            self.known.insert((about.st_dev, about.st_ino), (path.to_vec(), stamp, packed));
+        }
+    }
+
+    /// Whether it is another name of something whose first has been found. It is handed out as such if the first was.
+    fn again(
+        &self,
+        path: &[u8],
+        about: &Stat,
+        wanted: &mut Wanted,
+        visit: &mut dyn FnMut(Found) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let Some((first, stamp, packed)) = self.known.get(&(about.st_dev, about.st_ino)) else { return Ok(false) };
+        // A name is as trustworthy as the content, which came under the first.
+        wanted(path, stamp);
+        if *packed == Packed::Yes {
+            let entry = entry(path.to_vec(), about, Kind::Name(first.clone()));
+            visit(Found { entry, stamp: *stamp, file: None })?;
+        }
+        Ok(true)
     }
 
     /// A file or directory that is open.
     fn visit(
         &mut self,
-        path: Vec<u8>,
+        path: &[u8],
         about: &Stat,
         opened: Option<OwnedFd>,
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(opened) = opened else { return Ok(()) };
-        let fail = |error| told(&path, error);
-        let inode = (about.st_dev, about.st_ino);
-        if let Some((first, stamp, packed)) = self.known.get(&inode).cloned() {
-            if packed == Packed::No {
-                wanted(&path, &stamp);
-                return Ok(());
-            }
-            // A name is as trustworthy as the content, which came under the first.
-            wanted(&path, &stamp);
-            return visit(Found { entry: entry(path, about, Kind::Name(first)), stamp, file: None });
+        let fail = |error| told(path, error);
+        if self.again(path, about, wanted, visit)? {
+            return Ok(());
         }
         let began = now();
         let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
         let before = stamp(about, began);
-        if !wanted(&path, &before) {
-            if is_file && about.st_nlink > 1 {
-                self.known.insert(inode, (path, before, Packed::No));
+        if !wanted(path, &before) {
+            if is_file {
+                self.note(path, about, before, Packed::No);
             }
             return Ok(());
         }
@@ -233,10 +260,10 @@ impl<'s> Scan<'s> {
         let about = fstat(&opened).map_err(fail)?;
         let stamp = stamp(&about, began);
         let kind = if is_file { holes(&opened, &about).map_err(fail)? } else { Kind::Directory };
-        let mut entry = entry(path.clone(), &about, kind);
+        let mut entry = entry(path.to_vec(), &about, kind);
         entry.records = records(&opened).map_err(fail)?;
-        if is_file && about.st_nlink > 1 {
-            self.known.insert(inode, (path, stamp, Packed::Yes));
+        if is_file {
+            self.note(path, &about, stamp, Packed::Yes);
         }
         visit(Found { entry, stamp, file: is_file.then(|| File::from(opened)) })
     }

@@ -22,7 +22,6 @@ pub struct Shape {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
     Directory,
-    File,
     Other,
 }
 
@@ -42,7 +41,6 @@ impl Shape {
         }
         let what = match entry.kind {
             Kind::Directory => What::Directory,
-            Kind::File | Kind::Sparse(_) | Kind::Name(_) => What::File,
             _ => What::Other,
         };
         if path.is_empty() {
@@ -50,12 +48,12 @@ impl Shape {
         }
         for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
             match self.get(&path[..at]) {
-                Some(What::File | What::Other) => return Err(Error::Through { path: shown(&entry.path) }),
+                Some(What::Other) => return Err(Error::Through { path: shown(&entry.path) }),
                 Some(What::Directory) => {}
                 None => self.note(&path[..at], What::Directory),
             }
         }
-        if of.is_some_and(|of| self.known.len() < MOST && self.get(of) != Some(What::File)) {
+        if of.is_some_and(|of| self.known.len() < MOST && self.get(of) != Some(What::Other)) {
             return Err(wrong("is another name of nothing"));
         }
         match self.get(path) {
