@@ -26,7 +26,7 @@ mod tunnel;
 mod variables;
 
 pub use tunnel::{Ends, ends, file, written};
-pub use variables::{Consul, DefaultPolicy, Request, Server};
+pub use variables::{Consul, DefaultPolicy, Request, Server, Storage};
 
 /// A way in, from the first to the last. The later ones are there once a stage has made them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::flow::host::{Consul, DefaultPolicy, Server};
+use crate::flow::host::{Consul, DefaultPolicy, Server, Storage};
 use crate::yaml;
 
 /// The whole file, `~/.config/ryo/settings.yml`.
@@ -116,6 +116,8 @@ pub struct Host {
     pub consul: Option<String>,
     /// What serves the containers of a host that is set up: `lxd` or `incus`.
     pub server: Option<Server>,
+    /// What the storage pool of a host that is set up is made of: `btrfs` or `zfs`.
+    pub storage: Option<Storage>,
     /// Where the program of Consul comes from when a host is set up.
     pub consul_program: Option<Consul>,
     /// What Consul lets those do who have no token, on a host that is set up: `allow` (everything) or `deny`.

@@ -35,6 +35,7 @@ fn request(directory: &Path) -> Request {
         control: project::control::read(directory).unwrap(),
         public_key: "ssh-ed25519 AAAA anna@desk".to_owned(),
         server: Server::Lxd,
+        storage: host::Storage::default(),
         consul: Consul::default(),
         consul_default_policy: host::DefaultPolicy::default(),
         build_network: "auto".to_owned(),
@@ -69,8 +70,9 @@ fn our_own_playbooks_have_no_problem() {
     assert_eq!(files.len(), 10);
     let file = Consul::File { url: "https://mirror.test/consul.zip".to_owned(), sha256: "0".repeat(64) };
     let (allow, deny) = (host::DefaultPolicy::Allow, host::DefaultPolicy::Deny);
-    for (consul, consul_default_policy) in [(Consul::default(), allow), (file, deny)] {
-        let request = Request { consul, consul_default_policy, ..request(directory.path()) };
+    let (btrfs, zfs) = (host::Storage::Btrfs, host::Storage::Zfs);
+    for (consul, consul_default_policy, storage) in [(Consul::default(), allow, btrfs), (file, deny, zfs)] {
+        let request = Request { consul, consul_default_policy, storage, ..request(directory.path()) };
         let known = Known { extra_vars: request.variables(directory.path()), ..Known::default() };
         for file in &files {
             let problems = check(file, &known);

@@ -142,8 +142,8 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, head: &[u8]) -> Result<Entry, Erro
     let kind = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous if directory => Kind::Directory,
         EntryType::Regular | EntryType::Continuous => Kind::File,
-        // Where its holes are is seen from what is read.
-        EntryType::GNUSparse => Kind::Sparse(vec![]),
+        // Where its holes are is seen from what is read; how much there is beside them is said here.
+        EntryType::GNUSparse => Kind::Sparse(vec![(0, plain)]),
         EntryType::Directory => Kind::Directory,
         EntryType::Symlink => Kind::Link(link()?),
         EntryType::Link => Kind::Name(link()?),

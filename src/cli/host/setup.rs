@@ -137,6 +137,7 @@ fn request(host: Host, control: Control, ends: host::Ends, settings: &Settings) 
     Ok(Request {
         public_key: public_key.trim().to_owned(),
         server: there.server.unwrap_or_default(),
+        storage: there.storage.unwrap_or_default(),
         consul: there.consul_program.unwrap_or_default(),
         consul_default_policy: there.consul_default_policy.unwrap_or_default(),
         build_network: there.build_network.unwrap_or_else(|| "auto".to_owned()),

@@ -20,6 +20,17 @@ pub enum Server {
     Incus,
 }
 
+/// What the storage pool of the containers is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// A file with btrfs in it, which every kernel of the distributions has.
+    #[default]
+    Btrfs,
+    /// A file with ZFS in it, as in the original.
+    Zfs,
+}
+
 /// What Consul lets those do who have no token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,6 +82,8 @@ pub struct Request {
     pub ends: Ends,
     /// What serves the containers.
     pub server: Server,
+    /// What their storage pool is made of.
+    pub storage: Storage,
     /// Where Consul comes from.
     pub consul: Consul,
     /// What it lets those do who have no token.
@@ -113,6 +126,10 @@ impl Request {
             "consul_default_policy": match self.consul_default_policy {
                 DefaultPolicy::Allow => "allow",
                 DefaultPolicy::Deny => "deny",
+            },
+            "storage_driver": match self.storage {
+                Storage::Btrfs => "btrfs",
+                Storage::Zfs => "zfs",
             },
             "container_server": match self.server {
                 Server::Lxd => "lxd",
