@@ -33,7 +33,7 @@ mod route;
 mod session;
 
 pub use channel::Size;
-pub use connect::connect;
+pub use connect::{connect, forget_others};
 pub use route::Route;
 pub use session::Session;
 

@@ -50,14 +50,28 @@ impl Ways {
             Way::NewTunnel => self.tunnel(Freshness::New).await?,
         };
         let known = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let target = self.target(way, route);
+        if let (Way::Tunnel | Way::NewTunnel, Some(seen)) = (way, &known) {
+            self.forget_the_one_before(&target, seen)?;
+        }
         let settings = self.settings(way, known);
-        let session = ssh::connect(&self.target(way, route), &settings, &self.events).await;
+        let session = ssh::connect(&target, &settings, &self.events).await;
         let shut = |error: ssh::Error| {
             if error.is_closed() { Shut::Closed(error.into()) } else { Shut::Refused(error.into()) }
         };
         let session = session.map_err(shut)?;
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.host_key().to_owned());
         Ok(Arc::new(session))
+    }
+
+    /// A server that has proven on another way who it is may stand in the place of an earlier one of its name.
+    fn forget_the_one_before(&self, target: &ssh::Target, seen: &str) -> Result<(), Shut> {
+        let forgotten = ssh::forget_others(&self.ssh.remember_in, &target.host, target.port, seen);
+        if forgotten.map_err(|error| Shut::Refused(error.into()))? {
+            let host = ssh::known_hosts::written(&target.host, target.port);
+            self.events.warn(format!("`{host}` is another server than before: its key is {seen} from now on"));
+        }
+        Ok(())
     }
 
     /// The set-up writes the end of the tunnel down on its way, so it is read each time.

@@ -199,6 +199,27 @@ fn remember(file: &Path, target: &Target, key: &PublicKey) -> Result<Vec<Entry>,
     written.map_err(|source| Error::KnownHosts { file: file.to_owned(), source })
 }
 
+/// Forgets which keys a host had that has shown by another way that it has the one of `fingerprint`, e.g.
+/// `ssh-ed25519 SHA256:…`. Returns whether it had another one. Only what is remembered in `file` is forgotten: other files
+/// are a person's own.
+///
+/// # Errors
+///
+/// [`Error::KnownHosts`].
+pub fn forget_others(file: &Path, host: &str, port: u16, fingerprint: &str) -> Result<bool, Error> {
+    let failed = |source| Error::KnownHosts { file: file.to_owned(), source };
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        text => text.map_err(failed)?,
+    };
+    let Some(rest) = known_hosts::without(&text, host, port, fingerprint) else { return Ok(false) };
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    new.write_all(rest.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
+    new.persist(file).map_err(|error| failed(error.error))?;
+    Ok(true)
+}
+
 /// Appends `line` with one write, so that two programs do not mix theirs.
 fn append(file: &Path, line: &str) -> io::Result<()> {
     if let Some(folder) = file.parent() {

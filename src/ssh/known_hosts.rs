@@ -7,6 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use russh::keys::{Algorithm, PublicKey, parse_public_key_base64};
 use sha1::{Digest as _, Sha1};
 
+use crate::ssh::host_key;
+
 /// The port that is not written in front of a key.
 const STANDARD_PORT: u16 = 22;
 
@@ -92,6 +94,18 @@ pub fn written(host: &str, port: u16) -> String {
 pub fn line(host: &str, port: u16, key: &PublicKey) -> Option<String> {
     let key = PublicKey::new(key.key_data().clone(), "").to_openssh().ok()?;
     Some(format!("{} {}\n", written(host, port), key.trim_end()))
+}
+
+/// Returns `text` without the lines by which `host` alone has another key than that of `fingerprint`, e.g.
+/// `ssh-ed25519 SHA256:…`; nothing if there are none. What is revoked stays so.
+pub fn without(text: &str, host: &str, port: u16, fingerprint: &str) -> Option<String> {
+    let written = written(host, port);
+    let goes = |line: &&str| {
+        let other = |it: Entry| !it.revoked && it.patterns == written && host_key::fingerprint(&it.key) != fingerprint;
+        entry(Path::new(""), 1, line).is_some_and(other)
+    };
+    let kept: String = text.split_inclusive('\n').filter(|line| !goes(line)).collect();
+    (kept != text).then_some(kept)
 }
 
 fn names(entry: &Entry, host: &str, port: u16) -> bool {

@@ -124,19 +124,35 @@ struct Server {
 
 impl Server {
     async fn rented(kind: &str) -> Self {
+        let network = "10.30.1".to_owned();
+        let (socket, consul, subnet) = (String::new(), String::new(), "3".to_owned());
+        let work = Work::examples(Host { name: NAME.to_owned(), socket, network, consul, subnet });
+        let server = Self::begun(kind, work, None).await;
+        server.configure(kind);
+        server
+    }
+
+    /// Another server in place of this one, which is gone with everything in it; what is on the control node stays.
+    async fn lost(self) -> Self {
+        let Self { instance, address, control, work, mirror, .. } = self;
+        assert_eq!(address, control);
+        drop(instance);
+        let server = Self::begun("lxd", work, Some(mirror)).await;
+        for file in ["configuration", "inventory"] {
+            let extension = if file == "configuration" { ".yml" } else { "" };
+            let file = format!("ryo-host/configuration/{file}_{NAME}{extension}");
+            server.work.edit(&file, &address.to_string(), &server.address.to_string());
+        }
+        server
+    }
+
+    async fn begun(kind: &str, work: Work, mirror: Option<Mirror>) -> Self {
         let instance = Instance::of(Kind::Lxd, container(&unique("rented"))).await;
         let addresses = wait::address(&Kind::Lxd.client(), &instance.name, Duration::from_mins(1)).await.unwrap();
         // It ends, and not well: it takes the disk of a container that may do much for one that can grow.
         instance.shell("cloud-init status --wait >/dev/null || true").await;
         let address = addresses.into_iter().find(IpAddr::is_ipv4).unwrap();
-        let mirror = Mirror::new(gateway(address));
-        let work = Work::examples(Host {
-            name: NAME.to_owned(),
-            socket: String::new(),
-            network: "10.30.1".to_owned(),
-            consul: String::new(),
-            subnet: "3".to_owned(),
-        });
+        let mirror = mirror.unwrap_or_else(|| Mirror::new(gateway(address)));
         // The one is reached by IPv4, the other by nothing but IPv6.
         let own = (kind == "incus").then(|| OwnAddress::on_the_bridge_of(gateway(address)));
         let control = if own.is_some() { format!("{IPV6}::2").parse().unwrap() } else { address };
@@ -150,7 +166,6 @@ impl Server {
         if server.control != server.address {
             server.inside(BY_IPV6).await;
         }
-        server.configure(kind);
         server
     }
 
@@ -218,14 +233,18 @@ impl Server {
     /// Deploys the example onto the host, and fetches it from outside. The image that others are built on is given to its
     /// server by `client`, as the server would fetch it itself.
     async fn shows_the_example(&self, client: &str, pin: &str) {
-        self.push("/root/base", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
-        self.inside(&format!("{client} image import --quiet /root/base --alias debian/12 && rm /root/base")).await;
+        self.has_the_base(client).await;
         let deploy = ["deploy", "ryo-hello", "-n", NAME, "-v", "1", "--no-pull", "--yes", "--host-key", pin];
         self.work.ryo(&deploy).well();
         let proxy = format!("{}:8080", self.address);
         let visitor = gateway(self.address).to_string();
         assert_eq!(page(&proxy).await, expected_page(NAME, &visitor, GREETING, 1));
         assert_eq!(self.work.ryo(&deploy).well().stdout, "deploy ryo-hello 1 on rented: nothing to do\n");
+    }
+
+    async fn has_the_base(&self, client: &str) {
+        self.push("/root/base", fs::read(var("RYO_DEBIAN_IMAGE")).unwrap()).await;
+        self.inside(&format!("{client} image import --quiet /root/base --alias debian/12 && rm /root/base")).await;
     }
 
     /// Looks at the host, which has the example on it, works in it, and upgrades it, with a start that packages ask for.
@@ -407,6 +426,20 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     let open: Vec<u16> =
         [22, 53, 80, 2222, 8080, 8300, 8443, 8500, 8600].into_iter().filter(|port| server.answers(*port)).collect();
     assert_eq!(open, [8080], "what somebody outside reaches");
+
+    // Everything that was on it comes onto a server that has nothing.
+    work.ryo(&["host", "backup", NAME, "-s", "last", "--yes", "--host-key", &pin]).well();
+    let server = server.lost().await;
+    let work = &server.work;
+    let pin = server.fingerprint().await;
+    work.ryo(&["host", "setup", NAME, "--yes", "--host-key", &pin]).well();
+    server.has_the_base("lxc").await;
+    let restored = work.ryo(&["host", "restore", NAME, "--yes", "--host-key", &pin]).well();
+    assert!(restored.stdout.contains("host restore"), "{restored:?}");
+    let page = page(&format!("{}:8080", server.address)).await;
+    assert!(page.contains("You are visitor 3"), "{page}");
+    let status = work.ryo(&["status", "-n", NAME, "--json", "--host-key", &pin]).well();
+    assert!(status.stdout.contains("ryo-hello"), "{status:?}");
 }
 
 /// What breaks.

@@ -537,6 +537,33 @@ fn known_hosts_are_read_as_openssh_reads_them() {
     }
 }
 
+#[test]
+fn what_is_known_of_the_server_before_is_forgotten_and_nothing_else() {
+    let (old, new) = (new_key().public_key().clone(), new_key().public_key().clone());
+    let fingerprint = format!("ssh-ed25519 {}", digest(&new));
+    let line = |patterns: &str, key: &PublicKey| format!("{patterns} {}\n", key.to_openssh().unwrap());
+    let kept = [
+        line("[fd10::2]:2222", &new),
+        line("[fd10::2]:2223", &old),
+        line("fd10::2", &old),
+        line("[fd10::2]:2222,web", &old),
+        line("@revoked [fd10::2]:2222", &old),
+        "# [fd10::2]:2222\n".to_owned(),
+    ]
+    .concat();
+    let known = line("[fd10::2]:2222", &old) + &kept + line("[fd10::2]:2222", &old).trim_end();
+    assert_eq!(known_hosts::without(&known, "fd10::2", 2222, &fingerprint), Some(kept.clone()));
+    assert_eq!(known_hosts::without(&kept, "fd10::2", 2222, &fingerprint), None);
+
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("known_hosts");
+    assert!(!ryo::ssh::forget_others(&file, "fd10::2", 2222, &fingerprint).unwrap());
+    fs::write(&file, &known).unwrap();
+    assert!(ryo::ssh::forget_others(&file, "fd10::2", 2222, &fingerprint).unwrap());
+    assert_eq!(fs::read_to_string(&file).unwrap(), kept);
+    assert!(!ryo::ssh::forget_others(&file, "fd10::2", 2222, &fingerprint).unwrap());
+}
+
 proptest! {
     #[test]
     fn no_text_upsets_the_reader_of_known_hosts(text in ".{0,200}", host in ".{0,20}") {
