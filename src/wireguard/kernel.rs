@@ -44,12 +44,12 @@ pub async fn open(
     }
     let [peer] = configuration.peers.as_slice() else { return Err(Error::Peers(configuration.peers.len())) };
     let failed = |source| Error::Interface { name: name.to_owned(), source };
+    let addresses = tunnel::found(peer.endpoint.as_ref().ok_or(Error::NoEndpoint)?, limit).await?;
     let mut api = WGApi::<Kernel>::new(name).map_err(failed)?;
     if !there && api.create_interface().is_err() {
         return Ok(false);
     }
     let Ok(known) = api.read_interface_data() else { return Ok(there) };
-    let addresses = tunnel::found(peer.endpoint.as_ref().ok_or(Error::NoEndpoint)?, limit).await?;
     let wanted: Vec<_> = addresses.iter().map(|address| to(name, configuration, peer, *address)).collect();
     let is_right = |wanted: &&InterfaceConfiguration| freshness == Freshness::Any && is_as(&known, wanted);
     if let Some(right) = wanted.iter().find(is_right)
