@@ -156,13 +156,17 @@ async fn by_program(
     Ok(fingerprint)
 }
 
-/// Marks the build instance as one of ours as soon as it is there: if the program is killed, the next plan removes it.
+/// Marks the build instance as one of ours as soon as it runs: if the program is killed, the next plan removes it. Before,
+/// the mark would be in the way of the program, which starts it: the server does one thing at a time with an instance.
 async fn mark_build(world: &World, spec: &ImageSpec) -> Infallible {
     let mark = |settings: &mut Settings| {
         settings.config.insert(found::BUILD.to_owned(), spec.build.alias.clone());
         settings.config.insert(found::OWNER.to_owned(), spec.owner.clone());
     };
-    while instance::change(world, &spec.build.instance, mark).await.is_err() {
+    let name = &spec.build.instance;
+    while !world.lxd.state(name).await.is_ok_and(|state| state.is_running())
+        || instance::change(world, name, mark).await.is_err()
+    {
         sleep(PAUSE).await;
     }
     pending().await
