@@ -217,7 +217,7 @@ async fn restic_lists_checks_and_restores_what_ryo_has_made() {
     well(&restic(&stage, &["restore", id, "--target", &target]));
     let from = format!("{target}/ryo-tiny");
     let ended = ryo(&stage, &["backup", "verify", "--from", &from]).well();
-    assert_eq!(ended.stdout, "local ryo-tiny 1: whole (16 members, SIZE)\n");
+    assert_eq!(ended.stdout, "local ryo-tiny 1: whole (17 members, SIZE)\n");
     // It is encrypted, so everything that a lost control node would take with it is in it.
     let ended = ryo(&stage, &["backup", "show", "ryo-tiny", "--from", &from, "--files", "out"]).well();
     assert_eq!(ended.stdout, "7 files of local ryo-tiny 1 written into out\n");
