@@ -17,6 +17,7 @@ mod locks;
 mod packing;
 pub mod place;
 pub mod serve;
+pub mod snapshot;
 pub mod wire;
 
 pub use client::{Client, Lock, Packed, Packing};

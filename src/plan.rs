@@ -217,6 +217,8 @@ pub enum Action {
     Pause(Vec<String>),
     /// Freeze instances for a while.
     Freeze(Vec<String>),
+    /// Take a snapshot of the data of a project or module.
+    Snapshot(String),
     /// Start instances again that were stopped or frozen for a while.
     Resume(Vec<String>),
     /// Put an archive together.
@@ -304,6 +306,7 @@ impl Action {
             Self::Copy { .. } => "copy",
             Self::Pause(_) => "pause",
             Self::Freeze(_) => "freeze",
+            Self::Snapshot(_) => "snapshot",
             Self::Resume(_) => "resume",
             Self::Archive(_) => "archive",
             Self::Unpack(_) => "unpack",
@@ -466,8 +469,10 @@ impl fmt::Display for Action {
             Self::Copy { spec, how: How::Serving } => write!(f, "copy {} while it serves", spec.data()),
             Self::Copy { spec, how: How::Changed } => write!(f, "copy what has changed in {}", spec.data()),
             Self::Copy { spec, how: How::Stopped } => write!(f, "copy {}", spec.data()),
+            Self::Copy { spec, how: How::Snapshot } => write!(f, "copy the snapshot of {}", spec.data()),
             Self::Pause(names) => write!(f, "stop {}", instances(names)),
             Self::Freeze(names) => write!(f, "freeze {}", instances(names)),
+            Self::Snapshot(id) => write!(f, "take a snapshot of {}", backup::data(id)),
             Self::Resume(names) => write!(f, "start {} again", instances(names)),
             Self::Archive(spec) => match &spec.repository {
                 None => write!(f, "write {}", spec.name()),

@@ -38,6 +38,8 @@ mod play;
 mod programs;
 #[path = "real/provision.rs"]
 mod provision;
+#[path = "real/snapshots.rs"]
+mod snapshots;
 #[path = "real/ssh.rs"]
 mod ssh;
 #[path = "support/mod.rs"]

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::agent::data::{Change, Stock};
+use crate::agent::snapshot::Snapshot;
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Pass, Reply, Request};
 use crate::agent::{Binary, Error, Given, place};
 use crate::archive::Compression;
@@ -416,6 +417,40 @@ impl Client {
         let value = self.value(ask).await?;
         serde_json::from_value(value)
             .map_err(|source| Error::Wire { machine: self.shared.machine.clone(), source: source.into() })
+    }
+
+    /// Whether snapshots can be made of the data of `id` in `directory`. What a broken run has left of one is removed.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or may not look.
+    pub async fn prepare_snapshot(&self, directory: &str, id: &str) -> Result<bool, Error> {
+        Ok(self.snapshot(directory, id, Snapshot::Prepare).await? == Value::Bool(true))
+    }
+
+    /// Makes a snapshot of the data of `id`. Returns where they are in it.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or cannot make it.
+    pub async fn make_snapshot(&self, directory: &str, id: &str) -> Result<String, Error> {
+        match self.snapshot(directory, id, Snapshot::Make).await? {
+            Value::String(path) => Ok(path),
+            other => Err(self.shared.refused(Answer::Value(other))),
+        }
+    }
+
+    /// Removes the snapshot of the data of `id`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The agent went away or cannot remove it; or not everything was in it.
+    pub async fn remove_snapshot(&self, directory: &str, id: &str) -> Result<(), Error> {
+        self.snapshot(directory, id, Snapshot::Remove).await.map(drop)
+    }
+
+    async fn snapshot(&self, directory: &str, id: &str, what: Snapshot) -> Result<Value, Error> {
+        self.value(Ask::Snapshot { directory: directory.to_owned(), id: id.to_owned(), what }).await
     }
 
     /// Exchanges the data of `id` with those beside them.

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Compression;
@@ -182,7 +183,14 @@ impl<'a> Place<'a> {
 
     fn undo(&self) -> io::Result<()> {
         let Some(half) = self.halves()?.into_iter().find(|half| half.done) else { return Ok(()) };
-        renameat_with(CWD, &half.path, CWD, self.live(), RenameFlags::EXCHANGE)?;
+        match renameat_with(CWD, &half.path, CWD, self.live(), RenameFlags::EXCHANGE) {
+            // What was restored is gone already.
+            Err(Errno::NOENT) => {
+                renameat_with(CWD, &half.path, CWD, self.live(), RenameFlags::NOREPLACE)?;
+                return self.sync();
+            }
+            exchanged => exchanged?,
+        }
         self.sync()?;
         fs::remove_dir_all(&half.path)
     }

@@ -16,7 +16,7 @@ use crate::agent::data::{self, Place};
 use crate::agent::locks::Locks;
 use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
-use crate::agent::{facts, files};
+use crate::agent::{facts, files, snapshot};
 use crate::module::copy::Content;
 use crate::module::{self, Context, Environment, Failed, System, program, text};
 
@@ -160,7 +160,7 @@ impl Agent {
                 lock(&self.uploads).remove(request);
                 self.reply(job.request.id, Answer::Done);
             }
-            Ask::Run { .. } | Ask::Facts | Ask::Pack { .. } | Ask::Unpack { .. } => {
+            Ask::Run { .. } | Ask::Facts | Ask::Pack { .. } | Ask::Unpack { .. } | Ask::Snapshot { .. } => {
                 let agent = self.clone();
                 thread::spawn(move || agent.carry_out(&job));
             }
@@ -240,6 +240,9 @@ impl Agent {
             Ask::Stock { directory } => {
                 let stock = data::stock(&self.system.real(directory))?;
                 Ok(Answer::Value(serde_json::to_value(stock).unwrap_or_default()))
+            }
+            Ask::Snapshot { directory, id, what } => {
+                Ok(Answer::Value(snapshot::act(&self.system.real(directory), id, *what, &host)?))
             }
             Ask::Change { directory, id, change, stamp } => {
                 Place::new(&self.system.real(directory), id)?.change(*change, stamp)?;

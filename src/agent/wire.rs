@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::agent::data::Change;
+use crate::agent::snapshot::Snapshot;
 use crate::archive::Compression;
 use crate::archive::tree::scan::LeftOut;
 use crate::archive::tree::unpack::Most;
@@ -234,6 +235,15 @@ pub enum Ask {
     Stock {
         /// Where the data of all of them are; absolute.
         directory: String,
+    },
+    /// A snapshot of the data of a project or module; the answer is a value, by what is done.
+    Snapshot {
+        /// Where the data of all of them are; absolute.
+        directory: String,
+        /// The project or module.
+        id: String,
+        /// What is done.
+        what: Snapshot,
     },
     /// The data of a project or module exchanged with those beside them.
     Change {

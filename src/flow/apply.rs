@@ -172,6 +172,7 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
     }
     if ended.is_err() {
         restore::carry::discard(world, &ongoing).await;
+        ongoing.remove_snapshots(world).await;
     }
     if let (Err(_), Err(Stopped::Down { title, source, .. })) = (&ended, &down) {
         events.warn(format!("{title}: {}", in_full(source.as_ref())));
@@ -242,6 +243,7 @@ async fn run(
         Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
         Action::Pause(names) => Ok(ongoing.pause(world, names, Pause::Stop).await?),
         Action::Freeze(names) => Ok(ongoing.pause(world, names, Pause::Freeze).await?),
+        Action::Snapshot(id) => Ok(ongoing.snapshot(world, id).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec, progress).await?),
         Action::Unpack(spec) => {

@@ -1,8 +1,10 @@
 //! `ryo backup`: what containers keep on the host, into archives on this computer.
 //!
 //! What instances have mounted is copied while they serve. Then they are stopped (or frozen, if a person would rather have
-//! that), what has changed since is copied, and they are started again; only then the archives are put together. Instances are started again whatever happens; the
-//! mark [`found::PAUSED`] tells the next run of those that a broken one left stopped.
+//! that), what has changed since is copied, and they are started again; only then the archives are put together. Where the
+//! file system can make snapshots, they are stopped for no longer than it takes to make one, from which everything is
+//! copied. Instances are started again whatever happens; the mark [`found::PAUSED`] tells the next run of those that a
+//! broken one left stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -231,14 +233,18 @@ pub fn misfit(stamp: &str) -> Option<String> {
 pub struct Seen {
     /// Every instance, by name.
     pub instances: BTreeMap<String, Instance>,
+    /// What there can be a snapshot of.
+    pub snapshots: BTreeSet<String>,
 }
 
-/// Looks at the host: instances, and whether there is anything to be backed up.
+/// Looks at the host: instances, whether there is anything to be backed up, and how. Snapshots that a broken run has left
+/// are removed.
 ///
 /// # Errors
 ///
-/// See [`Error`]. Nothing was changed.
+/// See [`Error`]. Nothing else was changed.
 pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
+    let mut snapshots = BTreeSet::new();
     for spec in specs {
         if let Some(file) = spec.other()? {
             return Err(Error::There(file));
@@ -248,14 +254,20 @@ pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
         if there["isdir"] != true {
             return Err(Error::Nothing { host: world.host.clone(), path });
         }
+        if world.agent.prepare_snapshot(DATA, &spec.source.id).await? {
+            snapshots.insert(spec.source.id.clone());
+        }
     }
     let instances = world.lxd.instances().await?;
-    Ok(Seen { instances: instances.into_iter().map(|it| (it.name.clone(), it)).collect() })
+    Ok(Seen { instances: instances.into_iter().map(|it| (it.name.clone(), it)).collect(), snapshots })
 }
 
 /// Plans the backup of `specs`, the project last: its instances do not serve while its modules are copied, so that what
 /// is in them belongs together.
 pub fn plan(title: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
+    if let Some(last) = specs.last().filter(|_| !seen.snapshots.is_empty()) {
+        return plan_at_once(title, &last.source.id, specs, seen, how);
+    }
     let (mut planning, running) = Planning::new(specs, seen, how);
     let stops_first = specs.last().filter(|spec| spec.source.kind == Kind::Project);
     let outer = stops_first.map(|spec| (spec.source.id.clone(), planning.pause(&spec.source.id)));
@@ -265,29 +277,36 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
             Some((first, names)) if first == id => names.clone(),
             _ => planning.pause(id),
         };
-        planning.push(id, Action::Copy { spec: Box::new(spec.clone()), how: *how });
+        planning.copy(spec, *how);
         planning.resume(id, names);
     }
     planning.ended(title, specs)
 }
 
 /// Plans the backup of everything on a host, modules first: all instances are stopped at once, those of projects first, so
-/// that everything belongs together.
-pub fn plan_host(title: &str, host: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
+/// that everything belongs together. Who stops them is called `owner`.
+pub fn plan_at_once(title: &str, owner: &str, specs: &[Spec], seen: &Seen, how: Pause) -> Plan {
     let (mut planning, running) = Planning::new(specs, seen, how);
     let of = |kind| specs.iter().filter(move |spec| spec.source.kind == kind);
     let mut stopped = [Kind::Project, Kind::Module].map(|kind| {
         let names: BTreeSet<String> = of(kind).flat_map(|spec| planning.running(&spec.source.id)).collect();
         let names: Vec<String> = names.into_iter().collect();
-        planning.stop(host, &names);
+        planning.stop(owner, &names);
         names
     });
-    for (spec, how) in specs.iter().zip(running) {
-        planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how });
+    let copies = specs.iter().zip(&running);
+    for (spec, how) in copies.clone() {
+        match how {
+            How::Snapshot => planning.push(&spec.source.id, Action::Snapshot(spec.source.id.clone())),
+            how => planning.copy(spec, *how),
+        }
     }
     stopped.reverse();
     for names in stopped {
-        planning.resume(host, names);
+        planning.resume(owner, names);
+    }
+    for (spec, how) in copies.filter(|(_, how)| **how == How::Snapshot) {
+        planning.copy(spec, *how);
     }
     planning.ended(title, specs)
 }
@@ -301,13 +320,15 @@ pub enum How {
     Changed,
     /// All of it, as nobody serves.
     Stopped,
+    /// All of it, as it was when a snapshot of it was taken.
+    Snapshot,
 }
 
 impl How {
     /// What the agent is asked for.
     pub fn pass(self) -> Pass {
         match self {
-            Self::Serving | Self::Stopped => Pass::First,
+            Self::Serving | Self::Stopped | Self::Snapshot => Pass::First,
             Self::Changed => Pass::Again,
         }
     }
@@ -326,12 +347,20 @@ impl<'a> Planning<'a> {
     fn new(specs: &[Spec], seen: &'a Seen, pause: Pause) -> (Self, Vec<How>) {
         let mut planning = Self { seen, steps: vec![], paused: BTreeSet::new(), pause };
         planning.leftovers();
-        let serves = |spec: &Spec| !planning.running(&spec.source.id).is_empty();
-        let how: Vec<How> = specs.iter().map(|it| if serves(it) { How::Changed } else { How::Stopped }).collect();
+        let how = |spec: &Spec| match &spec.source.id {
+            id if planning.running(id).is_empty() => How::Stopped,
+            id if seen.snapshots.contains(id) => How::Snapshot,
+            _ => How::Changed,
+        };
+        let how: Vec<How> = specs.iter().map(how).collect();
         for (spec, _) in specs.iter().zip(&how).filter(|(_, how)| **how == How::Changed) {
-            planning.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how: How::Serving });
+            planning.copy(spec, How::Serving);
         }
         (planning, how)
+    }
+
+    fn copy(&mut self, spec: &Spec, how: How) {
+        self.push(&spec.source.id, Action::Copy { spec: Box::new(spec.clone()), how });
     }
 
     /// The plan, with the archives put together at its end.

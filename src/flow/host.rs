@@ -20,6 +20,8 @@ use crate::flow::progress::Progress;
 use crate::machine::Machine;
 use crate::playbook::connection::Connection;
 use crate::playbook::{self, Connect, Refused, Source};
+use crate::project::host::Host;
+use crate::secret::Secret;
 
 pub mod status;
 mod tunnel;
@@ -48,6 +50,15 @@ impl Way {
             Self::Account => "by the operator's account",
             Self::Tunnel | Self::NewTunnel => "through the tunnel",
         }
+    }
+
+    /// The password of the account that logs in on it, which `sudo` may ask for, too.
+    pub fn password(self, host: &Host) -> Option<&Secret> {
+        let password = match self {
+            Self::First => &host.root_password,
+            Self::Account | Self::Tunnel | Self::NewTunnel => &host.user_password,
+        };
+        Some(password).filter(|password| !password.reveal().is_empty())
     }
 }
 
@@ -235,7 +246,7 @@ pub async fn carry_out(
         }
         let progress = Progress { events: events.clone(), number: number + 1 };
         let of = what.stages().len();
-        let step = Step { request, stage, of, playbooks, scratch, progress };
+        let step = Step { request, stage, of, way, playbooks, scratch, progress };
         let changed = step.carry_out(over(open, way, &machine), stop).await?;
         if stage.playbook == ACCESS && changed > 0 {
             // A connection that is there proves nothing.
@@ -281,6 +292,8 @@ struct Step<'a> {
     request: &'a Request,
     stage: &'static Stage,
     of: usize,
+    /// The way that is taken, which may be a later one than the stage needs.
+    way: Way,
     playbooks: &'a Path,
     scratch: &'a Path,
     progress: Progress,
@@ -302,6 +315,7 @@ impl Step<'_> {
         let host = &self.request.host.name;
         let request = playbook::Request {
             extra_vars: self.request.variables(self.scratch),
+            become_password: self.way.password(&self.request.host).cloned(),
             ..playbook::Request::new(self.file(), vec![Source::Names(format!("{host},"))], stop.clone())
         };
         let failed = |source| Error::Stage { host: host.clone(), title: self.stage.title, source };

@@ -8,7 +8,6 @@ use crate::flow::host::{self, Open, Shut, Way};
 use crate::machine::Machine;
 use crate::project::host::Host;
 use crate::rig::{settings, tunnel};
-use crate::secret::Secret;
 use crate::ssh::{self, OnNew, Route};
 use crate::wireguard::Freshness;
 
@@ -22,8 +21,6 @@ pub struct Ways {
     pub working_directory: PathBuf,
     /// The operator's private key.
     pub key: Option<PathBuf>,
-    /// Password of the first login, in place of the configuration's.
-    pub password: Option<Secret>,
     /// How SSH connections are made.
     pub ssh: ssh::Settings,
     /// Where warnings go.
@@ -85,12 +82,10 @@ impl Ways {
     fn target(&self, way: Way, route: Route) -> ssh::Target {
         let host = &self.host;
         let address = self.settings.address.clone().unwrap_or_else(|| host.reached_at().to_string());
-        let root = Some(host.root_password.clone()).filter(|password| !password.reveal().is_empty());
-        let user = Some(host.user_password.clone()).filter(|password| !password.reveal().is_empty());
-        let (address, port, account, password) = match way {
-            Way::First => (address, host.initial_ssh_port, &host.root_user, self.password.clone().or(root)),
-            Way::Account => (address, host.initial_ssh_port, &host.user, user),
-            Way::Tunnel | Way::NewTunnel => (host.tunnel_address(), host.ssh_port, &host.user, user),
+        let (address, port, account) = match way {
+            Way::First => (address, host.initial_ssh_port, &host.root_user),
+            Way::Account => (address, host.initial_ssh_port, &host.user),
+            Way::Tunnel | Way::NewTunnel => (host.tunnel_address(), host.ssh_port, &host.user),
         };
         ssh::Target {
             name: host.name.clone(),
@@ -98,7 +93,7 @@ impl Ways {
             port,
             user: account.clone(),
             key: self.key.clone(),
-            password,
+            password: way.password(host).cloned(),
             route,
         }
     }

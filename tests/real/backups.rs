@@ -14,17 +14,11 @@ use crate::deploy::killed;
 use crate::support::work::{Ended, Host, Work, turns};
 
 const OWNERS: [&str; 3] = ["ryo-tiny-store", "ryo-tiny", "ryo-tiny-forgotten"];
-const DATA: &str = "/var/containers/ryo-tiny";
+pub const DATA: &str = "/var/containers/ryo-tiny";
 
 /// Removes everything that these tests leave on a host.
-async fn wipe(host: &Host) {
+pub async fn wipe(host: &Host) {
     host.wipe(&OWNERS, &["store", "tiny"], "service/store/").await;
-    for entry in fs::read_dir("/var/containers").into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if [".ryo-kept-ryo-tiny", ".ryo-restore-ryo-tiny"].iter().any(|begin| name.starts_with(begin)) {
-            fs::remove_dir_all(entry.path()).unwrap();
-        }
-    }
 }
 
 /// The tasks of an image with a database whose data are in the directory that is mounted.
@@ -130,6 +124,8 @@ async fn a_database_under_load_comes_back_with_everything_that_was_committed() {
 async fn a_host_that_lost_everything_gets_it_back() {
     let host = Host::lxd();
     wipe(&host).await;
+    // The whole host is also what others have left on it.
+    crate::examples::wipe(&host).await;
     let work = Work::new(host.clone());
     work.ryo(&["deploy", "ryo-tiny", "-n", &host.name, "-v", "7", "--yes"]).well();
     host.inside("tiny", &["sh", "-c", "echo kept >/data/kept; mkdir /data/deep; echo 1 >/data/deep/one"]).await;
@@ -189,7 +185,7 @@ async fn a_host_that_lost_everything_gets_it_back() {
 }
 
 /// Whether both instances run and no mark is left on them.
-async fn serves(host: &Host) -> bool {
+pub async fn serves(host: &Host) -> bool {
     let instances = host.client().instances().await.unwrap();
     let fine = |name: &str| {
         let instance = instances.iter().find(|it| it.name == name).unwrap();

@@ -67,6 +67,34 @@ rm -f /etc/ssh/sshd_config.d/50-cloud-init.conf
 systemctl restart ssh
 ";
 
+/// A server that still upgrades itself, until somebody else has wanted to for some seconds.
+const UPGRADES_ITSELF: &str = r"
+import fcntl, pathlib, subprocess, time
+names = ['dpkg/lock-frontend', 'dpkg/lock', 'apt/lists/lock']
+locks = [open('/var/lib/' + name, 'w') for name in names]
+for lock in locks:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+pathlib.Path('/run/upgrading').touch()
+while subprocess.run(['pgrep', '-x', 'apt-get'], stdout=subprocess.DEVNULL).returncode != 0:
+    time.sleep(0.05)
+time.sleep(5)
+pathlib.Path('/run/upgraded').touch()
+";
+
+/// How SSH of a server takes its time to come up.
+const STARTS_SLOWLY: &str = r"
+cat >/etc/systemd/system/slow.service <<'END'
+[Unit]
+Before=ssh.service
+[Service]
+Type=oneshot
+ExecStart=sleep 25
+[Install]
+WantedBy=multi-user.target
+END
+systemctl enable --quiet slow
+";
+
 /// The network in which a server is reached by IPv6: `::1` is the bed, `::2` the server.
 const IPV6: &str = "fd42:7:7:7";
 
@@ -162,7 +190,7 @@ impl Server {
             server.push("/usr/local/lib/idmap-probe.so", probe).await;
         }
         server.inside(&format!("update-ca-certificates >/dev/null 2>&1; {NESTED} {RENTED}")).await;
-        server.inside(&format!("echo 'root:{PASSWORD}' | chpasswd")).await;
+        server.inside(&format!("{}; echo '{}:{PASSWORD}' | chpasswd", account(kind), first_user(kind))).await;
         if server.control != server.address {
             server.inside(BY_IPV6).await;
         }
@@ -193,7 +221,7 @@ impl Server {
         let (control_ip, public) = (self.control.to_string(), self.address.to_string());
         let words = ["init", ".", "--host", NAME, "--address", &control_ip, "--password-file", "password", "--yes"];
         let own = ["--public-address", &public, "--user", "anna", "--pool-size", "6GB", "--local-user", "root"];
-        self.work.ryo(&[words.as_slice(), &own].concat()).well();
+        self.work.ryo(&[words.as_slice(), &own, &["--first-user", first_user(kind)]].concat()).well();
         // The machine that runs the tests has the networks of this row itself.
         let chosen = ryo::project::host::read(&self.work.path("."), NAME).unwrap();
         self.work.edit(&file, &format!("\"{}\"", chosen.bridge_part), "\"10.30.1\"");
@@ -269,7 +297,7 @@ impl Server {
         let shell = on(&["shell", NAME, "--", "sh", "-c", "id -un; echo \"$0\" >&2; exit 7", "a 'word'"]);
         assert_eq!((shell.code, &*shell.stdout, &*shell.stderr), (Some(7), "anna\n", "a 'word'\n"));
 
-        self.inside("touch /run/reboot-required; cat /proc/sys/kernel/random/boot_id >/root/before").await;
+        self.inside(&format!("{STARTS_SLOWLY} touch /run/reboot-required")).await;
         let upgraded = on(&["upgrade", NAME, "--yes"]).well();
         assert!(upgraded.stdout.starts_with("host rented is up to date: "), "{upgraded:?}");
         assert!(upgraded.stderr.contains("] The host\n"), "{upgraded:?}");
@@ -300,6 +328,22 @@ impl Server {
     /// Whether somebody outside gets a connection.
     fn answers(&self, port: u16) -> bool {
         TcpStream::connect_timeout(&SocketAddr::new(self.address, port), Duration::from_millis(500)).is_ok()
+    }
+}
+
+/// Who is let in first: root on the one, on the other an account that `sudo` asks for its password.
+fn first_user(kind: &str) -> &'static str {
+    if kind == "incus" { "provider" } else { "root" }
+}
+
+/// How that account is made.
+fn account(kind: &str) -> &'static str {
+    match first_user(kind) {
+        "root" => ":",
+        _ => {
+            "useradd --create-home --groups sudo provider; echo 'PermitRootLogin no' >/etc/ssh/sshd_config.d/05-no-root.conf; \
+              systemctl restart ssh"
+        }
     }
 }
 
@@ -385,7 +429,21 @@ async fn a_rented_server_becomes_a_host_that_lets_nobody_else_in() {
     );
     work.edit(&file, "wrong", PASSWORD);
 
+    server.inside(&format!("useradd --create-home guest; echo 'guest:{PASSWORD}' | chpasswd")).await;
+    let first_user = |name: &str| format!("host_root_user: \"{name}\"");
+    work.edit(&file, &first_user("root"), &first_user("guest"));
+    let powerless = work.ryo(&set_up);
+    assert_eq!(powerless.code, Some(12), "{powerless:?}");
+    assert_eq!(powerless.stderr, "looking at host rented\n[1/8] look at the server\n");
+    work.edit(&file, &first_user("guest"), &first_user("root"));
+    server.inside("userdel --remove guest").await;
+
+    server.push("/root/upgrades-itself.py", UPGRADES_ITSELF.as_bytes().to_vec()).await;
+    server
+        .inside("systemd-run --quiet python3 /root/upgrades-itself.py; until [ -e /run/upgrading ]; do sleep 0.1; done")
+        .await;
     let first = work.ryo(&set_up).well();
+    server.inside("ls /run/upgraded").await;
     assert!(first.stdout.starts_with("host rented is set up: ") && first.stdout.ends_with(" changes\n"), "{first:?}");
     assert!(!format!("{first:?}").contains(PASSWORD));
     let again = work.ryo(&set_up).well();

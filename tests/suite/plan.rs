@@ -160,6 +160,7 @@ fn carry_out(plan: &Plan, found: &mut Found) {
             Action::Copy { .. }
             | Action::Pause(_)
             | Action::Freeze(_)
+            | Action::Snapshot(_)
             | Action::Archive(_)
             | Action::Unpack(_)
             | Action::Change { .. }

@@ -139,6 +139,13 @@ async fn data_come_back_and_those_from_before_are_kept_until_it_is_settled() {
     assert_eq!(look(&data(&stage)), before);
     assert!(runs(&stage) && beside(&stage).is_empty());
 
+    // Also when somebody has removed what was restored.
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    fs::remove_dir_all(data(&stage)).unwrap();
+    stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
+    assert_eq!(look(&data(&stage)), before);
+    assert!(runs(&stage) && beside(&stage).is_empty());
+
     restores(&stage, &specs(&stage, "1")).await.unwrap();
     stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_commit("commit", ids, seen)).await.unwrap();
     assert_eq!(look(&data(&stage)), restored);

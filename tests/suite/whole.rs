@@ -47,7 +47,8 @@ fn specs(stage: &Stage, stamp: &str, parts: &[Part]) -> Vec<Spec> {
 async fn backed_up(stage: &Stage, stamp: &str) -> Vec<String> {
     let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
     let specs = specs(stage, stamp, &whole::look(&world, &known(stage)).await.unwrap());
-    let plan = backup::plan_host("backup", "local", &specs, &backup::look(&world, &specs).await.unwrap(), Pause::Stop);
+    let plan =
+        backup::plan_at_once("backup", "local", &specs, &backup::look(&world, &specs).await.unwrap(), Pause::Stop);
     let (_sender, stop) = watch::channel(false);
     apply::apply(&world, &plan, &Events::nowhere(), &stop).await.unwrap();
     plan.steps.iter().map(ToString::to_string).collect()

@@ -63,7 +63,8 @@ impl Host {
     }
 
     /// Removes everything that deployments of these projects and modules leave on it: instances (also those of these
-    /// `names` that nobody owns), images, Consul keys below `keys`, data, and what is remembered of the host.
+    /// `names` that nobody owns), images, Consul keys below `keys`, data with what is kept from before a restore, and
+    /// what is remembered of the host.
     pub async fn wipe(&self, owners: &[&str], names: &[&str], keys: &str) {
         let client = self.client();
         for instance in client.instances().await.unwrap() {
@@ -92,7 +93,13 @@ impl Host {
             consul.transaction(&changes).await.unwrap();
         }
         for owner in owners {
-            let _ = fs::remove_dir_all(format!("/var/containers/{owner}"));
+            let beside = [format!(".ryo-kept-{owner}@"), format!(".ryo-restore-{owner}")];
+            for entry in fs::read_dir("/var/containers").into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name == *owner || beside.iter().any(|begin| name.starts_with(begin)) {
+                    fs::remove_dir_all(entry.path()).unwrap();
+                }
+            }
             let _ = fs::remove_dir_all(format!("/var/lib/ryo/hosts/{}/{owner}", self.name));
         }
     }

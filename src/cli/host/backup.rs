@@ -71,7 +71,7 @@ pub async fn run(arguments: &Backup, common: &Common, shown: &Shown) -> Result<E
     }
     let specs = specs(&arguments.only, &form, &world, &stamp, &parts)?;
     let seen = backup::look(&world, &specs).await?;
-    let plan = backup::plan_host(&title, &arguments.host, &specs, &seen, how(arguments.freeze));
+    let plan = backup::plan_at_once(&title, &arguments.host, &specs, &seen, how(arguments.freeze));
     shown.ui.print(plan.text().trim_end());
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);

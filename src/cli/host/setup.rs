@@ -29,7 +29,7 @@ pub struct Setup {
     /// The host
     #[arg(value_name = "HOST")]
     pub host: String,
-    /// File with the password of the first login, where the configuration has none
+    /// File with the password of the first login, instead of the one in the configuration
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Playbooks to run instead of those inside the program (see `ryo host playbooks`)
@@ -71,7 +71,10 @@ impl Upgrade {
 pub async fn run(what: What, arguments: &Setup, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let settings = common.settings()?;
     let working_directory = common.directory()?;
-    let (host, control) = configured(&working_directory, &arguments.host)?;
+    let (mut host, control) = configured(&working_directory, &arguments.host)?;
+    if let Some(file) = &arguments.password_file {
+        host.root_password = password(file)?;
+    }
     let name = host.name.clone();
     let ends = host::ends(&working_directory, &host).map_err(|error| Failure::new(Kind::Request, error))?;
     let request = request(host.clone(), control.clone(), ends, &settings)?;
@@ -91,13 +94,11 @@ pub async fn run(what: What, arguments: &Setup, common: &Common, shown: &Shown) 
     let there = settings.host(&name);
     let ssh = rig::ssh_settings(settings.host_key.clone().or_else(|| there.host_key.clone()));
     let key = there.key.clone().or_else(|| Some(PathBuf::from(&control.private_key))).filter(|path| path.exists());
-    let password = arguments.password_file.as_deref().map(password).transpose()?;
     let open = rig::host::opener(rig::host::Ways {
         host,
         settings: there,
         working_directory,
         key,
-        password,
         ssh,
         events: shown.events.clone(),
     });

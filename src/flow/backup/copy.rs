@@ -22,7 +22,7 @@ enum Piece {
     End,
 }
 
-/// Copies the directory of `spec` to `draft`. What was there before and has changed or gone is noted in it.
+/// Copies the data of `spec`, which are at `path` on the host, to `draft`. What was there before and has changed or gone is noted in it.
 ///
 /// # Errors
 ///
@@ -30,12 +30,12 @@ enum Piece {
 pub async fn copy(
     world: &World,
     spec: &Spec,
-    how: How,
+    (path, how): (&str, How),
     draft: Draft,
     progress: &Progress,
     stop: &watch::Receiver<bool>,
 ) -> Result<(Draft, LeftOut), Error> {
-    let packing = world.agent.pack(&spec.data(), &spec.source.id, spec.compression, how.pass())?;
+    let packing = world.agent.pack(path, &spec.source.id, spec.compression, how.pass())?;
     let (pieces, coming) = mpsc::channel(WAITING);
     let writing = tokio::task::spawn_blocking(move || write(draft, coming, how));
     let received = receive(packing, pieces, spec, progress, stop).await;
@@ -45,7 +45,7 @@ pub async fn copy(
     let mut draft = written?;
     let left = received?;
     if how == How::Changed {
-        draft.forget(world.agent.gone(&spec.data()).await?);
+        draft.forget(world.agent.gone(path).await?);
     }
     Ok((draft, left))
 }

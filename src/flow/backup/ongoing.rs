@@ -11,7 +11,7 @@ use crate::flow::backup::catalogue::bytes;
 use crate::flow::backup::copy::copy;
 use crate::flow::backup::draft::{Draft, Whole};
 use crate::flow::backup::manifest::{self, Archive, Manifest};
-use crate::flow::backup::{Error, How, Spec, kept, place, writes_to};
+use crate::flow::backup::{DATA, Error, How, Spec, kept, place, writes_to};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
 use crate::flow::world::World;
@@ -23,6 +23,8 @@ use crate::plan::{Action, Step};
 #[derive(Default)]
 pub struct Ongoing {
     copies: BTreeMap<String, Copied>,
+    /// Where snapshots are, and when they were taken, in seconds since 1970.
+    snapshots: BTreeMap<String, (String, u64)>,
     /// When each instance was stopped.
     stopped: BTreeMap<String, Instant>,
     /// For how many milliseconds each one did not serve.
@@ -79,15 +81,38 @@ impl Ongoing {
             Some(copied) => copied.draft,
             None => begun(spec).await?,
         };
-        let (draft, left) = copy(world, spec, how, draft, progress, stop).await?;
+        let snapshot = self.snapshots.get(&id).cloned();
+        let path = snapshot.as_ref().map_or_else(|| spec.data(), |(path, _)| path.clone());
+        let (draft, left) = copy(world, spec, (&path, how), draft, progress, stop).await?;
+        if self.snapshots.remove(&id).is_some() {
+            world.agent.remove_snapshot(DATA, &id).await?;
+        }
         let count = draft.count(how);
         progress.say(format!("{count} {}", if count == 1 { "member" } else { "members" }));
-        let whole = (how != How::Serving).then(journal::seconds);
+        let whole = (how != How::Serving).then(|| snapshot.map_or_else(journal::seconds, |(_, when)| when));
         if whole.is_some() {
             left.lines().into_iter().for_each(|line| progress.events.warn(line));
         }
         self.copies.insert(id, Copied { draft, left, whole });
         Ok(())
+    }
+
+    /// Takes a snapshot of the data of `id`, for a copy later.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn snapshot(&mut self, world: &World, id: &str) -> Result<(), Error> {
+        let path = world.agent.make_snapshot(DATA, id).await?;
+        self.snapshots.insert(id.to_owned(), (path, journal::seconds()));
+        Ok(())
+    }
+
+    /// Removes the snapshots that were not copied. One that stays goes with the next backup.
+    pub async fn remove_snapshots(&self, world: &World) {
+        for id in self.snapshots.keys() {
+            let _ = world.agent.remove_snapshot(DATA, id).await;
+        }
     }
 
     /// Stops or freezes instances, all at once, and marks them before.

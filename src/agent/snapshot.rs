@@ -1,0 +1,160 @@
+//! Snapshots of the data of a project or module, where the file system can make them (btrfs): what is in one stays as it
+//! was while instances go on.
+//!
+//! Beside `<id>` there is `.ryo-snapshot-<id>` then, of the whole subvolume that the data are in. A subvolume within the
+//! data would be an empty directory in it, so data that have one are copied without.
+//!
+//! Source: btrfs-subvolume(8); numbers of inodes and of the file system: `btrfs_tree.h`, `magic.h` of Linux.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::statfs;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::agent::data::Place;
+use crate::module::program::{find, must};
+use crate::module::{Context, Failed};
+
+/// What is done with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snapshot {
+    /// Say whether one can be made, by making and removing it: the answer is true or false. What is not on the disk yet is
+    /// written for it, and does not have to be waited for later. What a broken run has left of one is removed.
+    Prepare,
+    /// Make it. The answer is where the data are in it.
+    Make,
+    /// Remove it.
+    Remove,
+}
+
+/// `BTRFS_SUPER_MAGIC`
+const BTRFS: u64 = 0x9123_683e;
+
+/// The inode of the root of a subvolume: `BTRFS_FIRST_FREE_OBJECTID`.
+const ROOT: u64 = 256;
+
+/// The inode of what stands for a subvolume in a snapshot: `BTRFS_EMPTY_SUBVOL_DIR_OBJECTID`.
+const EMPTY: u64 = 2;
+
+/// Does it with the data of `id` in `directory`.
+pub(super) fn act(directory: &Path, id: &str, what: Snapshot, host: &Context) -> Result<Value, Failed> {
+    Place::new(directory, id)?;
+    let fail = |error: io::Error| Failed::new(format!("cannot take a snapshot of the data of {id}: {error}"));
+    // As the kernel calls it in its list of mounts.
+    let directory = fs::canonicalize(directory).map_err(fail)?;
+    let (live, snapshot) = (directory.join(id), directory.join(format!(".ryo-snapshot-{id}")));
+    let subvolume = subvolume(&live).map_err(fail)?;
+    match (what, subvolume) {
+        (Snapshot::Prepare, Some(root)) => {
+            let tried = || remove(&snapshot, host).and_then(|()| make(&root, &snapshot, host));
+            let possible = can_be_whole(&live).map_err(fail)? && tried().is_ok();
+            Ok((remove(&snapshot, host).is_ok() && possible).into())
+        }
+        (Snapshot::Make, Some(root)) => {
+            make(&root, &snapshot, host)?;
+            Ok(within(&snapshot, &live, &root).display().to_string().into())
+        }
+        (Snapshot::Remove, Some(root)) => {
+            let within = within(&snapshot, &live, &root);
+            let missing = if within.exists() { directory_of(EMPTY, &within).map_err(fail)? } else { None };
+            remove(&snapshot, host)?;
+            match missing {
+                Some(_) => Err(fail(io::Error::other("a subvolume was made in them meanwhile"))),
+                None => Ok(Value::Null),
+            }
+        }
+        (Snapshot::Prepare, None) => Ok(false.into()),
+        (Snapshot::Make | Snapshot::Remove, None) => Err(fail(io::Error::other("they are in no subvolume"))),
+    }
+}
+
+/// The root of the btrfs subvolume that `live` is in, if that is there to be seen.
+fn subvolume(live: &Path) -> io::Result<Option<PathBuf>> {
+    if u64::try_from(statfs(live)?.f_type) != Ok(BTRFS) {
+        return Ok(None);
+    }
+    let device = fs::symlink_metadata(live)?.dev();
+    for path in live.ancestors() {
+        let about = fs::metadata(path)?;
+        if about.dev() != device {
+            break;
+        }
+        if about.ino() == ROOT {
+            return Ok(Some(path.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Where the data at `live`, below `root`, are in a snapshot of it.
+fn within(snapshot: &Path, live: &Path, root: &Path) -> PathBuf {
+    live.strip_prefix(root).map_or_else(|_| snapshot.to_owned(), |below| snapshot.join(below))
+}
+
+/// Whether everything below `live` would be in a snapshot, and the snapshot in the same file system.
+fn can_be_whole(live: &Path) -> io::Result<bool> {
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mut mounts = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Ok(!mounts.any(|mount| unescaped(mount).starts_with(live)) && directory_of(ROOT, live)?.is_none())
+}
+
+/// A path of the list of mounts, in which blanks and the like are octal numbers.
+fn unescaped(path: &[u8]) -> PathBuf {
+    let mut bytes = vec![];
+    let mut rest = path.iter().copied();
+    while let Some(byte) = rest.next() {
+        let number = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
+        match byte {
+            b'\\' => bytes.extend(number(&rest.by_ref().take(3).collect::<Vec<_>>())),
+            _ => bytes.push(byte),
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
+/// A directory with this number of inode below `top`, which may be changed meanwhile.
+fn directory_of(inode: u64, top: &Path) -> io::Result<Option<PathBuf>> {
+    let mut open = vec![top.to_owned()];
+    while let Some(directory) = open.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && directory != top => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let path = entry.path();
+            // The number in the directory itself is that of another tree.
+            match fs::symlink_metadata(&path) {
+                Ok(about) if about.ino() == inode => return Ok(Some(path)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => open.push(path),
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn make(root: &Path, snapshot: &Path, host: &Context) -> Result<(), Failed> {
+    btrfs(&["snapshot", "-r"], &[root, snapshot], host)
+}
+
+fn remove(snapshot: &Path, host: &Context) -> Result<(), Failed> {
+    if snapshot.exists() { btrfs(&["delete"], &[snapshot], host) } else { Ok(()) }
+}
+
+fn btrfs(words: &[&str], paths: &[&Path], host: &Context) -> Result<(), Failed> {
+    let program = find("btrfs").unwrap_or_else(|| "btrfs".to_owned());
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let words = [program.as_str(), "subvolume"].into_iter().chain(words.iter().copied());
+    let words: Vec<&str> = words.chain(paths.iter().map(String::as_str)).collect();
+    must(&words, "", host).map(drop)
+}
