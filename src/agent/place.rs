@@ -216,7 +216,8 @@ fn told(error: Error, wanted: Wanted) -> Error {
                 let user = wanted.user.to_owned();
                 return Error::Password { user, machine, given: super::Given::Missing };
             }
-            Error::Become { user: wanted.user.to_owned(), machine, said }
+            // It comes behind its question, on the same line.
+            Error::Become { user: wanted.user.to_owned(), machine, said: said.replace(PROMPT, "") }
         }
         other => other,
     }

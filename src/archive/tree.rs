@@ -20,6 +20,7 @@ pub mod roll;
 pub mod said;
 pub mod scan;
 pub mod shape;
+pub mod sparse;
 pub mod unpack;
 
 pub use entry::{Entry, Kind};

@@ -160,7 +160,7 @@ fn of_tar<R: Read>(entry: &tar::Entry<'_, R>) -> io::Result<Option<Member>> {
             user: name(header.username_bytes())?,
             group: name(header.groupname_bytes())?,
         }),
-        mtime: i64::try_from(header.mtime()?).unwrap_or(0),
+        mtime: header.mtime()?.cast_signed(),
         size: entry.size(),
         crc: None,
         sum: u64::from(header.cksum()?),

@@ -2,8 +2,9 @@
 //! what the machine has become are compared.
 //!
 //! A case is `tests/differential/NAME.yml`, a list of tasks. What Ansible did is kept in the cache by the digest of
-//! everything it depends on, so that it is asked again only when something has changed. Wanted differences stand with
-//! their reasons in `tests/differential/differences.yml`.
+//! everything it depends on, so that it is asked again only when something has changed; or when the two differ, as what
+//! packages there are changes by itself. Wanted differences stand with their reasons in
+//! `tests/differential/differences.yml`.
 
 #[path = "differential/case.rs"]
 mod case;
@@ -99,13 +100,15 @@ fn by_ryo(twin: &Twin) -> impl Fn(&Path) -> Command {
     }
 }
 
-/// What Ansible does with `case`: remembered, or seen now.
-fn reference(case: &Case, twin: &Twin) -> Result<Record, String> {
+/// Where what Ansible did with `case` is remembered.
+fn memory(case: &Case) -> PathBuf {
     let digest = case.digest(&[&var("RYO_DEBIAN_IMAGE"), &var("RYO_ANSIBLE_PLAYBOOK"), twin::LOOK, case::FRAME]);
-    let kept = PathBuf::from(var("RYO_CACHE")).join(format!("differential/{}-{digest}.json", case.name));
-    if let Some(record) = fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(record);
-    }
+    PathBuf::from(var("RYO_CACHE")).join(format!("differential/{}-{digest}.json", case.name))
+}
+
+/// Sees what Ansible does with `case`.
+fn reference(case: &Case, twin: &Twin) -> Result<Record, String> {
+    let kept = memory(case);
     let record = record(case, twin, &by_ansible(twin))?;
     fs::create_dir_all(kept.parent().unwrap()).unwrap();
     fs::write(&kept, serde_json::to_vec(&record).unwrap()).unwrap();
@@ -115,8 +118,17 @@ fn reference(case: &Case, twin: &Twin) -> Result<Record, String> {
 /// Plays a case by both in containers like `base` and returns where they differ.
 fn differences(case: &Case, base: &str, wanted: &Wanted) -> Vec<String> {
     let twin = Twin::new(case, base);
-    let both = reference(case, &twin).and_then(|theirs| Ok((theirs, record(case, &twin, &by_ryo(&twin))?)));
-    both.map_or_else(|failed| vec![failed], |(theirs, ours)| compare::differences(case, &theirs, &ours, wanted))
+    let compared = |theirs: Record| {
+        let ours = record(case, &twin, &by_ryo(&twin));
+        ours.map_or_else(|failed| vec![failed], |ours| compare::differences(case, &theirs, &ours, wanted))
+    };
+    let remembered = fs::read(memory(case)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    match remembered.map(compared) {
+        Some(found) if found.is_empty() => return found,
+        Some(found) => println!("not as Ansible did it before:\n{}", found.join("\n")),
+        None => {}
+    }
+    reference(case, &twin).map_or_else(|failed| vec![failed], compared)
 }
 
 /// Cases that need the same packages are played one after the other, in copies of one container. The longest rows last,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ryo::archive::Compression;
 use ryo::archive::seal::Identities;
+use ryo::archive::tree::unpack::{Most, unpack};
 use ryo::event::Events;
 use ryo::flow::backup;
 use ryo::flow::restore::{self, Spec, find};
@@ -177,6 +178,91 @@ async fn an_archive_of_the_original_is_restored_and_the_newest_is_found() {
     restores(&stage, &[spec("ryo-tiny", Kind::Project, found.path(), "20200101")]).await.unwrap();
     assert_eq!(look(&data(&stage)), look(&tree.path().join("ryo-tiny")));
     assert_eq!(fs::metadata(data(&stage)).unwrap().mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn holes_are_read_in_every_form_that_is_written() {
+    let tree = tempfile::tempdir().unwrap();
+    furnish(&tree.path().join("ryo-tiny"));
+    let sparse = "ryo-tiny/data/sparse";
+    // One that is a hole from its beginning to its end, and one whose name does not fit into a header.
+    fs::File::create(tree.path().join("ryo-tiny/data/nothing")).unwrap().set_len(5 << 20).unwrap();
+    let long = fs::File::create(tree.path().join("ryo-tiny/data").join("s".repeat(150))).unwrap();
+    long.set_len(5 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&long, b"here", 3 << 20).unwrap();
+    for maker in [
+        "tar --sparse --format=posix --sparse-version=0.0",
+        "tar --sparse --format=posix --sparse-version=0.1",
+        "tar --sparse --format=posix --sparse-version=1.0",
+        "tar --sparse --format=gnu",
+        "bsdtar --format=pax",
+    ] {
+        let archive = tree.path().join("archive");
+        let script = format!("{maker} -cf \"$1\" ryo-tiny");
+        let made =
+            Command::new("sh").args(["-c", &script, "sh"]).arg(&archive).current_dir(tree.path()).output().unwrap();
+        assert!(made.status.success(), "{maker}: {made:?}");
+        let length = fs::metadata(&archive).unwrap().len();
+        assert!(length < 10 << 20, "{maker} does not leave holes out: {length} bytes");
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("ryo-tiny")).unwrap();
+        let most = Most { members: 1000, bytes: 1 << 30, stored: length };
+        let mut stream = fs::File::open(&archive).unwrap();
+        unpack(&mut stream, "ryo-tiny", &place.path().join("ryo-tiny"), most)
+            .unwrap_or_else(|error| panic!("{maker}: {error}"));
+        assert_eq!(look(&place.path().join("ryo-tiny")), look(&tree.path().join("ryo-tiny")), "{maker}");
+        let blocks = fs::metadata(place.path().join(sparse)).unwrap().blocks();
+        assert!(blocks < 1000, "{maker}: holes are filled");
+    }
+}
+
+/// A member with this extended header and content.
+fn with_records(records: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
+    let records: Vec<u8> = records
+        .iter()
+        .flat_map(|(name, value)| ryo::archive::tree::said::record(name.as_bytes(), value.as_bytes()))
+        .collect();
+    let mut archive = tar::Builder::new(vec![]);
+    for (kind, name, content) in
+        [(tar::EntryType::XHeader, "records", &records[..]), (tar::EntryType::Regular, "ryo-tiny/x", content)]
+    {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        archive.append_data(&mut header, name, content).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn holes_of_which_nothing_sensible_is_said_are_refused() {
+    let one = [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "10")];
+    let padded = |text: &str, content: &str| [format!("{text:\0<512}").as_bytes(), content.as_bytes()].concat();
+    let records = |map| [("GNU.sparse.size", "10"), ("GNU.sparse.map", map)];
+    for (archive, what) in [
+        (with_records(&one, &padded("1\n8\n3\n", "abc")), "a piece behind the end"),
+        (with_records(&one, &padded("2\n4\n2\n3\n1\n", "abc")), "pieces that overlap"),
+        (with_records(&one, &padded("1\n0\n3\n", "ab")), "less content than is said"),
+        (with_records(&one, &padded("1\n0\n3\n", "abcd")), "more content than is said"),
+        (with_records(&one, &padded("99999999999999999999999\n", "")), "a number that is too large"),
+        (with_records(&one, &padded("9999999\n", "")), "more pieces than anybody has"),
+        (with_records(&one, &padded("x\n", "")), "no number"),
+        (with_records(&one[..2], &padded("0\n", "")), "no size"),
+        (with_records(&records("0,3,4"), b"abc"), "half a piece"),
+        (with_records(&records("0,-3"), b"abc"), "a negative number"),
+        (with_records(&records("18446744073709551615,3"), b"abc"), "a piece that nothing can hold"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20 };
+        let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
+        assert_eq!(
+            error.sentence(),
+            "it is no archive that can be read: `ryo-tiny/x` has holes of which nothing sensible is said",
+            "{what}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, MTIME, XATTR, shown};
 use crate::archive::tree::group::Member;
 use crate::archive::tree::said::Said;
+use crate::archive::tree::sparse;
 use crate::archive::walk::entries;
 
 /// Zeros at the end of an archive that is whole.
@@ -60,8 +61,19 @@ pub type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error> + 'v;
 /// [`Error`], also that of `visit`.
 pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
     entries(stream, wrong, &mut |entry, head| {
-        let member = member(entry, head)?;
-        visit(&member, entry)
+        let said = Said::of(head)
+            .ok_or_else(|| format(&entry.header().path_bytes(), "has an extended header that cannot be read"))?;
+        let mut member = member(entry, &said)?;
+        let size = member.size;
+        let Some(map) = sparse::map(&member.path, &said, entry, size).map_err(wrong)? else {
+            return visit(&member, entry);
+        };
+        if member.kind != Kind::File {
+            return Err(format(&member.path, "has holes and is no file"));
+        }
+        member.size = map.size;
+        member.kind = Kind::Sparse(map.pieces.clone());
+        visit(&member, &mut map.filled(entry))
     })
 }
 
@@ -109,19 +121,15 @@ fn format(path: &[u8], what: &str) -> Error {
     Error::Format { reason: format!("`{}` {what}", shown(path)) }
 }
 
-fn member<R: Read>(entry: &tar::Entry<'_, R>, head: &[u8]) -> Result<Entry, Error> {
+fn member<R: Read>(entry: &tar::Entry<'_, R>, said: &Said) -> Result<Entry, Error> {
     let header = entry.header();
-    let Some(said) = Said::of(head) else {
-        return Err(format(&header.path_bytes(), "has an extended header that cannot be read"));
-    };
-    let named = said.record("path").map(<[u8]>::to_vec).or_else(|| said.name.clone());
+    // What a file with holes is called for programs that do not know of them comes in the other places.
+    let named = said.record("GNU.sparse.name").or_else(|| said.record("path")).map(<[u8]>::to_vec);
+    let named = named.or_else(|| said.name.clone());
     let mut path = named.unwrap_or_else(|| header.path_bytes().into_owned());
     let directory = path.ends_with(b"/");
     while path.ends_with(b"/") {
         path.pop();
-    }
-    if said.records.iter().any(|(name, _)| name.starts_with(b"GNU.sparse.")) {
-        return Err(format(&path, "has holes that are written in a form that is not read"));
     }
     let kept =
         |name: &[u8]| name.starts_with(XATTR.as_bytes()) || name == ACCESS.as_bytes() || name == DEFAULT.as_bytes();
@@ -162,7 +170,8 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, head: &[u8]) -> Result<Entry, Erro
         gid: number(header.gid().map_err(wrong)?)?,
         mtime: match time {
             Some(time) => time,
-            None => i64::try_from(header.mtime().map_err(wrong)?).unwrap_or(0),
+            // GNU tar writes what was before 1970 in twos complement.
+            None => header.mtime().map_err(wrong)?.cast_signed(),
         },
         size: if matches!(kind, Kind::File | Kind::Sparse(_)) { entry.size() } else { 0 },
         kind,
