@@ -217,8 +217,8 @@ pub enum Action {
     Pause(Vec<String>),
     /// Freeze instances for a while.
     Freeze(Vec<String>),
-    /// Take a snapshot of the data of a project or module.
-    Snapshot(String),
+    /// Take a snapshot of what instances have mounted, for an archive.
+    Snapshot(Box<backup::Spec>),
     /// Start instances again that were stopped or frozen for a while.
     Resume(Vec<String>),
     /// Put an archive together.
@@ -472,7 +472,7 @@ impl fmt::Display for Action {
             Self::Copy { spec, how: How::Snapshot } => write!(f, "copy the snapshot of {}", spec.data()),
             Self::Pause(names) => write!(f, "stop {}", instances(names)),
             Self::Freeze(names) => write!(f, "freeze {}", instances(names)),
-            Self::Snapshot(id) => write!(f, "take a snapshot of {}", backup::data(id)),
+            Self::Snapshot(spec) => write!(f, "take a snapshot of {}", spec.data()),
             Self::Resume(names) => write!(f, "start {} again", instances(names)),
             Self::Archive(spec) => match &spec.repository {
                 None => write!(f, "write {}", spec.name()),

@@ -419,16 +419,16 @@ impl Client {
             .map_err(|source| Error::Wire { machine: self.shared.machine.clone(), source: source.into() })
     }
 
-    /// Whether snapshots can be made of the data of `id` in `directory`. What a broken run has left of one is removed.
+    /// Whether snapshots can be made of the data of `id` in `directory`.
     ///
     /// # Errors
     ///
     /// The agent went away or may not look.
-    pub async fn prepare_snapshot(&self, directory: &str, id: &str) -> Result<bool, Error> {
-        Ok(self.snapshot(directory, id, Snapshot::Prepare).await? == Value::Bool(true))
+    pub async fn can_snapshot(&self, directory: &str, id: &str) -> Result<bool, Error> {
+        Ok(self.snapshot(directory, id, Snapshot::Look).await? == Value::Bool(true))
     }
 
-    /// Makes a snapshot of the data of `id`. Returns where they are in it.
+    /// Makes a snapshot of the data of `id`, in place of one that a broken run has left. Returns where they are in it.
     ///
     /// # Errors
     ///
@@ -440,11 +440,11 @@ impl Client {
         }
     }
 
-    /// Removes the snapshot of the data of `id`, if there is one.
+    /// Removes the snapshot of the data of `id`.
     ///
     /// # Errors
     ///
-    /// The agent went away or cannot remove it; or not everything was in it.
+    /// The agent went away or cannot remove it; or it was gone, or not everything was in it.
     pub async fn remove_snapshot(&self, directory: &str, id: &str) -> Result<(), Error> {
         self.snapshot(directory, id, Snapshot::Remove).await.map(drop)
     }

@@ -6,13 +6,13 @@
 //!
 //! Source: btrfs-subvolume(8); numbers of inodes and of the file system: `btrfs_tree.h`, `magic.h` of Linux.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statfs;
+use rustix::fs::{statfs, syncfs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,12 +24,12 @@ use crate::module::{Context, Failed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Snapshot {
-    /// Say whether one can be made, by making and removing it: the answer is true or false. What is not on the disk yet is
-    /// written for it, and does not have to be waited for later. What a broken run has left of one is removed.
-    Prepare,
-    /// Make it. The answer is where the data are in it.
+    /// Say whether one can be made: the answer is true or false. What is not on the disk yet is written then, and does not
+    /// have to be waited for when it is made.
+    Look,
+    /// Make it, in place of one that a broken run has left. The answer is where the data are in it.
     Make,
-    /// Remove it.
+    /// Remove it. It must have held everything up to now.
     Remove,
 }
 
@@ -51,25 +51,30 @@ pub(super) fn act(directory: &Path, id: &str, what: Snapshot, host: &Context) ->
     let (live, snapshot) = (directory.join(id), directory.join(format!(".ryo-snapshot-{id}")));
     let subvolume = subvolume(&live).map_err(fail)?;
     match (what, subvolume) {
-        (Snapshot::Prepare, Some(root)) => {
-            let tried = || remove(&snapshot, host).and_then(|()| make(&root, &snapshot, host));
-            let possible = can_be_whole(&live).map_err(fail)? && tried().is_ok();
-            Ok((remove(&snapshot, host).is_ok() && possible).into())
+        (Snapshot::Look, Some(_)) => {
+            let possible = can_be_whole(&live).map_err(fail)? && find("btrfs").is_some();
+            if possible {
+                File::open(&live).and_then(|file| Ok(syncfs(file)?)).map_err(fail)?;
+            }
+            Ok(possible.into())
         }
         (Snapshot::Make, Some(root)) => {
-            make(&root, &snapshot, host)?;
+            if snapshot.exists() {
+                btrfs(&["delete"], &[&snapshot], host)?;
+            }
+            btrfs(&["snapshot", "-r"], &[&root, &snapshot], host)?;
             Ok(within(&snapshot, &live, &root).display().to_string().into())
         }
         (Snapshot::Remove, Some(root)) => {
-            let within = within(&snapshot, &live, &root);
-            let missing = if within.exists() { directory_of(EMPTY, &within).map_err(fail)? } else { None };
-            remove(&snapshot, host)?;
+            // Had it gone while it was read, it would have been taken for data that went.
+            let missing = directory_of(EMPTY, &within(&snapshot, &live, &root)).map_err(fail)?;
+            btrfs(&["delete"], &[&snapshot], host)?;
             match missing {
                 Some(_) => Err(fail(io::Error::other("a subvolume was made in them meanwhile"))),
                 None => Ok(Value::Null),
             }
         }
-        (Snapshot::Prepare, None) => Ok(false.into()),
+        (Snapshot::Look, None) => Ok(false.into()),
         (Snapshot::Make | Snapshot::Remove, None) => Err(fail(io::Error::other("they are in no subvolume"))),
     }
 }
@@ -141,14 +146,6 @@ fn directory_of(inode: u64, top: &Path) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
-}
-
-fn make(root: &Path, snapshot: &Path, host: &Context) -> Result<(), Failed> {
-    btrfs(&["snapshot", "-r"], &[root, snapshot], host)
-}
-
-fn remove(snapshot: &Path, host: &Context) -> Result<(), Failed> {
-    if snapshot.exists() { btrfs(&["delete"], &[snapshot], host) } else { Ok(()) }
 }
 
 fn btrfs(words: &[&str], paths: &[&Path], host: &Context) -> Result<(), Failed> {

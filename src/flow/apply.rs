@@ -243,7 +243,7 @@ async fn run(
         Action::Copy { spec, how } => Ok(ongoing.copy(world, spec, *how, progress, stop).await?),
         Action::Pause(names) => Ok(ongoing.pause(world, names, Pause::Stop).await?),
         Action::Freeze(names) => Ok(ongoing.pause(world, names, Pause::Freeze).await?),
-        Action::Snapshot(id) => Ok(ongoing.snapshot(world, id).await?),
+        Action::Snapshot(spec) => Ok(ongoing.snapshot(world, spec, progress, stop).await?),
         Action::Resume(names) => Ok(ongoing.resume(world, names, progress).await?),
         Action::Archive(spec) => Ok(ongoing.archive(world, spec, progress).await?),
         Action::Unpack(spec) => {

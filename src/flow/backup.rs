@@ -237,12 +237,11 @@ pub struct Seen {
     pub snapshots: BTreeSet<String>,
 }
 
-/// Looks at the host: instances, whether there is anything to be backed up, and how. Snapshots that a broken run has left
-/// are removed.
+/// Looks at the host: instances, whether there is anything to be backed up, and how.
 ///
 /// # Errors
 ///
-/// See [`Error`]. Nothing else was changed.
+/// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
     let mut snapshots = BTreeSet::new();
     for spec in specs {
@@ -254,7 +253,7 @@ pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
         if there["isdir"] != true {
             return Err(Error::Nothing { host: world.host.clone(), path });
         }
-        if world.agent.prepare_snapshot(DATA, &spec.source.id).await? {
+        if world.agent.can_snapshot(DATA, &spec.source.id).await? {
             snapshots.insert(spec.source.id.clone());
         }
     }
@@ -297,7 +296,7 @@ pub fn plan_at_once(title: &str, owner: &str, specs: &[Spec], seen: &Seen, how: 
     let copies = specs.iter().zip(&running);
     for (spec, how) in copies.clone() {
         match how {
-            How::Snapshot => planning.push(&spec.source.id, Action::Snapshot(spec.source.id.clone())),
+            How::Snapshot => planning.push(&spec.source.id, Action::Snapshot(Box::new(spec.clone()))),
             how => planning.copy(spec, *how),
         }
     }

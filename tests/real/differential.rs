@@ -15,6 +15,7 @@ mod twin;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -125,7 +126,7 @@ fn differences(case: &Case, base: &str, wanted: &Wanted) -> Vec<String> {
     let remembered = fs::read(memory(case)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     match remembered.map(compared) {
         Some(found) if found.is_empty() => return found,
-        Some(found) => println!("not as Ansible did it before:\n{}", found.join("\n")),
+        Some(found) => drop(writeln!(std::io::stderr(), "not as Ansible did it before:\n{}", found.join("\n"))),
         None => {}
     }
     reference(case, &twin).map_or_else(|failed| vec![failed], compared)

@@ -216,6 +216,13 @@ fn holes_are_read_in_every_form_that_is_written() {
     }
 }
 
+fn anybodys(header: &mut tar::Header) {
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+}
+
 /// A member with this extended header and content.
 fn with_records(records: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
     let records: Vec<u8> = records
@@ -229,8 +236,7 @@ fn with_records(records: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        anybodys(&mut header);
         archive.append_data(&mut header, name, content).unwrap();
     }
     archive.into_inner().unwrap()
@@ -262,6 +268,30 @@ fn holes_of_which_nothing_sensible_is_said_are_refused() {
             "it is no archive that can be read: `ryo-tiny/x` has holes of which nothing sensible is said",
             "{what}"
         );
+    }
+}
+
+#[test]
+fn a_file_that_is_a_hole_without_end_is_refused() {
+    let size = (16_u64 << 40) + 1;
+    let said = size.to_string();
+    let posix = with_records(&[("GNU.sparse.size", &said), ("GNU.sparse.numblocks", "0")], b"");
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_path("ryo-tiny/x").unwrap();
+    header.set_size(0);
+    anybodys(&mut header);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.realsize[4..].copy_from_slice(&size.to_be_bytes());
+    gnu.realsize[0] = 0x80;
+    gnu.sparse[0].offset = gnu.realsize;
+    gnu.sparse[0].numbytes.copy_from_slice(b"00000000000\0");
+    header.set_cksum();
+    for archive in [posix, [&header.as_bytes()[..], &[0; 1024]].concat()] {
+        let place = tempfile::tempdir().unwrap();
+        let most = Most { members: 10, bytes: u64::MAX, stored: u64::MAX };
+        let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
+        assert_eq!(error.sentence(), "it is no archive that can be read: `ryo-tiny/x` is larger than 16 TiB");
     }
 }
 

@@ -12,6 +12,9 @@ use crate::archive::tree::said::Said;
 use crate::archive::tree::sparse;
 use crate::archive::walk::entries;
 
+/// Most bytes of a file, holes among them: all of it is read, and more than this fits into few file systems.
+const LARGEST: u64 = 16 << 40;
+
 /// Zeros at the end of an archive that is whole.
 const END: u64 = 1024;
 
@@ -41,8 +44,8 @@ impl Sum {
             self.digest.update(word);
         }
         self.members += 1;
-        self.bytes += entry.size;
-        self.stored += entry.stored();
+        self.bytes = self.bytes.saturating_add(entry.size);
+        self.stored = self.stored.saturating_add(entry.stored());
     }
 
     /// The number, lower-case hexadecimal.
@@ -65,15 +68,20 @@ pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
             .ok_or_else(|| format(&entry.header().path_bytes(), "has an extended header that cannot be read"))?;
         let mut member = member(entry, &said)?;
         let size = member.size;
-        let Some(map) = sparse::map(&member.path, &said, entry, size).map_err(wrong)? else {
-            return visit(&member, entry);
-        };
-        if member.kind != Kind::File {
-            return Err(format(&member.path, "has holes and is no file"));
+        let map = sparse::map(&member.path, &said, entry, size).map_err(wrong)?;
+        if let Some(map) = &map {
+            if member.kind != Kind::File {
+                return Err(format(&member.path, "has holes and is no file"));
+            }
+            (member.size, member.kind) = (map.size, Kind::Sparse(vec![(0, map.stored())]));
         }
-        member.size = map.size;
-        member.kind = Kind::Sparse(map.pieces.clone());
-        visit(&member, &mut map.filled(entry))
+        if member.size > LARGEST {
+            return Err(format(&member.path, "is larger than 16 TiB"));
+        }
+        match &map {
+            Some(map) => visit(&member, &mut map.filled(entry)),
+            None => visit(&member, entry),
+        }
     })
 }
 

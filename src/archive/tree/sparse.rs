@@ -45,11 +45,8 @@ pub fn map(path: &[u8], said: &Said, content: &mut dyn Read, stored: u64) -> io:
         let until = from.checked_add(*length).filter(|until| *from >= end && *until <= size);
         end = until.ok_or_else(senseless)?;
     }
-    let sum: u64 = pieces.iter().map(|(_, length)| length).sum();
-    if sum + beside != stored {
-        return Err(senseless());
-    }
-    Ok(Some(Map { size, pieces }))
+    let map = Map { size, pieces };
+    if map.stored().checked_add(beside) == Some(stored) { Ok(Some(map)) } else { Err(senseless()) }
 }
 
 fn senseless(path: &[u8]) -> io::Error {
@@ -60,14 +57,12 @@ fn senseless(path: &[u8]) -> io::Error {
 /// Formats 0.0 and 0.1.
 fn in_records(said: &Said) -> Option<Vec<(u64, u64)>> {
     let text = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
-    let numbers: Option<Vec<u64>> = match said.record("GNU.sparse.map") {
-        Some(map) => map.split(|byte| *byte == b',').filter(|number| !number.is_empty()).map(text).collect(),
-        None => {
-            let of = |name: &[u8]| name == b"GNU.sparse.offset" || name == b"GNU.sparse.numbytes";
-            said.records.iter().filter(|(name, _)| of(name)).map(|(_, value)| text(value)).collect()
-        }
+    let numbers: Vec<u64> = if let Some(map) = said.record("GNU.sparse.map") {
+        map.split(|byte| *byte == b',').filter(|number| !number.is_empty()).map(text).collect::<Option<_>>()?
+    } else {
+        let of = |name: &[u8]| name == b"GNU.sparse.offset" || name == b"GNU.sparse.numbytes";
+        said.records.iter().filter(|(name, _)| of(name)).map(|(_, value)| text(value)).collect::<Option<_>>()?
     };
-    let numbers = numbers?;
     let (pairs, rest) = numbers.as_chunks::<2>();
     rest.is_empty().then(|| pairs.iter().map(|[from, length]| (*from, *length)).collect())
 }
@@ -103,6 +98,11 @@ fn in_front(path: &[u8], content: &mut dyn Read) -> io::Result<(Vec<(u64, u64)>,
 }
 
 impl Map {
+    /// Bytes of the file that are stored.
+    pub fn stored(&self) -> u64 {
+        self.pieces.iter().map(|(_, length)| length).sum()
+    }
+
     /// Reads the whole file: what is in `content`, and zeros where it has holes.
     pub fn filled<'c>(&'c self, content: &'c mut dyn Read) -> impl Read + 'c {
         Filled { content, pieces: &self.pieces, at: 0, size: self.size }

@@ -87,7 +87,8 @@ impl Target<'_> {
     fn put(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
         let Sum { members, bytes, stored, .. } = &self.sum;
         let most = self.most;
-        if *members >= most.members || bytes + entry.size > most.bytes || stored + entry.stored() > most.stored {
+        let (bytes, stored) = (bytes.saturating_add(entry.size), stored.saturating_add(entry.stored()));
+        if *members >= most.members || bytes > most.bytes || stored > most.stored {
             return Err(Error::Large { most: format!("{} members, {} bytes", self.most.members, self.most.bytes) });
         }
         let path = below(&entry.path, self.name)?;

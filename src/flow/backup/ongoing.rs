@@ -77,6 +77,9 @@ impl Ongoing {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), Error> {
         let id = spec.source.id.clone();
+        if how == How::Snapshot && self.is_whole(&id) {
+            return Ok(());
+        }
         let draft = match self.copies.remove(&id) {
             Some(copied) => copied.draft,
             None => begun(spec).await?,
@@ -97,15 +100,29 @@ impl Ongoing {
         Ok(())
     }
 
-    /// Takes a snapshot of the data of `id`, for a copy later.
+    /// Takes a snapshot of a directory, for a copy later. If there can be none, it is copied now, while nobody serves.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn snapshot(&mut self, world: &World, id: &str) -> Result<(), Error> {
-        let path = world.agent.make_snapshot(DATA, id).await?;
-        self.snapshots.insert(id.to_owned(), (path, journal::seconds()));
-        Ok(())
+    pub async fn snapshot(
+        &mut self,
+        world: &World,
+        spec: &Spec,
+        progress: &Progress,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        let id = &spec.source.id;
+        match world.agent.make_snapshot(DATA, id).await {
+            Ok(path) => {
+                self.snapshots.insert(id.clone(), (path, journal::seconds()));
+                Ok(())
+            }
+            Err(error) => {
+                progress.events.warn(format!("{error}; {} is copied while nothing serves", spec.data()));
+                self.copy(world, spec, How::Stopped, progress, stop).await
+            }
+        }
     }
 
     /// Removes the snapshots that were not copied. One that stays goes with the next backup.
