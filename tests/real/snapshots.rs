@@ -116,6 +116,14 @@ async fn what_is_on_btrfs_is_copied_from_a_snapshot() {
         }
     }
 
+    // Something that is in the way of a snapshot.
+    let way = format!("{ALL}/.ryo-snapshot-ryo-tiny");
+    fs::create_dir(&way).unwrap();
+    let ended = work.ryo(&backup("three")).well();
+    assert!(ended.stderr.contains("; /var/containers/ryo-tiny is copied while nothing serves\n"), "{ended:?}");
+    assert!(holds(&work, &host, "three", "ryo-tiny/data/plain"));
+    fs::remove_dir(way).unwrap();
+
     // A subvolume within the data would not be in a snapshot.
     run("btrfs", &["-q", "subvolume", "create", &format!("{DATA}/data/own")], Path::new("/"));
     fs::write(format!("{DATA}/data/own/file"), "in a subvolume").unwrap();

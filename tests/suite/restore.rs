@@ -271,6 +271,33 @@ fn holes_of_which_nothing_sensible_is_said_are_refused() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_said_of_holes_does_harm(
+        records in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![
+                    "GNU.sparse.major", "GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.map", "GNU.sparse.offset",
+                    "GNU.sparse.numbytes", "GNU.sparse.name", "size",
+                ]),
+                proptest::sample::select(vec![
+                    "0", "1", "3", "5", "0,3", "0,1,4,2", "18446744073709551615", "18446744073709551615,1", "-1", "", "x",
+                ]),
+            ),
+            1..6,
+        ),
+        content in "[0-9\n\0x]{0,40}",
+    ) {
+        let place = tempfile::tempdir().unwrap();
+        let archive = with_records(&records, content.as_bytes());
+        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20 };
+        if unpack(&mut &archive[..], "ryo-tiny", place.path(), most).is_ok() {
+            let kept = fs::read(place.path().join("x")).unwrap_or_default().into_iter().filter(|byte| *byte != 0).count();
+            proptest::prop_assert!(kept <= content.len());
+        }
+    }
+}
+
 #[test]
 fn a_file_that_is_a_hole_without_end_is_refused() {
     let size = (16_u64 << 40) + 1;
