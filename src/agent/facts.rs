@@ -13,7 +13,7 @@ use crate::module::hostname::whole;
 
 mod local;
 mod machine;
-mod mounts;
+pub(super) mod mounts;
 mod network;
 pub mod subset;
 mod virtualization;

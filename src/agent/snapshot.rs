@@ -8,7 +8,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::data::Place;
+use crate::agent::facts::mounts::unescaped;
 use crate::module::program::{find, must};
 use crate::module::{Context, Failed};
 
@@ -105,22 +105,9 @@ fn within(snapshot: &Path, live: &Path, root: &Path) -> PathBuf {
 /// Whether everything below `live` would be in a snapshot, and the snapshot in the same file system.
 fn can_be_whole(live: &Path) -> io::Result<bool> {
     let mounts = fs::read("/proc/self/mountinfo")?;
-    let mut mounts = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    Ok(!mounts.any(|mount| unescaped(mount).starts_with(live)) && directory_of(ROOT, live)?.is_none())
-}
-
-/// A path of the list of mounts, in which blanks and the like are octal numbers.
-fn unescaped(path: &[u8]) -> PathBuf {
-    let mut bytes = vec![];
-    let mut rest = path.iter().copied();
-    while let Some(byte) = rest.next() {
-        let number = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
-        match byte {
-            b'\\' => bytes.extend(number(&rest.by_ref().take(3).collect::<Vec<_>>())),
-            _ => bytes.push(byte),
-        }
-    }
-    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+    let mounts = String::from_utf8_lossy(&mounts);
+    let mut mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped);
+    Ok(!mounts.any(|mount| Path::new(&mount).starts_with(live)) && directory_of(ROOT, live)?.is_none())
 }
 
 /// A directory with this number of inode below `top`, which may be changed meanwhile.

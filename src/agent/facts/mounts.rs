@@ -23,7 +23,7 @@ fn parts(table: &str) -> BTreeSet<String> {
 }
 
 /// Reads a field in which blanks are written as `\040`.
-fn unescaped(field: &str) -> String {
+pub(in crate::agent) fn unescaped(field: &str) -> String {
     let mut bytes = vec![];
     let mut rest = field.as_bytes();
     while let [first, behind @ ..] = rest {

@@ -67,8 +67,7 @@ pub fn members(stream: &mut dyn Read, visit: &mut Visit) -> Result<(), Error> {
         let said = Said::of(head)
             .ok_or_else(|| format(&entry.header().path_bytes(), "has an extended header that cannot be read"))?;
         let mut member = member(entry, &said)?;
-        let size = member.size;
-        let map = sparse::map(&member.path, &said, entry, size).map_err(wrong)?;
+        let map = sparse::map(&member.path, &said, entry, member.size).map_err(wrong)?;
         if let Some(map) = &map {
             if member.kind != Kind::File {
                 return Err(format(&member.path, "has holes and is no file"));

@@ -22,7 +22,8 @@ enum Piece {
     End,
 }
 
-/// Copies the data of `spec`, which are at `path` on the host, to `draft`. What was there before and has changed or gone is noted in it.
+/// Copies the data of `spec`, which are at `path` on the host, to `draft`. What was there before and has changed or
+/// gone is noted in it.
 ///
 /// # Errors
 ///
