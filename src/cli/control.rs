@@ -23,7 +23,7 @@ pub enum Command {
 Example:
   ryo control setup
 
-Reads ryo-control-node/configuration/configuration.yml. A key that is there is never made anew. Root does it for the
+Reads ryo-control-node/configuration/configuration.yml. A key that is there is never made anew. Root does it for the \
 account that the file names.")]
     Setup,
 }

@@ -23,8 +23,8 @@ Examples:
   ryo init
   ryo init ~/ryo-projects --host web --address 203.0.113.7 --yes
 
-Asks for what is not given and writes ryo-host/configuration/configuration_<HOST>.yml and inventory_<HOST>, and
-ryo-control-node/configuration/configuration.yml if there is none. What is there is never written over. The networks of the
+Asks for what is not given and writes ryo-host/configuration/configuration_<HOST>.yml and inventory_<HOST>, and \
+ryo-control-node/configuration/configuration.yml if there is none. What is there is never written over. The networks of the \
 host are chosen so that no two hosts meet.")]
 pub struct Arguments {
     /// Directory in which the repositories stand side by side (default: the present one, or the next above it that is one)

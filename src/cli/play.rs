@@ -28,10 +28,10 @@ Examples:
   ryo play site.yml -i inventory.ini --tags web,certificates --skip-tags slow
   ryo play site.yml -i inventory.ini --vault-password-file ~/.vault
 
-Of `ansible.cfg` (ANSIBLE_CONFIG, ./ansible.cfg, ~/.ansible.cfg, /etc/ansible/ansible.cfg) and the environment count:
-  roles_path (ANSIBLE_ROLES_PATH), inventory (ANSIBLE_INVENTORY), remote_user (ANSIBLE_REMOTE_USER),
-  private_key_file (ANSIBLE_PRIVATE_KEY_FILE), vault_password_file (ANSIBLE_VAULT_PASSWORD_FILE),
-  forks (ANSIBLE_FORKS). A flag wins over a variable, a variable over the file.")]
+Of `ansible.cfg` (ANSIBLE_CONFIG, ./ansible.cfg, ~/.ansible.cfg, /etc/ansible/ansible.cfg) and the environment count: \
+roles_path (ANSIBLE_ROLES_PATH), inventory (ANSIBLE_INVENTORY), remote_user (ANSIBLE_REMOTE_USER), \
+private_key_file (ANSIBLE_PRIVATE_KEY_FILE), vault_password_file (ANSIBLE_VAULT_PASSWORD_FILE), \
+forks (ANSIBLE_FORKS). A flag wins over a variable, a variable over the file.")]
 pub struct Arguments {
     /// The playbook
     #[arg(value_name = "FILE")]

@@ -113,10 +113,19 @@ pub async fn pause(world: &World, name: &str, how: Pause) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts an instance that was stopped or frozen for a while, and sees it come up.
-pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<(), Error> {
+/// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves: a frozen
+/// one goes on where it was, and that it is healthy is only seen later.
+pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<Instant, Error> {
+    let thawed = if world.lxd.state(name).await?.is_frozen() {
+        world.lxd.unfreeze(name).await?;
+        Some(Instant::now())
+    } else {
+        None
+    };
     start(world, name, Before::Unknown, events).await?;
-    prove(world, name).await
+    let serves = thawed.unwrap_or_else(Instant::now);
+    prove(world, name).await?;
+    Ok(serves)
 }
 
 /// Marks an instance that was in use as one that has to be seen healthy again.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::hcl::Source;
 use crate::packer;
-use crate::place::{Place, Problem};
+use crate::place::{Place, Problem, nearest};
 use crate::project::{Kind, Repository, script};
 
 /// Finds the parts of the repository in `directory`. Reads scripts and the heads of Terraform files, no configuration.
@@ -17,7 +17,7 @@ pub fn load(directory: &Path) -> Result<Repository, Vec<Problem>> {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let directory = directory.canonicalize().unwrap_or(directory);
     if !directory.is_dir() {
-        return Err(vec![Problem::new(Place::file(&directory), "there is no such directory")]);
+        return Err(vec![missing(&directory)]);
     }
     let kind = kind(&directory).map_err(|problem| vec![problem])?;
     let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -37,6 +37,20 @@ pub fn load(directory: &Path) -> Result<Repository, Vec<Problem>> {
         deployment,
         directory,
     })
+}
+
+/// There is no such directory; perhaps the one beside it with nearly that name is meant.
+fn missing(directory: &Path) -> Problem {
+    let problem = Problem::new(Place::file(directory), "there is no such directory");
+    let beside = directory.parent().and_then(|parent| std::fs::read_dir(parent).ok()).into_iter().flatten().flatten();
+    let beside =
+        beside.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let beside = beside.collect::<Vec<_>>();
+    let wanted = directory.file_name().unwrap_or_default().to_string_lossy();
+    match nearest(&wanted, beside.iter().map(String::as_str)) {
+        Some(name) => problem.hint(format!("did you mean `{name}`?")),
+        None => problem,
+    }
 }
 
 fn kind(directory: &Path) -> Result<Kind, Problem> {

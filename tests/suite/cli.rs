@@ -93,7 +93,10 @@ fn a_directory_that_is_no_repository_is_named() {
     let directory = work("");
     let ended = ryo(directory.path(), &["deploy", "ryo-tinny", "-n", "local"]);
     assert_eq!(ended.code, Some(2));
-    assert_eq!(ended.stderr, "error: 1 problem; nothing was touched\n  HERE/ryo-tinny: there is no such directory\n");
+    assert_eq!(
+        ended.stderr,
+        "error: 1 problem; nothing was touched\n  HERE/ryo-tinny: there is no such directory (did you mean `ryo-tiny`?)\n"
+    );
 }
 
 #[test]

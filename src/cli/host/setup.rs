@@ -22,8 +22,8 @@ use crate::{playbooks, rig};
 Example:
   ryo host setup web --host-key SHA256:…
 
-Reads ryo-control-node/configuration/configuration.yml and ryo-host/configuration/configuration_<HOST>.yml. Everything can
-be run again: what is done is found done. SSH and firewall go back to what they were within two minutes unless the way
+Reads ryo-control-node/configuration/configuration.yml and ryo-host/configuration/configuration_<HOST>.yml. Everything can \
+be run again: what is done is found done. SSH and firewall go back to what they were within two minutes unless the way \
 in through the tunnel works.")]
 pub struct Setup {
     /// The host
@@ -46,7 +46,7 @@ pub struct Setup {
 Example:
   ryo host upgrade web
 
-Instances go on running while packages are upgraded. They are down only if the host has to start again, and are started
+Instances go on running while packages are upgraded. They are down only if the host has to start again, and are started \
 with it if they ran before.")]
 pub struct Upgrade {
     /// The host

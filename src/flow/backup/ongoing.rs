@@ -156,18 +156,19 @@ impl Ongoing {
         progress: &Progress,
     ) -> Result<(), instance::Error> {
         let events = &progress.events;
-        let ended = names.iter().map(|name| async move {
-            let ended = instance::unpause(world, name, events).await;
-            (name, ended, Instant::now())
-        });
+        let ended = names.iter().map(|name| async move { (name, instance::unpause(world, name, events).await) });
         let mut failed = Ok(());
-        for (name, ended, at) in futures_util::future::join_all(ended).await {
-            if let Some(since) = self.stopped.remove(name).filter(|_| ended.is_ok()) {
-                let took = u64::try_from((at - since).as_millis()).unwrap_or(u64::MAX);
-                self.outages.insert(name.clone(), took);
-                events.emit(Event::Outage { instance: name.clone(), took });
+        for (name, ended) in futures_util::future::join_all(ended).await {
+            let since = self.stopped.remove(name);
+            match (ended, since) {
+                (Ok(serves), Some(since)) => {
+                    let took = u64::try_from((serves - since).as_millis()).unwrap_or(u64::MAX);
+                    self.outages.insert(name.clone(), took);
+                    events.emit(Event::Outage { instance: name.clone(), took });
+                }
+                (Ok(_), None) => {}
+                (Err(error), _) => failed = failed.and(Err(error)),
             }
-            failed = failed.and(ended);
         }
         failed
     }
