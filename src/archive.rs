@@ -8,6 +8,7 @@ use std::io;
 use thiserror::Error;
 
 pub mod codec;
+pub mod flush;
 pub mod member;
 pub mod pack;
 pub mod seal;

@@ -322,13 +322,16 @@ fn members_are_told_in_the_order_of_the_archive() {
     let stage = Stage::new();
     let spec = &stage.archives("1", Compression::Gzip)[0];
     let mut draft = Draft::begin(spec).unwrap();
-    let numbers: Vec<u8> = (0..60_000_u32).flat_map(|number| format!("{number}\n").into_bytes()).collect();
+    // Lines of which a thorough compressor makes much more than a quick one.
+    let turns = std::iter::successors(Some(1_u32), |x| Some(x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
+    let line = |turn: u32| format!("a line like any other {} and {}\n", turn >> 22, turn >> 27).into_bytes();
+    let lines: Vec<u8> = turns.take(30_000).flat_map(line).collect();
     let best = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     };
-    let first = best(&[group("stale", b"1"), group("long", &numbers)].concat());
+    let first = best(&[group("stale", b"1"), group("long", &lines)].concat());
     draft.group(&mut &first[..], How::Serving).unwrap();
     draft.group(&mut &best(&group("other", b"2"))[..], How::Serving).unwrap();
     let named = |name: &str, file: &str| {

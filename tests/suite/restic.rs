@@ -672,8 +672,11 @@ fn whoever_adds_and_whoever_removes_keep_out_of_each_others_way() {
             .to_owned(),
     );
     thread::scope(|scope| {
+        // Dropped by whatever breaks here, so that the other side ends too.
+        let goes_on = goes_on;
         let adding = scope.spawn(|| place.add(&about, vec![file]));
         while locks() == 0 {
+            assert!(!adding.is_finished());
             thread::yield_now();
         }
         assert_eq!(text(place.remove(&[]).unwrap_err()), held);

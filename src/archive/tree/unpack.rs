@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
+use crate::archive::flush::Flush;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
@@ -44,7 +45,9 @@ type Directories = BTreeMap<Vec<u8>, Entry>;
 pub fn unpack(stream: &mut dyn Read, name: &str, into: &Path, most: Most) -> Result<Sum, Error> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::open(into, flags, Mode::empty()).map_err(|error| told(name.as_bytes(), error))?;
-    let mut target = Target { root, name: name.as_bytes(), most, directories: Directories::new(), sum: Sum::default() };
+    let flush = Flush::below(&root).map_err(|source| failed(name.as_bytes(), source))?;
+    let (directories, sum) = (Directories::new(), Sum::default());
+    let mut target = Target { root, name: name.as_bytes(), most, directories, sum, flush };
     read::whole(stream, &mut |entry, content| target.put(entry, content))?;
     target.finish()
 }
@@ -55,6 +58,7 @@ struct Target<'t> {
     most: Most,
     directories: Directories,
     sum: Sum,
+    flush: Flush,
 }
 
 /// The path of a member below the tree called `name`; empty for the tree itself.
@@ -143,6 +147,7 @@ impl Target<'_> {
             None => digested(entry, content)?,
         };
         self.sum.add(&member);
+        self.flush.reached(self.sum.stored);
         Ok(())
     }
 
@@ -174,6 +179,7 @@ impl Target<'_> {
             // Archives of the original do not say what the directory itself is like.
             fchmod(&self.root, Mode::from_raw_mode(0o755)).map_err(|error| told(self.name, error))?;
         }
+        self.flush.end().map_err(|source| failed(self.name, source))?;
         syncfs(&self.root).map_err(|error| told(self.name, error))?;
         Ok(self.sum)
     }
@@ -189,8 +195,12 @@ struct Through<'t> {
 impl Read for Through<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let length = self.content.read(bytes)?;
+        if !self.holes {
+            self.file.write_all(&bytes[..length])?;
+            return Ok(length);
+        }
         for piece in bytes[..length].chunks(HOLE) {
-            if self.holes && piece.iter().all(|byte| *byte == 0) {
+            if piece.iter().all(|byte| *byte == 0) {
                 self.file.seek(SeekFrom::Current(i64::try_from(piece.len()).unwrap_or(0)))?;
             } else {
                 self.file.write_all(piece)?;

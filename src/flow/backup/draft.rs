@@ -12,17 +12,16 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::archive::flush::Flush;
 use crate::archive::seal::{Identities, Recipients};
 use crate::archive::tree::Kind;
 use crate::archive::tree::group::{self, END, Member};
 use crate::archive::{Compression, Error as Broken};
 use crate::flow::backup::draft::contents::{Contents, Part};
-use crate::flow::backup::draft::flush::Flush;
 use crate::flow::backup::unfinished::{self, Unfinished};
 use crate::flow::backup::{Error, How, Spec};
 
 pub mod contents;
-mod flush;
 
 /// Bytes that are moved at once.
 const PIECE: usize = 1 << 20;
@@ -42,6 +41,8 @@ pub struct Draft {
     /// What of the first groups is not to be in the archive: it has changed since, or gone.
     stale: HashSet<Vec<u8>>,
     length: u64,
+    /// Of the groups as they came, if they are not sealed.
+    digest: Sha256,
 }
 
 /// Where a group lies in the file, and what is in it.
@@ -106,7 +107,8 @@ impl Draft {
         let seal = spec.is_secret().then(Identities::made_up);
         // What is sealed is written to another file in the end.
         let flush = if seal.is_none() { Some(Flush::of(&unfinished.file).map_err(fail)?) } else { None };
-        Ok(Self { spec: spec.clone(), unfinished, flush, seal, groups: vec![], stale: HashSet::new(), length: 0 })
+        let (spec, groups, stale) = (spec.clone(), vec![], HashSet::new());
+        Ok(Self { spec, unfinished, flush, seal, groups, stale, length: 0, digest: Sha256::new() })
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -122,7 +124,12 @@ impl Draft {
         let (from, compression) = (self.length, self.spec.compression);
         let mut file = &self.unfinished.file;
         let (read, failed) = match &self.seal {
-            None => teed(coming, &mut file, compression),
+            None => {
+                let mut to = Digesting { to: file, digest: std::mem::take(&mut self.digest), length: 0 };
+                let ended = teed(coming, &mut to, compression);
+                self.digest = to.digest;
+                ended
+            }
             Some((_, recipients)) => {
                 let mut sealing = recipients.seal(file).map_err(|error| self.failed(error))?;
                 let (read, failed) = teed(coming, &mut sealing, compression);
@@ -160,8 +167,8 @@ impl Draft {
     }
 
     /// Puts the archive together: groups in which nothing is stale stay as they are, the others are written anew without
-    /// it, and what follows moves up; then it is read back from its beginning. If it is to be sealed, all of it is
-    /// written to a second file.
+    /// it, and what follows moves up; then it is read again from its beginning, for its digest. If it is to be sealed, all
+    /// of it is written to a second file.
     ///
     /// # Errors
     ///
@@ -180,12 +187,13 @@ impl Draft {
         // only where there is the file already.
         let (mut behind, mut last) = (vec![], vec![]);
         let mut moved: HashSet<Vec<u8>> = HashSet::new();
-        let mut at = 0;
+        let (mut at, mut as_it_came) = (0, true);
         for group in std::mem::take(&mut self.groups) {
             let keep = group.keep(&self.stale);
             let Group { from, length, members: all, .. } = group;
             let kept: Vec<Member> =
                 all.into_iter().zip(&keep).filter(|(_, keep)| **keep).map(|(member, _)| member).collect();
+            as_it_came &= kept.len() == keep.len();
             if kept.is_empty() {
                 continue;
             }
@@ -220,8 +228,13 @@ impl Draft {
             flush.end().map_err(fail)?;
         }
         file.set_len(self.length).and_then(|()| file.sync_all()).map_err(fail)?;
-        file.seek(SeekFrom::Start(0)).map_err(fail)?;
-        let sha256 = digest(&mut BufReader::with_capacity(PIECE, file)).map_err(fail)?;
+        let sha256 = if as_it_came {
+            self.digest.update(&behind);
+            hex::encode(self.digest.finalize_reset())
+        } else {
+            file.seek(SeekFrom::Start(0)).map_err(fail)?;
+            digest(&mut BufReader::with_capacity(PIECE, file)).map_err(fail)?
+        };
         Ok(Whole { members, size: self.length, sha256 })
     }
 
