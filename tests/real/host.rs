@@ -221,7 +221,9 @@ impl Server {
         let (control_ip, public) = (self.control.to_string(), self.address.to_string());
         let words = ["init", ".", "--host", NAME, "--address", &control_ip, "--password-file", "password", "--yes"];
         let own = ["--public-address", &public, "--user", "anna", "--pool-size", "6GB", "--local-user", "root"];
-        self.work.ryo(&[words.as_slice(), &own, &["--first-user", first_user(kind)]].concat()).well();
+        let at_home = format!("{IPV6}::2");
+        let public: &[&str] = if kind == "incus" { &["--ipv6-prefix", IPV6, "--ipv6-address", &at_home] } else { &[] };
+        self.work.ryo(&[words.as_slice(), &own, public, &["--first-user", first_user(kind)]].concat()).well();
         // The machine that runs the tests has the networks of this row itself.
         let chosen = ryo::project::host::read(&self.work.path("."), NAME).unwrap();
         self.work.edit(&file, &format!("\"{}\"", chosen.bridge_part), "\"10.30.1\"");
@@ -314,8 +316,11 @@ impl Server {
         assert_eq!(self.inside("ls -d /var/lib/ryo/agent /var/tmp/ryo-* 2>/dev/null | wc -l").await, "0\n");
     }
 
-    /// Waits until its SSH server listens, on whichever port.
-    async fn is_up(&self) {
+    /// Loses its power, gets it back, and waits until its SSH server listens, on whichever port.
+    async fn loses_its_power(&self) {
+        let client = Kind::Lxd.client();
+        client.kill(&self.instance.name).await.unwrap();
+        client.start(&self.instance.name).await.unwrap();
         let ready = "until ss -Htln | grep -qE ':(22|2222) '; do sleep 0.2; done";
         self.inside(&format!("timeout 60 sh -c \"{ready}\"")).await;
     }
@@ -524,12 +529,7 @@ async fn broken_at(server: &Server, words: &[&str], line: &str, broken: Broken) 
     match broken {
         Broken::Client => child.kill().unwrap(),
         Broken::Connection => drop(server.inside("pkill -KILL -f '^sshd: [a-z]+[ @]' || true").await),
-        Broken::Power => {
-            let client = Kind::Lxd.client();
-            client.kill(&server.instance.name).await.unwrap();
-            client.start(&server.instance.name).await.unwrap();
-            server.is_up().await;
-        }
+        Broken::Power => server.loses_its_power().await,
     }
     // It may also go on over a connection of its own that comes after this.
     lines.for_each(drop);
@@ -565,6 +565,16 @@ async fn a_set_up_that_breaks_after_each_stage_goes_on_to_a_host_with_incus() {
     let networks = server.inside("incus network list -f csv -c n4 | grep -E '^(rented|build),' | sort").await;
     assert_eq!(networks, "build,10.30.99.1/24\nrented,10.30.1.1/24\n");
     server.shows_the_example("incus", &pin).await;
+    // Who is in the public network reaches the host, and each container: the host answers for those, also when it has
+    // started again.
+    let bridge = ryo::project::host::read(&server.work.path("."), NAME).unwrap().bridge_ipv6();
+    let (host, container) = (format!("[{IPV6}::2]:8080"), format!("[{bridge}:10]:80"));
+    for (turn, address) in [(2, &host), (3, &container)] {
+        let page = page(address).await;
+        assert!(page.contains(&format!("You are visitor {turn}, asking from {IPV6}::1.")), "{page}");
+    }
+    server.loses_its_power().await;
+    assert!(page(&container).await.contains("You are visitor 4, "));
 
     // It comes back with another key: perhaps it is another one.
     server
