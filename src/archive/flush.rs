@@ -10,11 +10,10 @@ use rustix::fs::{fdatasync, syncfs};
 /// Bytes after which the disk is asked again.
 const EACH: u64 = 32 << 20;
 
-/// A file, or a tree of them, that is brought to the disk.
+/// A file, or a tree of them, that is brought to the disk. Dropping it waits until nothing is on its way.
 #[derive(Debug)]
 pub struct Flush {
-    wake: SyncSender<()>,
-    thread: JoinHandle<io::Result<()>>,
+    running: Option<(SyncSender<()>, JoinHandle<io::Result<()>>)>,
     /// How large it was when the disk was asked.
     at: u64,
 }
@@ -41,12 +40,13 @@ impl Flush {
     fn begin(file: OwnedFd, bring: fn(&OwnedFd) -> rustix::io::Result<()>) -> Self {
         let (wake, woken) = sync_channel(1);
         let thread = thread::spawn(move || woken.iter().try_for_each(|()| Ok(bring(&file)?)));
-        Self { wake, thread, at: 0 }
+        Self { running: Some((wake, thread)), at: 0 }
     }
 
     /// Takes note that it has so many bytes by now.
     pub fn reached(&mut self, bytes: u64) {
-        if bytes >= self.at + EACH && self.wake.try_send(()).is_ok() {
+        let asked = |(wake, _): &(SyncSender<()>, _)| wake.try_send(()).is_ok();
+        if bytes >= self.at + EACH && self.running.as_ref().is_some_and(asked) {
             self.at = bytes;
         }
     }
@@ -56,8 +56,19 @@ impl Flush {
     /// # Errors
     ///
     /// What could not be written: the system tells it once, and nobody else has heard it.
-    pub fn end(self) -> io::Result<()> {
-        drop(self.wake);
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("it was not brought to the disk")))
+    pub fn end(mut self) -> io::Result<()> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let Some((wake, thread)) = self.running.take() else { return Ok(()) };
+        drop(wake);
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("it was not brought to the disk")))
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let _ = self.wait();
     }
 }
