@@ -113,17 +113,9 @@ pub async fn pause(world: &World, name: &str, how: Pause) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves: a frozen
-/// one goes on where it was, and that it is healthy is only seen later.
+/// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves.
 pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<Instant, Error> {
-    let thawed = if world.lxd.state(name).await?.is_frozen() {
-        world.lxd.unfreeze(name).await?;
-        Some(Instant::now())
-    } else {
-        None
-    };
-    start(world, name, Before::Unknown, events).await?;
-    let serves = thawed.unwrap_or_else(Instant::now);
+    let serves = start(world, name, Before::Unknown, events).await?;
     prove(world, name).await?;
     Ok(serves)
 }
@@ -141,15 +133,20 @@ async fn stop(world: &World, name: &str) -> Result<(), lxd::Error> {
     world.lxd.stop(name, world.limits.stop).await
 }
 
-/// Starts an instance that is stopped or frozen and sees it come up.
-async fn start(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
+/// Starts an instance that is stopped or frozen and sees it come up. Returns since when it serves: a frozen one goes on
+/// where it was, and that it is healthy is only seen later.
+async fn start(world: &World, name: &str, before: Before, events: &Events) -> Result<Instant, Error> {
+    let mut serves = None;
     match world.lxd.state(name).await? {
         state if state.is_running() => {}
-        state if state.is_frozen() => world.lxd.unfreeze(name).await?,
+        state if state.is_frozen() => {
+            world.lxd.unfreeze(name).await?;
+            serves = Some(Instant::now());
+        }
         _ => world.lxd.start(name).await?,
     }
     match health::healthy(world, name, before, events).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(serves.unwrap_or_else(Instant::now)),
         Err(source) => {
             let last = health::last_words(world, name).await;
             Err(Error::Unhealthy { name: name.to_owned(), last, source })
@@ -260,8 +257,9 @@ pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
     if new {
         access::give(world, spec, name).await?;
     }
-    let seen = if spec.instance.running { start(world, name, Before::Unknown, events).await } else { Ok(()) };
-    let seen = match seen {
+    let started =
+        if spec.instance.running { start(world, name, Before::Unknown, events).await.map(drop) } else { Ok(()) };
+    let seen = match started {
         Ok(()) => prove(world, name).await,
         Err(error) => Err(error),
     };

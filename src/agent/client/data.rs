@@ -71,6 +71,7 @@ impl Drop for Packing {
         self.shared.tell(Ask::GiveUp { request: self.id });
     }
 }
+
 impl Client {
     /// Packs the directory at `path` under `name`: all of it, or what has changed since that was done.
     ///
