@@ -11,6 +11,7 @@ pub mod codec;
 pub mod flush;
 pub mod member;
 pub mod pack;
+pub mod pipe;
 pub mod seal;
 pub mod tree;
 pub mod unpack;

@@ -6,10 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
@@ -17,6 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Compression;
+use crate::archive::pipe::{Reader, Writer, pipe};
 use crate::archive::tree::unpack::{Most, unpack};
 use crate::module::Failed;
 
@@ -241,65 +241,30 @@ impl<'a> Place<'a> {
         receive: impl FnOnce(&mut dyn Write) -> Result<(), Failed> + Send,
     ) -> Result<String, Failed> {
         let work = self.beside(most.stored).map_err(|error| self.told(&error))?;
-        let (pieces, coming) = sync_channel(4);
+        let told = |error: crate::archive::Error| Failed::new(error.sentence());
+        let ((mut pieces, coming), (opened, mut stream)) = (pipe(), pipe());
+        let into = work.as_path();
         let unpacked = thread::scope(|scope| {
-            let unpacking = scope.spawn(|| {
-                let mut stream = Stream { coming, piece: vec![], at: 0 };
-                let sum = stream.unpack(self.id, &work, most);
-                // To the end, so that whoever sends it is not left waiting.
-                let _ = io::copy(&mut stream, &mut io::sink());
-                sum
-            });
-            let received = receive(&mut Pieces(pieces));
+            let opening = scope.spawn(move || open(coming, &opened));
+            let unpacking = scope.spawn(move || unpack(&mut stream, self.id, into, most).map_err(told));
+            let received = receive(&mut pieces);
+            drop(pieces);
+            let opened = opening.join().unwrap_or_else(|_| Err(io::Error::other("it was not opened")));
             let unpacked = unpacking.join().unwrap_or_else(|_| Err(Failed::new("it was not unpacked")));
-            received.and(unpacked)
+            received?;
+            opened.map_err(|error| Failed::new(error.to_string()))?;
+            unpacked.map(|sum| sum.text())
         });
         unpacked.inspect_err(|_| drop(fs::remove_dir_all(&work)))
     }
 }
 
-struct Pieces(SyncSender<Vec<u8>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Pieces one after the other.
-struct Stream {
-    coming: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-}
-
-impl Stream {
-    fn unpack(&mut self, id: &str, into: &Path, most: Most) -> Result<String, Failed> {
-        let told = |error: &crate::archive::Error| Failed::new(error.sentence());
-        let mut begin = vec![];
-        self.by_ref().take(6).read_to_end(&mut begin).map_err(|error| Failed::new(error.to_string()))?;
-        let compression = Compression::of(&begin);
-        let whole = io::Cursor::new(begin).chain(self);
-        let mut stream = compression.decoder(whole).map_err(|error| Failed::new(error.to_string()))?;
-        unpack(&mut stream, id, into, most).map(|sum| sum.text()).map_err(|error| told(&error))
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            match self.coming.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let length = (&self.piece[self.at..]).read(bytes)?;
-        self.at += length;
-        Ok(length)
-    }
+/// Hands on what is in an archive, however it is compressed.
+fn open(mut archive: Reader, into: &Writer) -> io::Result<()> {
+    let (_, mut stream) = Compression::detected(archive.by_ref())?;
+    // Whoever unpacks says why nothing more is wanted.
+    let _ = into.carry(&mut stream, || 0);
+    drop(stream);
+    // To the end, so that whoever sends it is not left waiting.
+    io::copy(&mut archive, &mut io::sink()).map(drop)
 }

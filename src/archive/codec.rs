@@ -44,6 +44,18 @@ impl Compression {
         }
     }
 
+    /// Reads what `reader` holds, in the compression that it begins with.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or the stream does not begin as it must.
+    pub fn detected<'r>(mut reader: impl Read + 'r) -> io::Result<(Self, Box<dyn Read + 'r>)> {
+        let mut begin = vec![];
+        reader.by_ref().take(6).read_to_end(&mut begin)?;
+        let compression = Self::of(&begin);
+        Ok((compression, compression.decoder(io::Cursor::new(begin).chain(reader))?))
+    }
+
     /// Reads what `reader` holds in this compression.
     ///
     /// # Errors
@@ -103,7 +115,7 @@ fn gzip(bytes: &[u8], level: i32) -> io::Result<Vec<u8>> {
 }
 
 /// Of how many parts of a piece it is seen whether it can be compressed, and their length in bytes.
-const SAMPLES: (usize, usize) = (8, 8 << 10);
+const SAMPLES: (usize, usize) = (8, 2 << 10);
 
 /// Whether there is nothing to be gained by compressing a piece, as with pictures and archives. It would take as long as
 /// anything else.

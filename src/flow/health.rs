@@ -19,12 +19,6 @@ use crate::module::{self, Blobs, Environment, Mode};
 use crate::terraform::health::{self, Check, Way};
 use crate::{agent, consul};
 
-/// First pause between two questions; it doubles up to [`SLOWEST`].
-const FIRST: Duration = Duration::from_millis(50);
-
-/// Longest pause between two questions.
-const SLOWEST: Duration = Duration::from_secs(1);
-
 /// Seconds that one question may take.
 const ANSWER: u64 = 5;
 
@@ -109,13 +103,10 @@ pub async fn before(world: &World, name: &str) -> Before {
 pub async fn healthy(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
     let until = Instant::now() + world.limits.healthy;
     let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
-    let addresses = wait::address(&world.lxd, name, within(world.limits.address)).await?;
-    if let wait::CloudInit::Done { warnings } =
-        wait::cloud_init(&world.lxd, name, within(world.limits.cloud_init)).await?
-    {
-        for warning in warnings {
-            events.warn(format!("cloud-init in instance `{name}`: {warning}"));
-        }
+    let limits = [world.limits.cloud_init, world.limits.address].map(within);
+    let (addresses, warnings) = wait::booted(&world.lxd, name, limits).await?;
+    for warning in warnings {
+        events.warn(format!("cloud-init in instance `{name}`: {warning}"));
     }
     for check in checks(world, name).await? {
         answers(world, name, &check, addresses.first(), within(world.limits.checks)).await?;
@@ -196,16 +187,16 @@ fn shown(text: &str) -> String {
 
 /// Looks again, ever more slowly, until all is well or the time is over. Returns what was wrong last.
 async fn patiently(limit: Duration, look: impl AsyncFn() -> Result<(), Error>) -> Result<(), Error> {
-    let until = Instant::now() + limit;
-    let mut pause = FIRST;
+    let since = Instant::now();
     loop {
-        match look().await {
+        let looked = look().await;
+        let pause = wait::pause(since);
+        match looked {
             Ok(()) => return Ok(()),
             Err(error @ (Error::Agent(_) | Error::Lxd(_))) => return Err(error),
-            Err(error) if Instant::now() + pause > until => return Err(error),
+            Err(error) if since.elapsed() + pause > limit => return Err(error),
             Err(_) => sleep(pause).await,
         }
-        pause = (pause * 2).min(SLOWEST);
     }
 }
 

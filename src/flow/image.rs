@@ -183,7 +183,7 @@ async fn in_instance(
     world.lxd.create(&build_instance(world, spec, name).await?).await?;
     world.lxd.start(name).await?;
     progress.say("waiting for the build instance");
-    up(world, name).await?;
+    wait::booted(&world.lxd, name, [world.limits.cloud_init, world.limits.address]).await?;
     let machine: Arc<dyn Machine> =
         Arc::new(Container::new(world.lxd.clone(), name, format!("build instance {name} on {}", world.host)));
     mark(spec, machine.as_ref()).await?;
@@ -195,12 +195,6 @@ async fn in_instance(
     progress.say("stopping the build instance");
     world.lxd.stop(name, world.limits.stop).await?;
     publish(world, spec, name, progress).await
-}
-
-async fn up(world: &World, name: &str) -> Result<(), Error> {
-    wait::address(&world.lxd, name, world.limits.address).await?;
-    wait::cloud_init(&world.lxd, name, world.limits.cloud_init).await?;
-    Ok(())
 }
 
 async fn build_instance(world: &World, spec: &ImageSpec, name: &str) -> Result<NewInstance, Error> {

@@ -100,17 +100,18 @@ pub enum Pause {
 }
 
 /// Stops or freezes an instance for a while. The mark tells the next run that it is to be started again, whatever becomes
-/// of this one.
-pub async fn pause(world: &World, name: &str, how: Pause) -> Result<(), Error> {
+/// of this one. Returns when it was asked to stop.
+pub async fn pause(world: &World, name: &str, how: Pause) -> Result<Instant, Error> {
     change(world, name, |settings| {
         settings.config.insert(found::PAUSED.to_owned(), "yes".to_owned());
     })
     .await?;
+    let asked = Instant::now();
     match how {
         Pause::Stop => stop(world, name).await?,
         Pause::Freeze => world.lxd.freeze(name).await?,
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves.
@@ -175,8 +176,7 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     world.lxd.create(&new).await?;
     access::give(world, spec, &beside).await?;
     let before = health::before(world, name).await;
-    let since = Instant::now();
-    let old = set_aside(world, name).await?;
+    let (old, since) = set_aside(world, name).await?;
     let ended = match take_over(world, spec, &beside, &old, before, events).await {
         Ok(()) => Ok(()),
         Err(error) => Err(swap_back(world, name, error, events).await),
@@ -200,9 +200,11 @@ async fn swap_back(world: &World, name: &str, error: Error, events: &Events) -> 
     }
 }
 
-/// Stops the instance `name` and lets it give away its devices and its name. Returns it as it was.
-async fn set_aside(world: &World, name: &str) -> Result<Instance, Error> {
+/// Stops the instance `name` and lets it give away its devices and its name. Returns it as it was, and since when it does
+/// not serve.
+async fn set_aside(world: &World, name: &str) -> Result<(Instance, Instant), Error> {
     let old = get(world, name).await?;
+    let since = Instant::now();
     if old.is_on() {
         stop(world, name).await?;
     }
@@ -214,7 +216,7 @@ async fn set_aside(world: &World, name: &str) -> Result<Instance, Error> {
     })
     .await?;
     world.lxd.rename(name, &derived(name, "-ryo-old")).await?;
-    Ok(old)
+    Ok((old, since))
 }
 
 /// Gives the new instance the name, the devices and the hardware addresses of the old one, and sees it come up.

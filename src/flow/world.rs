@@ -79,10 +79,10 @@ impl World {
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start of an instance to its address.
-    pub address: Duration,
-    /// From the address to the end of cloud-init.
+    /// From the start of an instance to the end of cloud-init.
     pub cloud_init: Duration,
+    /// From there to an address.
+    pub address: Duration,
     /// From the end of cloud-init to a good answer of each thing that has to answer, Consul included.
     pub checks: Duration,
     /// From the start of an instance until it is healthy, all of these together.

@@ -11,11 +11,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::model::{Config, State};
 use super::{Client, Error};
 
-/// First pause between two looks at an instance; it doubles up to [`SLOWEST`].
+/// First pause between two looks at something.
 const FIRST: Duration = Duration::from_millis(50);
 
-/// Longest pause between two looks at an instance.
+/// Longest pause between two looks at something.
 const SLOWEST: Duration = Duration::from_secs(1);
+
+/// How long to pause before the next look at something that has been looked at since `since`: so that it is seen late by no
+/// more than a sixteenth of the time that it takes.
+pub fn pause(since: Instant) -> Duration {
+    (since.elapsed() / 16).clamp(FIRST, SLOWEST)
+}
 
 /// Most bytes of one of cloud-init's files.
 const REPORT: u64 = 1 << 20;
@@ -32,6 +38,29 @@ pub enum CloudInit {
     },
 }
 
+/// Waits until an instance has come up: cloud-init has ended, and there is an address, for which there are limits. Returns
+/// its addresses, and what cloud-init could mend by itself.
+///
+/// That an instance has an address it tells nobody, and whoever looks for it all the time takes the processor from it:
+/// so it is only looked for when cloud-init has ended, and that is waited for within the instance.
+///
+/// # Errors
+///
+/// See [`cloud_init`] and [`address`].
+pub async fn booted(client: &Client, name: &str, limits: [Duration; 2]) -> Result<(Vec<IpAddr>, Vec<String>), Error> {
+    let [first_boot, network] = limits;
+    let warnings = match cloud_init(client, name, first_boot).await {
+        Ok(CloudInit::Done { warnings }) => warnings,
+        Ok(CloudInit::Absent) => vec![],
+        Err(error) => {
+            // Of one that went down this is said, and not what broke off by it.
+            check_up(name, &client.state(name).await?)?;
+            return Err(error);
+        }
+    };
+    Ok((address(client, name, network).await?, warnings))
+}
+
 /// Waits until an instance has an address that others can reach; returns all it has then.
 ///
 /// The servers tell no event when an address is there, so the state is looked at, ever more slowly.
@@ -41,8 +70,7 @@ pub enum CloudInit {
 /// [`Error::Down`] as soon as it does not run, [`Error::Timeout`] after `limit`.
 pub async fn address(client: &Client, instance: &str, limit: Duration) -> Result<Vec<IpAddr>, Error> {
     let what = format!("an address of instance `{instance}`");
-    let until = Instant::now() + limit;
-    let mut pause = FIRST;
+    let since = Instant::now();
     loop {
         let state = client.state(instance).await?;
         check_up(instance, &state)?;
@@ -50,11 +78,11 @@ pub async fn address(client: &Client, instance: &str, limit: Duration) -> Result
         if !addresses.is_empty() {
             return Ok(addresses);
         }
-        if Instant::now() + pause > until {
+        let pause = pause(since);
+        if since.elapsed() + pause > limit {
             return Err(Error::Timeout { what, after: limit });
         }
         sleep(pause).await;
-        pause = (pause * 2).min(SLOWEST);
     }
 }
 
@@ -93,9 +121,22 @@ pub async fn cloud_init(client: &Client, instance: &str, limit: Duration) -> Res
     Ok(CloudInit::Done { warnings: status.as_ref().map(Report::warnings).unwrap_or_default() })
 }
 
-/// Runs `cloud-init status --wait`, which ends when cloud-init has; returns its exit status.
+/// Ends when cloud-init has, or when there is none, with 127. Its own program takes a second of a processor to say anything,
+/// while the services of the instance want it to start: it is only asked if nothing comes of the first ten seconds.
+///
+/// Source: `status_wrapper` of cloud-init, which writes `result.json` last.
+const ENDED: &str = "\
+n=0
+while [ $n -lt 100 ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ]; do
+    command -v cloud-init >/dev/null || exit 127
+    sleep 0.1 2>/dev/null || sleep 1
+    n=$((n + 1))
+done
+[ -e /run/cloud-init/result.json ] || exec cloud-init status --wait";
+
+/// Waits until cloud-init has ended; returns the exit status of [`ENDED`].
 async fn ended(client: &Client, instance: &str) -> Result<i32, Error> {
-    let words = ["cloud-init", "status", "--wait"].map(str::to_owned);
+    let words = ["sh", "-c", ENDED].map(str::to_owned);
     let mut exec = client.exec(instance, &words, &Config::new()).await?;
     drop(exec.stdin);
     let mut rest = [vec![], vec![]];

@@ -123,6 +123,14 @@ install_lxd() {
     install_packages lxd lxd-client
 }
 
+# As `ryo host setup` does it (src/playbooks/host/server.yml).
+no_pause_behind_stops() {
+    local hook=/usr/share/lxcfs/lxc.reboot.hook
+    [ -e "$hook.distrib" ] || dpkg-divert --quiet --local --rename --divert "$hook.distrib" --add "$hook" >&2
+    printf '#!/bin/sh\n' >"$hook"
+    chmod 755 "$hook"
+}
+
 install_incus() {
     [ -n "$(packages_missing incus-base incus-client)" ] || return 0
     install_packages iptables nftables iproute2 dnsmasq-base btrfs-progs squashfs-tools zstd xz-utils attr uidmap

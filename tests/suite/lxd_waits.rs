@@ -15,11 +15,12 @@ fn report(fake: &FakeLxd, name: &str, content: &str) {
     fake.with_instance("web", |web| web.files.insert(format!("/run/cloud-init/{name}.json"), file));
 }
 
-/// Has `cloud-init status --wait` end with `status`.
+/// Has the wait for the end of cloud-init end with `status`.
 fn ends(fake: &FakeLxd, status: i32) {
     fake.on_exec(move |exec| {
         Box::pin(async move {
-            assert_eq!(exec.words, ["cloud-init", "status", "--wait"]);
+            assert_eq!(exec.words[..2], ["sh", "-c"]);
+            assert!(exec.words[2].ends_with("exec cloud-init status --wait"), "{:?}", exec.words);
             exec.prints(status, "status: done\n", "").await
         })
     });

@@ -145,7 +145,7 @@ pub struct Told {
     pub warnings: Vec<String>,
 }
 
-/// `cloud-init status --wait` in an instance: there is none unless the first boot is to fail.
+/// The wait for cloud-init in an instance: there is none unless the first boot is to fail.
 fn first_boot(lxd: &FakeLxd, boots: &Mutex<(usize, String)>, instance: &str) -> i32 {
     const RESULT: &str = "/run/cloud-init/result.json";
     let mut boots = boots.lock().unwrap();
@@ -199,7 +199,8 @@ impl Stage {
                     serves(root, exec.stdin, exec.stdout).await;
                     return 0;
                 }
-                if let (Some(lxd), Some("cloud-init")) = (server, exec.words.first().map(String::as_str)) {
+                let waits = exec.words.last().is_some_and(|word| word.ends_with("cloud-init status --wait"));
+                if let (Some(lxd), true) = (server, waits) {
                     return first_boot(&lxd, &boots, &exec.instance);
                 }
                 let prepares = exec.words.iter().any(|word| word.contains("/var/lib/ryo"));

@@ -141,7 +141,10 @@ impl Ongoing {
         let now = Instant::now();
         self.stopped.extend(names.iter().map(|name| (name.clone(), now)));
         let ended = futures_util::future::join_all(names.iter().map(|name| instance::pause(world, name, how))).await;
-        ended.into_iter().collect()
+        for (name, ended) in names.iter().zip(ended) {
+            self.stopped.insert(name.clone(), ended?);
+        }
+        Ok(())
     }
 
     /// Starts instances, all at once, and sees them come up.

@@ -1,5 +1,6 @@
 //! An archive read to its end on this computer, before anything of it goes anywhere.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::archive::pipe::{Writer, pipe};
 use crate::archive::seal::Identities;
 use crate::archive::tree::entry::{Kind, shown};
 use crate::archive::tree::group::digested;
@@ -187,67 +189,92 @@ struct Walked {
 /// Visits every member of an archive and digests its bytes, and those that are sealed.
 fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) -> Result<Walked, Error> {
     let path = archive.path();
-    let fail = |source| Error::File { file: path.to_owned(), source };
-    let (file, size) = archive.open().map_err(fail)?;
-    let mut place = Place { size, ..Place::default() };
-    let mut stored = BufReader::with_capacity(1 << 20, Digesting::of(file));
-    let mut noted = |entry: &archive::tree::Entry, content: &mut dyn Read| {
-        place.member = Some(shown(&entry.path));
-        visit(entry, content)
+    let (file, size) = archive.open().map_err(|source| Error::File { file: path.to_owned(), source })?;
+    let identities = archive.is_sealed().then_some(identities);
+    let mut member = None;
+    let (into, mut stream) = pipe();
+    let (walked, reached, opened) = thread::scope(|scope| {
+        let opening = scope.spawn(move || open(file, identities, &into));
+        let walked = read::whole(&mut stream, &mut |entry, content| {
+            member = Some(shown(&entry.path));
+            visit(entry, content)
+        });
+        let reached = stream.place();
+        // Whoever still opens opens in vain.
+        drop(stream);
+        let gone = |_| Err((archive::Error::Format { reason: "it was not read".to_owned() }, reached));
+        (walked, reached, opening.join().unwrap_or_else(gone))
+    });
+    let ended = match (walked, opened) {
+        (Ok(()), Ok(walked)) => return Ok(walked),
+        // Of which nothing came.
+        (Err(_), Err(error)) if reached == 0 => error,
+        (Err(error), _) => (error, reached),
+        (Ok(()), Err(error)) => error,
     };
-    let inner = if archive.is_sealed() {
-        let opened = identities.open(&mut stored).and_then(|opened| contents(opened, &mut noted));
-        opened.map(|(digest, compression)| (Some(digest), compression))
-    } else {
-        stream(&mut stored, &mut noted).map(|compression| (None, compression))
+    let (source, at) = ended;
+    Err(Error::Archive { file: path.to_owned(), source, place: Place { at, size, member } })
+}
+
+/// Reads an archive to its end, opened if it is sealed, digests it, and hands on what is in it, as long as somebody wants
+/// it. With an error comes how much of the archive was read by then.
+fn open(file: impl Read, identities: Option<&Identities>, into: &Writer) -> Result<Walked, (archive::Error, u64)> {
+    let (stored_length, opened_length) = (Cell::new(0), Cell::new(0));
+    let mut stored = Digesting::of(file, &stored_length);
+    let place = || stored_length.get();
+    let read = |error| archive::Error::Read(error);
+    let hand_on = |from: &mut dyn Read| {
+        let (compression, mut stream) = Compression::detected(from)?;
+        into.carry(&mut stream, place).map(|()| compression)
     };
-    place.at = stored.get_ref().length - stored.buffer().len() as u64;
-    let (opened, compression) = inner.map_err(|source| Error::Archive { file: path.to_owned(), source, place })?;
-    io::copy(&mut stored, &mut io::sink()).map_err(fail)?;
-    let stored = stored.into_inner().ended();
+    let ended = match identities {
+        Some(identities) => identities.open(&mut stored).and_then(|opened| {
+            let mut opened = Digesting::of(opened, &opened_length);
+            let compression = hand_on(&mut opened).map_err(read)?;
+            io::copy(&mut opened, &mut io::sink()).map_err(read)?;
+            Ok((Some(opened.ended()), compression))
+        }),
+        None => hand_on(&mut stored).map_err(read).map(|compression| (None, compression)),
+    };
+    let (opened, compression) = ended.map_err(|error| (error, place()))?;
+    io::copy(&mut stored, &mut io::sink()).map_err(|error| (read(error), place()))?;
+    let stored = stored.ended();
     Ok(Walked { opened: opened.unwrap_or_else(|| stored.clone()), stored, compression })
 }
 
-/// Visits what a sealed archive holds, to its end, and digests its bytes.
-fn contents(opened: impl Read, visit: &mut read::Visit) -> Result<(Digest, Compression), archive::Error> {
-    let mut opened = BufReader::with_capacity(128 << 10, Digesting::of(opened));
-    let compression = stream(&mut opened, visit)?;
-    io::copy(&mut opened, &mut io::sink()).map_err(archive::Error::Read)?;
-    Ok((opened.into_inner().ended(), compression))
-}
-
-/// Visits every member of a tar stream, however it is compressed.
-fn stream(from: &mut impl BufRead, visit: &mut read::Visit) -> Result<Compression, archive::Error> {
-    let mut begin = vec![];
-    from.by_ref().take(6).read_to_end(&mut begin).map_err(archive::Error::Read)?;
-    let compression = Compression::of(&begin);
-    let mut stream = compression.decoder((&begin[..]).chain(from)).map_err(archive::Error::Read)?;
-    read::whole(&mut stream, visit)?;
-    Ok(compression)
-}
-
 /// Digests and counts what is read through it.
-struct Digesting<R> {
-    from: R,
+struct Digesting<'l, R> {
+    from: BufReader<R>,
     digest: Sha256,
-    length: u64,
+    length: &'l Cell<u64>,
 }
 
-impl<R> Digesting<R> {
-    fn of(from: R) -> Self {
-        Self { from, digest: Sha256::new(), length: 0 }
+impl<'l, R: Read> Digesting<'l, R> {
+    fn of(from: R, length: &'l Cell<u64>) -> Self {
+        Self { from: BufReader::with_capacity(256 << 10, from), digest: Sha256::new(), length }
     }
 
     fn ended(self) -> Digest {
-        Digest { sha256: hex::encode(self.digest.finalize()), size: self.length }
+        Digest { sha256: hex::encode(self.digest.finalize()), size: self.length.get() }
     }
 }
 
-impl<R: Read> Read for Digesting<R> {
+impl<R: Read> Read for Digesting<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let length = self.from.read(bytes)?;
-        self.digest.update(&bytes[..length]);
-        self.length += length as u64;
+        let length = self.fill_buf()?.read(bytes)?;
+        self.consume(length);
         Ok(length)
+    }
+}
+
+impl<R: Read> BufRead for Digesting<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.from.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.digest.update(&self.from.buffer()[..amount]);
+        self.length.set(self.length.get() + amount as u64);
+        self.from.consume(amount);
     }
 }
