@@ -49,16 +49,20 @@ pub enum CloudInit {
 /// See [`cloud_init`] and [`address`].
 pub async fn booted(client: &Client, name: &str, limits: [Duration; 2]) -> Result<(Vec<IpAddr>, Vec<String>), Error> {
     let [first_boot, network] = limits;
-    let warnings = match cloud_init(client, name, first_boot).await {
-        Ok(CloudInit::Done { warnings }) => warnings,
-        Ok(CloudInit::Absent) => vec![],
-        Err(error) => {
-            // Of one that went down this is said, and not what broke off by it.
-            check_up(name, &client.state(name).await?)?;
-            return Err(error);
-        }
+    let ended = cloud_init(client, name, first_boot).await;
+    if let Err(error @ (Error::CloudInit { .. } | Error::Timeout { .. })) = ended {
+        // Of one that went down this is said, and not what broke off by it.
+        check_up(name, &client.state(name).await?)?;
+        return Err(error);
+    }
+    let addresses = address(client, name, network).await?;
+    let ended = match ended {
+        // Nothing can be run in a virtual machine before it has got that far.
+        Err(_) => cloud_init(client, name, first_boot).await?,
+        Ok(ended) => ended,
     };
-    Ok((address(client, name, network).await?, warnings))
+    let warnings = if let CloudInit::Done { warnings } = ended { warnings } else { vec![] };
+    Ok((addresses, warnings))
 }
 
 /// Waits until an instance has an address that others can reach; returns all it has then.

@@ -94,6 +94,28 @@ async fn a_first_boot_that_does_not_end_is_given_up() {
 }
 
 #[tokio::test]
+async fn what_boots_is_asked_for_its_address_when_cloud_init_has_ended() {
+    let (fake, client) = running().await;
+    ends(&fake, 2);
+    report(&fake, "result", r#"{"v1": {"errors": []}}"#);
+    report(&fake, "status", r#"{"v1": {"init": {"recoverable_errors": {"WARNING": ["old"]}}}}"#);
+    let (addresses, warnings) = wait::booted(&client, "web", [SOON, SOON]).await.unwrap();
+    assert_eq!((addresses[0].to_string(), warnings), ("10.99.0.100".to_owned(), vec!["WARNING: old".to_owned()]));
+    let asked = fake.log.all();
+    let place = |what: &str| asked.iter().position(|line| line.starts_with(what)).unwrap();
+    assert!(place("POST /1.0/instances/web/exec") < place("GET /1.0/instances/web/state"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn of_what_goes_down_while_it_boots_this_is_said() {
+    let (fake, client) = running().await;
+    fake.on_exec(|_| Box::pin(std::future::pending()));
+    fake.with_instance("web", |web| web.running = false);
+    let error = wait::booted(&client, "web", [SOON, SOON]).await.unwrap_err();
+    assert_eq!(told(&error), "instance `web` is stopped instead of running");
+}
+
+#[tokio::test]
 async fn a_report_that_makes_no_sense_says_which() {
     let (fake, client) = running().await;
     ends(&fake, 0);
