@@ -64,6 +64,8 @@ mod machines;
 mod module;
 #[path = "suite/packer.rs"]
 mod packer;
+#[path = "suite/pipe.rs"]
+mod pipe;
 #[path = "suite/place.rs"]
 mod place;
 #[path = "suite/plan.rs"]
