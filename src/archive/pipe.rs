@@ -45,17 +45,18 @@ impl Writer {
     /// [`io::ErrorKind::BrokenPipe`]: nobody wants to know more.
     pub fn carry(&self, from: &mut dyn Read, place: impl Fn() -> u64) -> io::Result<()> {
         loop {
-            let mut piece = self.used.try_recv().unwrap_or_default();
-            piece.resize(PIECE, 0);
-            let (length, failed) = fill(from, &mut piece);
-            piece.truncate(length);
+            let mut piece = self.used.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+            piece.clear();
+            let read = (&mut *from).take(PIECE as u64).read_to_end(&mut piece);
+            // What came before an error is in it.
+            let length = piece.len();
             if length > 0 {
                 self.send(Ok(piece), place())?;
             }
-            match failed {
-                Some(error) => return self.send(Err(error), place()),
-                None if length < PIECE => return Ok(()),
-                None => {}
+            match read {
+                Err(error) => return self.send(Err(error), place()),
+                Ok(_) if length < PIECE => return Ok(()),
+                Ok(_) => {}
             }
         }
     }
@@ -63,20 +64,6 @@ impl Writer {
     fn send(&self, bytes: io::Result<Vec<u8>>, place: u64) -> io::Result<()> {
         self.pieces.send(Piece { bytes, place }).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
-}
-
-/// Fills `piece` as far as there is something. Says how far, and why not farther.
-fn fill(from: &mut dyn Read, piece: &mut [u8]) -> (usize, Option<io::Error>) {
-    let mut length = 0;
-    while length < piece.len() {
-        match from.read(&mut piece[length..]) {
-            Ok(0) => break,
-            Ok(some) => length += some,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (length, Some(error)),
-        }
-    }
-    (length, None)
 }
 
 impl Write for Writer {

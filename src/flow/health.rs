@@ -103,8 +103,8 @@ pub async fn before(world: &World, name: &str) -> Before {
 pub async fn healthy(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
     let until = Instant::now() + world.limits.healthy;
     let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
-    let limits = [world.limits.cloud_init, world.limits.address].map(within);
-    let (addresses, warnings) = wait::booted(&world.lxd, name, limits).await?;
+    let limits = [world.limits.cloud_init, world.limits.address];
+    let (addresses, warnings) = wait::booted(&world.lxd, name, limits, until).await?;
     for warning in warnings {
         events.warn(format!("cloud-init in instance `{name}`: {warning}"));
     }

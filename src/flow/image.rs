@@ -11,7 +11,7 @@ use rand::Rng as _;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::backend::{Build, ImageBuild, program};
 use crate::container::Container;
@@ -183,7 +183,8 @@ async fn in_instance(
     world.lxd.create(&build_instance(world, spec, name).await?).await?;
     world.lxd.start(name).await?;
     progress.say("waiting for the build instance");
-    wait::booted(&world.lxd, name, [world.limits.cloud_init, world.limits.address]).await?;
+    let limits = [world.limits.cloud_init, world.limits.address];
+    wait::booted(&world.lxd, name, limits, Instant::now() + limits[0] + limits[1]).await?;
     let machine: Arc<dyn Machine> =
         Arc::new(Container::new(world.lxd.clone(), name, format!("build instance {name} on {}", world.host)));
     mark(spec, machine.as_ref()).await?;

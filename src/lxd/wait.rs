@@ -38,8 +38,8 @@ pub enum CloudInit {
     },
 }
 
-/// Waits until an instance has come up: cloud-init has ended, and there is an address, for which there are limits. Returns
-/// its addresses, and what cloud-init could mend by itself.
+/// Waits until an instance has come up: cloud-init has ended, and there is an address. Each has a limit, in this order, and
+/// both together have until `until`. Returns its addresses, and what cloud-init could mend by itself.
 ///
 /// That an instance has an address it tells nobody, and whoever looks for it all the time takes the processor from it:
 /// so it is only looked for when cloud-init has ended, and that is waited for within the instance.
@@ -47,18 +47,23 @@ pub enum CloudInit {
 /// # Errors
 ///
 /// See [`cloud_init`] and [`address`].
-pub async fn booted(client: &Client, name: &str, limits: [Duration; 2]) -> Result<(Vec<IpAddr>, Vec<String>), Error> {
-    let [first_boot, network] = limits;
-    let ended = cloud_init(client, name, first_boot).await;
+pub async fn booted(
+    client: &Client,
+    name: &str,
+    [first_boot, network]: [Duration; 2],
+    until: Instant,
+) -> Result<(Vec<IpAddr>, Vec<String>), Error> {
+    let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
+    let ended = cloud_init(client, name, within(first_boot)).await;
     if let Err(error @ (Error::CloudInit { .. } | Error::Timeout { .. })) = ended {
         // Of one that went down this is said, and not what broke off by it.
         check_up(name, &client.state(name).await?)?;
         return Err(error);
     }
-    let addresses = address(client, name, network).await?;
+    let addresses = address(client, name, within(network)).await?;
     let ended = match ended {
         // Nothing can be run in a virtual machine before it has got that far.
-        Err(_) => cloud_init(client, name, first_boot).await?,
+        Err(_) => cloud_init(client, name, within(first_boot)).await?,
         Ok(ended) => ended,
     };
     let warnings = if let CloudInit::Done { warnings } = ended { warnings } else { vec![] };

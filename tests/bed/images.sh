@@ -17,7 +17,7 @@ make_debian_image() { # FILE
     install_packages mmdebstrap zstd
     say "making the Debian 12 base image (once, about two minutes)"
     mkdir -p "$RYO_CACHE"
-    dir=$(mktemp -d "$RYO_CACHE/image.XXXXXX")
+    dir=$(mktemp -d -p "$RYO_CACHE")
     root=$dir/rootfs
     mmdebstrap --quiet --variant=minbase \
         --include=systemd,systemd-sysv,systemd-resolved,dbus,openssh-server,iproute2,cloud-init,netbase,sudo \
@@ -117,7 +117,7 @@ make_tiny_image() { # FILE
     local file=$1 dir root applet
     install_packages busybox-static zstd
     mkdir -p "$RYO_CACHE"
-    dir=$(mktemp -d "$RYO_CACHE/image.XXXXXX")
+    dir=$(mktemp -d -p "$RYO_CACHE")
     root=$dir/rootfs
     mkdir -p "$root"/{bin,sbin,dev,proc,sys,run,etc,root,tmp,var/log,usr/bin,usr/sbin,home}
     chmod 1777 "$root/tmp"
@@ -187,7 +187,7 @@ make_debian_kernel() { # DIR
     install_packages kmod
     say "fetching a kernel of Debian 12"
     mkdir -p "$RYO_CACHE"
-    dir=$(mktemp -d "$RYO_CACHE/kernel.XXXXXX")
+    dir=$(mktemp -d -p "$RYO_CACHE")
     apt-get -qq -o DPkg::Lock::Timeout=600 update >&2
     package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p')
     (cd "$dir"; apt-get -qq -o APT::Sandbox::User=root download "$package" >&2)

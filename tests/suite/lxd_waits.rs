@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ryo::lxd::Error;
 use ryo::lxd::wait::{self, CloudInit};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{running, told};
 use crate::support::fake_lxd::{FakeFile, FakeLxd};
@@ -99,7 +101,7 @@ async fn what_boots_is_asked_for_its_address_when_cloud_init_has_ended() {
     ends(&fake, 2);
     report(&fake, "result", r#"{"v1": {"errors": []}}"#);
     report(&fake, "status", r#"{"v1": {"init": {"recoverable_errors": {"WARNING": ["old"]}}}}"#);
-    let (addresses, warnings) = wait::booted(&client, "web", [SOON, SOON]).await.unwrap();
+    let (addresses, warnings) = wait::booted(&client, "web", [SOON, SOON], Instant::now() + SOON).await.unwrap();
     assert_eq!((addresses[0].to_string(), warnings), ("10.99.0.100".to_owned(), vec!["WARNING: old".to_owned()]));
     let asked = fake.log.all();
     let place = |what: &str| asked.iter().position(|line| line.starts_with(what)).unwrap();
@@ -111,8 +113,17 @@ async fn of_what_goes_down_while_it_boots_this_is_said() {
     let (fake, client) = running().await;
     fake.on_exec(|_| Box::pin(std::future::pending()));
     fake.with_instance("web", |web| web.running = false);
-    let error = wait::booted(&client, "web", [SOON, SOON]).await.unwrap_err();
+    let error = wait::booted(&client, "web", [SOON, SOON], Instant::now() + SOON).await.unwrap_err();
     assert_eq!(told(&error), "instance `web` is stopped instead of running");
+}
+
+#[tokio::test]
+async fn whatever_its_parts_may_take_all_of_a_boot_has_its_own_limit() {
+    let (fake, client) = running().await;
+    fake.with_instance("web", |web| web.addresses.clear());
+    let hour = Duration::from_hours(1);
+    let error = wait::booted(&client, "web", [hour, hour], Instant::now() + SOON).await.unwrap_err();
+    assert!(matches!(&error, Error::Timeout { after, .. } if *after <= SOON), "{error:?}");
 }
 
 #[tokio::test]

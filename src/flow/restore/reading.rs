@@ -222,7 +222,7 @@ fn open(file: impl Read, identities: Option<&Identities>, into: &Writer) -> Resu
     let (stored_length, opened_length) = (Cell::new(0), Cell::new(0));
     let mut stored = Digesting::of(file, &stored_length);
     let place = || stored_length.get();
-    let read = |error| archive::Error::Read(error);
+    let read = archive::Error::Read;
     let hand_on = |from: &mut dyn Read| {
         let (compression, mut stream) = Compression::detected(from)?;
         into.carry(&mut stream, place).map(|()| compression)
