@@ -18,6 +18,7 @@ use crate::flow::backup::location::Location;
 use crate::flow::backup::store::{Repository, Store};
 use crate::flow::found;
 use crate::flow::instance::Pause;
+use crate::flow::look;
 use crate::flow::whole::Part;
 use crate::flow::world::World;
 use crate::lxd::model::Instance;
@@ -257,7 +258,7 @@ pub async fn look(world: &World, specs: &[Spec]) -> Result<Seen, Error> {
             snapshots.insert(spec.source.id.clone());
         }
     }
-    let instances = world.lxd.instances().await?;
+    let instances = look::instances(world).await?;
     Ok(Seen { instances: instances.into_iter().map(|it| (it.name.clone(), it)).collect(), snapshots })
 }
 

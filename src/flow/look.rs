@@ -13,7 +13,7 @@ use crate::backend;
 use crate::consul;
 use crate::event::Events;
 use crate::flow::database;
-use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, Pending, Writers};
+use crate::flow::found::{BUILD, Found, HostSetup, Image, Instance, OWNED, OWNER, PAUSED, Pending, Writers};
 use crate::flow::world::World;
 use crate::flow::{deploy, deploy::Unit};
 use crate::flow::{file, host_setup, object};
@@ -72,37 +72,48 @@ const ENDS: Duration = Duration::from_mins(5);
 /// How long to wait between two looks at what has not ended.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads instances and images. The server goes on with what a run that was killed has started: that is let end first.
+/// Reads instances and images.
 pub async fn server(world: &World) -> Result<Found, Error> {
-    let until = Instant::now() + ENDS;
-    loop {
-        // Asked first: what ends between the two is seen as unfinished, and looked at again.
-        let changing = world.lxd.changing().await?;
-        let found = once(world).await?;
-        let busy = changing.iter().any(|operation| is_of_ours(operation, &found));
-        if !busy || Instant::now() > until {
-            return Ok(found);
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Whether an operation works on an instance of ours. One that names no instance may publish the build instance that a
-/// killed run has left.
-fn is_of_ours(operation: &Operation, found: &Found) -> bool {
-    let ours = |name: &str| found.instances.get(name).is_some_and(|it| it.config(OWNER).is_some());
-    let left = || found.instances.values().any(|it| it.config(BUILD).is_some());
-    operation.instances().any(ours) || (operation.instances().next().is_none() && left())
-}
-
-async fn once(world: &World) -> Result<Found, Error> {
-    let (instances, images) = tokio::try_join!(world.lxd.instances(), world.lxd.images())?;
+    let (instances, images) = settled(world, || world.lxd.images()).await?;
     Ok(Found {
         instances: instances.into_iter().map(|instance| (instance.name.clone(), of_instance(instance))).collect(),
         images: images.into_iter().map(of_image).collect(),
         writers: if world.access.is_some() { Writers::Tokens } else { Writers::Everybody },
         ..Found::default()
     })
+}
+
+/// Reads instances.
+pub async fn instances(world: &World) -> Result<Vec<lxd::model::Instance>, lxd::Error> {
+    Ok(settled(world, async || Ok(())).await?.0)
+}
+
+/// Reads instances and what goes with them. The server goes on with what a run that was killed has started, and refuses
+/// to do anything else with an instance meanwhile: that is let end first.
+async fn settled<T>(
+    world: &World,
+    more: impl AsyncFn() -> Result<T, lxd::Error>,
+) -> Result<(Vec<lxd::model::Instance>, T), lxd::Error> {
+    let until = Instant::now() + ENDS;
+    loop {
+        // Asked first: what ends between the two is seen as unfinished, and looked at again.
+        let changing = world.lxd.changing().await?;
+        let (instances, more) = tokio::try_join!(world.lxd.instances(), more())?;
+        let busy = changing.iter().any(|operation| is_of_ours(operation, &instances));
+        if !busy || Instant::now() > until {
+            return Ok((instances, more));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether an operation works on an instance of ours, or on one that a backup or restore has stopped. One that names no
+/// instance may publish the build instance that a killed run has left.
+fn is_of_ours(operation: &Operation, instances: &[lxd::model::Instance]) -> bool {
+    let marked = |it: &lxd::model::Instance| [OWNER, PAUSED].iter().any(|mark| it.config.contains_key(*mark));
+    let ours = |name: &str| instances.iter().any(|it| it.name == name && marked(it));
+    let left = || instances.iter().any(|it| it.config.contains_key(BUILD));
+    operation.instances().any(ours) || (operation.instances().next().is_none() && left())
 }
 
 fn of_instance(instance: lxd::model::Instance) -> Instance {

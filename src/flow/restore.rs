@@ -13,8 +13,8 @@ use crate::agent::data::{Change, Kept, Stock};
 use crate::archive::seal::Identities;
 use crate::flow::backup::location::Location;
 use crate::flow::backup::{self, DATA, is_left, manifest, writes_to};
-use crate::flow::instance;
 use crate::flow::world::World;
+use crate::flow::{instance, look};
 use crate::lxd::model::Instance;
 use crate::plan::{Action, Plan, Step, Values};
 use crate::project::Kind;
@@ -176,7 +176,7 @@ pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
     let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
     kept.retain(|id, _| ids.contains(id));
     unfinished.retain(|id| !ids.contains(id));
-    let instances = world.lxd.instances().await?.into_iter().map(|it| (it.name.clone(), it)).collect();
+    let instances = look::instances(world).await?.into_iter().map(|it| (it.name.clone(), it)).collect();
     Ok(Seen { instances, kept, unfinished })
 }
 

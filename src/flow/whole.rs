@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::backup::{DATA, Error};
-use crate::flow::found;
 use crate::flow::world::World;
+use crate::flow::{found, look};
 use crate::lxd::model::Instance;
 use crate::project::{Kind, Repository, deployed};
 
@@ -77,7 +77,7 @@ impl Known {
 ///
 /// LXD, Incus or the agent does not answer.
 pub async fn look(world: &World, known: &Known) -> Result<Vec<Part>, Error> {
-    let (stock, instances) = tokio::join!(world.agent.stock(DATA), world.lxd.instances());
+    let (stock, instances) = tokio::join!(world.agent.stock(DATA), look::instances(world));
     Ok(parts(&stock?.present, &instances?, known))
 }
 

@@ -322,6 +322,35 @@ fn a_file_that_is_a_hole_without_end_is_refused() {
     }
 }
 
+/// A run was killed while the server started an instance for it: the server goes on, and refuses everything else meanwhile.
+fn killed_at_a_start(stage: &Stage) {
+    stage.lxd.with_instance("tiny", |tiny| {
+        (tiny.running, tiny.starting) = (false, 3);
+        tiny.config.insert("user.ryo.paused".to_owned(), "yes".to_owned());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_run_has_started_is_let_end_first() {
+    let stage = spoilt_a_little().await;
+    let before = look(&data(&stage));
+    killed_at_a_start(&stage);
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    assert!(runs(&stage));
+    let restored = look(&data(&stage));
+    assert_ne!(restored, before);
+    killed_at_a_start(&stage);
+    let archives = stage.archives("2", Compression::None);
+    stage.backs_up(stage.lxd.clone(), &archives, &Events::nowhere()).await.unwrap();
+    assert!(runs(&stage));
+    // Such a one that carries no label, as what others have deployed.
+    stage.lxd.with_instance("tiny", |tiny| tiny.config.remove("user.ryo.project"));
+    killed_at_a_start(&stage);
+    stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
+    assert!(runs(&stage));
+    assert_eq!(look(&data(&stage)), before);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_come_up_is_swapped_back() {
     let mut stage = spoilt().await;

@@ -211,6 +211,7 @@ impl Store {
     fn answer(&mut self, method: &str, path: &[&str], asked: &Asked) -> Answer {
         match path {
             [] if method == "GET" => Answer::tagged(answer::server()),
+            ["operations"] if method == "GET" => self.changing(),
             ["resources"] if method == "GET" => Answer::Sync(answer::resources(self.processors)),
             ["instances", rest @ ..] => self.instances(method, rest, asked),
             ["images", rest @ ..] => self.images(method, rest, asked),

@@ -58,7 +58,7 @@ struct Operation {
 
 /// How an operation ended.
 #[derive(Clone)]
-struct End {
+pub(super) struct End {
     /// What it adds to its metadata.
     metadata: Value,
     /// Empty if it ended well.
@@ -112,7 +112,7 @@ impl Operations {
     }
 }
 
-fn described(id: &str, what: &str, metadata: &Value, end: Option<&End>) -> Value {
+pub(super) fn described(id: &str, what: &str, metadata: &Value, end: Option<&End>) -> Value {
     let (status, code, error) = match end {
         None => ("Running", 103, ""),
         Some(End { error, .. }) if error.is_empty() => ("Success", 200, ""),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::answer::{Answer, TIME};
+use super::exec::described;
 use crate::support::exchange::Asked;
 
 /// Says why an instance cannot start.
@@ -38,6 +39,8 @@ pub struct FakeInstance {
     pub refuses: Option<Refuses>,
     /// Whether it does not shut down when it is asked to.
     pub stubborn: bool,
+    /// After how many looks at what is under way somebody's start of it has ended; 0 if there is none.
+    pub starting: usize,
 }
 
 /// A file or a directory.
@@ -84,6 +87,10 @@ impl Store {
                 let value = self.instance_json(name);
                 Answer::Tagged(value, self.etag(name))
             }
+            ("PUT", [name] | [name, "state"]) if self.instances[*name].starting > 0 => {
+                let what = "Instance is busy running a \"start\" operation";
+                Answer::Ended("Updating instance", Err(format!("Failed to create instance update operation: {what}")))
+            }
             ("PUT", [name]) => self.replace(name, asked),
             ("POST", [name]) => self.rename(name, &asked.json()),
             ("DELETE", [name]) => {
@@ -105,6 +112,21 @@ impl Store {
             (_, [name, "files"]) => self.file(name, asked),
             _ => Answer::missing("not found"),
         }
+    }
+
+    /// What is under way, by status.
+    pub(super) fn changing(&mut self) -> Answer {
+        let mut running = vec![];
+        for (name, instance) in self.instances.iter_mut().filter(|(_, it)| it.starting > 0) {
+            instance.starting -= 1;
+            instance.running = instance.starting == 0;
+            if instance.starting > 0 {
+                let mut operation = described(name, "Starting instance", &Value::Null, None);
+                operation["resources"] = json!({ "instances": [format!("/1.0/instances/{name}")] });
+                running.push(operation);
+            }
+        }
+        Answer::Sync(if running.is_empty() { json!({}) } else { json!({ "running": running }) })
     }
 
     fn create(&mut self, body: &Value) -> Answer {
