@@ -15,6 +15,7 @@ use crate::backend::Rollout;
 use crate::flow::backup::{self, How};
 use crate::flow::database::Difference;
 use crate::flow::inputs::Inputs;
+use crate::flow::keys;
 use crate::flow::object;
 use crate::flow::restore;
 use crate::packer::Build;
@@ -189,6 +190,8 @@ pub enum Action {
         delete: BTreeSet<String>,
         /// Every key that the owner has afterwards.
         owned: BTreeSet<String>,
+        /// What is there before.
+        before: keys::Before,
     },
     /// Make or change something on a database server.
     Database {
@@ -317,6 +320,18 @@ impl Action {
             Self::Prove(_) => "prove",
             Self::Record { .. } => "record",
         }
+    }
+
+    /// Whether an instance serves with what was there when it was carried out.
+    pub fn is_of_instance(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateInstance(_)
+                | Self::ReplaceInstance { .. }
+                | Self::UpdateInstance(_)
+                | Self::SettleInstance(_)
+                | Self::StartInstance(_)
+        )
     }
 
     /// The mark in front of it: `+` makes, `~` changes, `±` replaces, `-` removes.

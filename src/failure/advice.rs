@@ -38,7 +38,7 @@ impl Advice {
 const AGAIN: &str = "run the same command again: what is done is found done";
 
 /// The hint when an instance is back, and only that.
-const BACK: &str = "what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back";
+const BACK: &str = "Consul keys written for it alone are as before; all else that was done stays: `ryo rollback --to VERSION` takes it back";
 
 impl Failure {
     fn advised(error: impl StdError + Send + Sync + 'static, advice: Advice) -> Self {

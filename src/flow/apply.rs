@@ -161,6 +161,9 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
             }
             Err(source) => {
                 running.failed();
+                if matches!(source, Error::Instance(instance::Error::SwappedBack { .. })) {
+                    keys_back(world, &plan.steps[..number - 1], &step.owner, events).await;
+                }
                 Stopped::Failed { number, total, title, source: Box::new(source) }
             }
         };
@@ -178,6 +181,18 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
         events.warn(format!("{title}: {}", in_full(source.as_ref())));
     }
     ended.and(down)
+}
+
+/// Takes back the Consul keys that were written for an instance which is back itself. Those that were written before another
+/// instance of `owner` was changed are what that one serves with.
+async fn keys_back(world: &World, done: &[Step], owner: &str, events: &Events) {
+    let own = done.iter().rev().filter(|step| step.owner == owner);
+    for step in own.take_while(|step| !step.action.is_of_instance()) {
+        let Action::Keys { server, set, before, .. } = &step.action else { continue };
+        if let Err(error) = keys::back(&(world.consul)(server), owner, set, before).await {
+            events.warn(format!("the Consul keys of {owner} stay as the new version has them: {}", in_full(&error)));
+        }
+    }
 }
 
 /// An error with its causes in one line.
@@ -233,7 +248,7 @@ async fn run(
         Action::StartInstance(spec) => Ok(instance::resume(world, &spec.instance.name, events).await?),
         Action::SettleInstance(spec) => Ok(instance::settle(world, spec, events).await?),
         Action::StopInstance(name) => Ok(world.lxd.stop(name, world.limits.stop).await?),
-        Action::Keys { server, set, delete, owned } => {
+        Action::Keys { server, set, delete, owned, .. } => {
             Ok(keys::apply(&(world.consul)(server), &step.owner, set, delete, owned).await?)
         }
         Action::Database { server, object, difference } => {

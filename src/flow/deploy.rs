@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
 use crate::flow::database;
 use crate::flow::found::{self, Found, Pending};
-use crate::flow::object;
+use crate::flow::{keys, object};
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Restart, Step, Update, Values};
 use crate::project;
@@ -371,11 +371,13 @@ impl<'a> Planning<'a> {
     /// Writes what differs of keys that an instance waits for. Nothing is removed yet.
     fn set_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
         let Some(server) = unit.deployment.consul.clone() else { return };
-        let owned: BTreeSet<String> = self.owned(&unit.owner).into_iter().chain(keys.keys().cloned()).collect();
+        let has = self.owned(&unit.owner);
+        let owned: BTreeSet<String> = has.iter().chain(keys.keys()).cloned().collect();
         let set = self.differing(keys);
         if !set.is_empty() {
             self.noted.insert(unit.owner.clone(), owned.clone());
-            self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned });
+            let before = keys::Before { values: self.held(set.keys()), owned: has };
+            self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned, before });
         }
     }
 
@@ -383,18 +385,26 @@ impl<'a> Planning<'a> {
     fn last_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
         let Some(server) = unit.deployment.consul.clone() else { return };
         let wanted = wanted_keys(&unit.deployment);
-        let before = self.owned(&unit.owner);
+        let has = self.owned(&unit.owner);
         let others = self.others_keys(&unit.owner);
-        let gone = before.difference(&wanted).filter(|key| !others.contains(*key));
+        let gone = has.difference(&wanted).filter(|key| !others.contains(*key));
         let mut delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
         let below = |key: &String| prefixes(&unit.deployment).any(|prefix| key.starts_with(prefix));
         let foreign =
             self.found.keys.keys().filter(|key| below(key) && !wanted.contains(*key) && !others.contains(*key));
         delete.extend(foreign.cloned());
         let set = self.differing(keys);
-        if !set.is_empty() || !delete.is_empty() || before != wanted {
-            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted });
+        if !set.is_empty() || !delete.is_empty() || has != wanted {
+            let before = keys::Before { values: self.held(set.keys().chain(&delete)), owned: has };
+            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted, before });
         }
+    }
+
+    /// What `keys` hold, those that are there.
+    fn held<'k>(&self, keys: impl Iterator<Item = &'k String>) -> BTreeMap<String, String> {
+        keys.filter_map(|key| self.found.keys.get_key_value(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     /// Keys that others have, or will have after this plan.

@@ -4,15 +4,17 @@
 //! ([`crate::terraform::health`]), and Consul finds none of its services critical.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::container::Container;
 use crate::event::Events;
+use crate::flow::found;
 use crate::flow::world::World;
+use crate::lxd::model::Config;
 use crate::lxd::{self, wait};
 use crate::machine::{self, Command};
 use crate::module::{self, Blobs, Environment, Mode};
@@ -95,30 +97,35 @@ pub async fn before(world: &World, name: &str) -> Before {
     }
 }
 
-/// Waits until an instance that was started is healthy.
+/// Waits until an instance that was started is healthy. Returns since when it serves: what has to answer does, or its
+/// services run. On a first boot it is cloud-init that makes and starts them.
 ///
 /// # Errors
 ///
 /// See [`Error`]; everything together takes no longer than [`crate::flow::world::Limits::healthy`].
-pub async fn healthy(world: &World, name: &str, before: Before, events: &Events) -> Result<(), Error> {
+pub async fn healthy(world: &World, name: &str, before: Before, events: &Events) -> Result<Instant, Error> {
     let until = Instant::now() + world.limits.healthy;
     let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
     let limits = [world.limits.cloud_init, world.limits.address];
-    let (addresses, warnings) = wait::booted(&world.lxd, name, limits, until).await?;
-    for warning in warnings {
+    let booted = wait::booted(&world.lxd, name, limits, until).await?;
+    let ended = Instant::now();
+    for warning in booted.warnings {
         events.warn(format!("cloud-init in instance `{name}`: {warning}"));
     }
-    for check in checks(world, name).await? {
-        answers(world, name, &check, addresses.first(), within(world.limits.checks)).await?;
+    let config = world.lxd.instance(name).await?.map(|it| it.value.config).unwrap_or_default();
+    let is_first = config.get(found::UNPROVEN).is_some_and(|value| value == found::NEW);
+    let mut serves = if is_first { ended } else { booted.services };
+    for check in checks(&config) {
+        answers(world, name, &check, booted.addresses.first(), within(world.limits.checks)).await?;
+        serves = Instant::now();
     }
-    passes(world, name, before, within(world.limits.checks)).await
+    passes(world, name, before, within(world.limits.checks)).await?;
+    Ok(serves)
 }
 
 /// What an instance has to answer, by its own configuration. What was written there past us is nothing to fail by.
-async fn checks(world: &World, name: &str) -> Result<Vec<Check>, lxd::Error> {
-    let instance = world.lxd.instance(name).await?;
-    let value = instance.and_then(|it| it.value.config.get(health::KEY).cloned()).unwrap_or_default();
-    Ok(health::parse(&value).unwrap_or_default())
+fn checks(config: &Config) -> Vec<Check> {
+    config.get(health::KEY).and_then(|value| health::parse(value).ok()).unwrap_or_default()
 }
 
 /// Waits until something answers.

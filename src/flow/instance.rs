@@ -147,7 +147,7 @@ async fn start(world: &World, name: &str, before: Before, events: &Events) -> Re
         _ => world.lxd.start(name).await?,
     }
     match health::healthy(world, name, before, events).await {
-        Ok(()) => Ok(serves.unwrap_or_else(Instant::now)),
+        Ok(seen) => Ok(serves.unwrap_or(seen)),
         Err(source) => {
             let last = health::last_words(world, name).await;
             Err(Error::Unhealthy { name: name.to_owned(), last, source })
@@ -156,8 +156,8 @@ async fn start(world: &World, name: &str, before: Before, events: &Events) -> Re
 }
 
 /// Tells for how long an instance did not serve.
-fn tell_outage(name: &str, since: Instant, events: &Events) {
-    let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+fn tell_outage(name: &str, since: Instant, serves: Instant, events: &Events) {
+    let took = u64::try_from((serves - since).as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Outage { instance: name.to_owned(), took });
 }
 
@@ -178,12 +178,16 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     let before = health::before(world, name).await;
     let (old, since) = set_aside(world, name).await?;
     let ended = match take_over(world, spec, &beside, &old, before, events).await {
-        Ok(()) => Ok(()),
+        Ok(serves) => Ok(serves),
         Err(error) => Err(swap_back(world, name, error, events).await),
     };
-    let serves = matches!(ended, Ok(()) | Err(Error::SwappedBack { .. }));
-    if old.is_running() && spec.instance.running && serves {
-        tell_outage(name, since, events);
+    let serves = match &ended {
+        Ok(serves) => Some(*serves),
+        Err(Error::SwappedBack { .. }) => Some(Instant::now()),
+        Err(_) => None,
+    };
+    if let Some(serves) = serves.filter(|_| old.is_running() && spec.instance.running) {
+        tell_outage(name, since, serves, events);
     }
     ended?;
     settle_old(world, name).await
@@ -219,7 +223,8 @@ async fn set_aside(world: &World, name: &str) -> Result<(Instance, Instant), Err
     Ok((old, since))
 }
 
-/// Gives the new instance the name, the devices and the hardware addresses of the old one, and sees it come up.
+/// Gives the new instance the name, the devices and the hardware addresses of the old one, and sees it come up. Returns
+/// since when it serves.
 async fn take_over(
     world: &World,
     spec: &InstanceSpec,
@@ -227,7 +232,7 @@ async fn take_over(
     old: &Instance,
     before: Before,
     events: &Events,
-) -> Result<(), Error> {
+) -> Result<Instant, Error> {
     let name = &spec.instance.name;
     world.lxd.rename(beside, name).await?;
     let addresses = hardware_addresses(&old.config, &spec.instance.devices);
@@ -237,10 +242,9 @@ async fn take_over(
         settings.devices.clone_from(&spec.instance.devices);
     })
     .await?;
-    if spec.instance.running {
-        start(world, name, before, events).await?;
-    }
-    prove(world, name).await
+    let serves = if spec.instance.running { start(world, name, before, events).await? } else { Instant::now() };
+    prove(world, name).await?;
+    Ok(serves)
 }
 
 /// `volatile.<nic>.hwaddr` of the network devices that both have: a replaced instance keeps its addresses.
@@ -333,9 +337,9 @@ pub async fn update(world: &World, update: &Update, events: &Events) -> Result<(
     if !spec.instance.running {
         return Ok(());
     }
-    start(world, name, Before::Unknown, events).await?;
+    let serves = start(world, name, Before::Unknown, events).await?;
     if stops {
-        tell_outage(name, since, events);
+        tell_outage(name, since, serves, events);
     }
     prove(world, name).await
 }

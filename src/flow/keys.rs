@@ -5,6 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::consul::{Change, Client, Error, MOST};
 use crate::flow::found::OWNED;
 
+/// What is there before keys of an owner are written and removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// What these keys hold; one that is missing here is not there.
+    pub values: BTreeMap<String, String>,
+    /// Every key that the owner has.
+    pub owned: BTreeSet<String>,
+}
+
+/// Takes back that `set` was written: the keys hold what they held before.
+pub async fn back(client: &Client, owner: &str, set: &BTreeMap<String, String>, before: &Before) -> Result<(), Error> {
+    let delete = set.keys().filter(|key| !before.values.contains_key(*key)).cloned().collect();
+    apply(client, owner, &before.values, &delete, &before.owned).await
+}
+
 /// Writes and removes keys of `owner`, at most [`MOST`] operations at a time.
 ///
 /// A key is in the owner's list before it is written and until it is removed, so a run that breaks between two

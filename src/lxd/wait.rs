@@ -1,12 +1,12 @@
 //! Waiting for what the server has no operation for: an address, the end of the first boot.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::model::{Config, State};
 use super::{Client, Error};
@@ -35,11 +35,24 @@ pub enum CloudInit {
     Done {
         /// What it could mend by itself, for the person to know.
         warnings: Vec<String>,
+        /// When systemd had started the services of the instance, if it says.
+        services: Option<Instant>,
     },
 }
 
+/// An instance that has come up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booted {
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What cloud-init could mend by itself.
+    pub warnings: Vec<String>,
+    /// Since when its services run: what cloud-init does behind them on every boot keeps nobody waiting.
+    pub services: Instant,
+}
+
 /// Waits until an instance has come up: cloud-init has ended, and there is an address. Each has a limit, in this order, and
-/// both together have until `until`. Returns its addresses, and what cloud-init could mend by itself.
+/// both together have until `until`.
 ///
 /// That an instance has an address it tells nobody, and whoever looks for it all the time takes the processor from it:
 /// so it is only looked for when cloud-init has ended, and that is waited for within the instance.
@@ -52,7 +65,8 @@ pub async fn booted(
     name: &str,
     [first_boot, network]: [Duration; 2],
     until: Instant,
-) -> Result<(Vec<IpAddr>, Vec<String>), Error> {
+) -> Result<Booted, Error> {
+    let begun = Instant::now();
     let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
     let ended = cloud_init(client, name, within(first_boot)).await;
     if let Err(error @ (Error::CloudInit { .. } | Error::Timeout { .. })) = ended {
@@ -66,8 +80,13 @@ pub async fn booted(
         Err(_) => cloud_init(client, name, within(first_boot)).await?,
         Ok(ended) => ended,
     };
-    let warnings = if let CloudInit::Done { warnings } = ended { warnings } else { vec![] };
-    Ok((addresses, warnings))
+    let (warnings, services) = match ended {
+        CloudInit::Done { warnings, services } => (warnings, services),
+        CloudInit::Absent => (vec![], None),
+    };
+    // What ran before is not what was waited for.
+    let services = services.filter(|since| *since >= begun).unwrap_or_else(Instant::now);
+    Ok(Booted { addresses, warnings, services })
 }
 
 /// Waits until an instance has an address that others can reach; returns all it has then.
@@ -112,10 +131,10 @@ fn check_up(instance: &str, state: &State) -> Result<(), Error> {
 pub async fn cloud_init(client: &Client, instance: &str, limit: Duration) -> Result<CloudInit, Error> {
     let what = format!("cloud-init in instance `{instance}`");
     let waited = timeout(limit, ended(client, instance)).await;
-    match waited.unwrap_or(Err(Error::Timeout { what, after: limit }))? {
-        // No such program.
-        126 | 127 => return Ok(CloudInit::Absent),
-        _ => {}
+    let (status, services) = waited.unwrap_or(Err(Error::Timeout { what, after: limit }))?;
+    // No such program.
+    if matches!(status, 126 | 127) {
+        return Ok(CloudInit::Absent);
     }
     let result = report(client, instance, "/run/cloud-init/result.json").await?;
     let status = report(client, instance, "/run/cloud-init/status.json").await?;
@@ -127,13 +146,16 @@ pub async fn cloud_init(client: &Client, instance: &str, limit: Duration) -> Res
     if !errors.is_empty() {
         return Err(Error::CloudInit { instance: instance.to_owned(), errors });
     }
-    Ok(CloudInit::Done { warnings: status.as_ref().map(Report::warnings).unwrap_or_default() })
+    Ok(CloudInit::Done { warnings: status.as_ref().map(Report::warnings).unwrap_or_default(), services })
 }
 
 /// Ends when cloud-init has, or when there is none, with 127. Its own program takes a second of a processor to say anything,
 /// while the services of the instance want it to start: it is only asked if nothing comes of the first ten seconds.
 ///
-/// Source: `status_wrapper` of cloud-init, which writes `result.json` last.
+/// Prints for how many milliseconds the services have been running then: the time of the machine at which the program that
+/// is asked was started, which the kernel tells in hundredths of a second, less the time at which systemd had started them.
+///
+/// Sources: `status_wrapper` of cloud-init, which writes `result.json` last; proc(5), `starttime`; org.freedesktop.systemd1(5).
 const ENDED: &str = "\
 n=0
 while [ $n -lt 100 ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ]; do
@@ -141,18 +163,27 @@ while [ $n -lt 100 ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/clou
     sleep 0.1 2>/dev/null || sleep 1
     n=$((n + 1))
 done
-[ -e /run/cloud-init/result.json ] || exec cloud-init status --wait";
+[ -e /run/cloud-init/result.json ] || cloud-init status --wait >/dev/null
+since=$(systemctl show --value --property=ActiveEnterTimestampMonotonic multi-user.target) || exit 0
+now=$(cut -d' ' -f22 /proc/self/stat) || exit 0
+[ \"${since:-0}\" -eq 0 ] || echo $((now * 10 - since / 1000))
+exit 0";
 
-/// Waits until cloud-init has ended; returns the exit status of [`ENDED`].
-async fn ended(client: &Client, instance: &str) -> Result<i32, Error> {
+/// Most bytes that are read of what [`ENDED`] prints.
+const PRINTED: u64 = 64 << 10;
+
+/// Waits until cloud-init has ended; returns the exit status of [`ENDED`] and when the services had been started.
+async fn ended(client: &Client, instance: &str) -> Result<(i32, Option<Instant>), Error> {
     let words = ["sh", "-c", ENDED].map(str::to_owned);
-    let mut exec = client.exec(instance, &words, &Config::new()).await?;
+    let exec = client.exec(instance, &words, &Config::new()).await?;
     drop(exec.stdin);
-    let mut rest = [vec![], vec![]];
-    let [out, err] = &mut rest;
+    let [mut printed, mut errors] = [vec![], vec![]];
+    let (mut stdout, mut stderr) = (exec.stdout.take(PRINTED), exec.stderr.take(PRINTED));
     let transfer = |source| Error::Transfer { what: "the output of cloud-init".to_owned(), source };
-    tokio::try_join!(exec.stdout.read_to_end(out), exec.stderr.read_to_end(err)).map_err(transfer)?;
-    exec.end.await
+    tokio::try_join!(stdout.read_to_end(&mut printed), stderr.read_to_end(&mut errors)).map_err(transfer)?;
+    let now = Instant::now();
+    let ago = String::from_utf8_lossy(&printed).trim().parse().ok().map(Duration::from_millis);
+    Ok((exec.end.await?, ago.and_then(|ago| now.checked_sub(ago))))
 }
 
 async fn report(client: &Client, instance: &str, path: &str) -> Result<Option<Report>, Error> {

@@ -373,14 +373,19 @@ pub async fn first_boot(http: Arc<dyn Http>, bridge: &str) {
         client.create(&new).await.unwrap();
         client.start(&name).await.unwrap();
         let outcome = wait::cloud_init(&client, &name, Duration::from_mins(2)).await;
+        let ended = Instant::now();
         let marks = client.pull_file(&name, "/root/mark", 100).await.unwrap();
         gone(&client, &name).await;
-        (name, outcome, marks)
+        (name, outcome, marks, ended)
     };
     let good = "#cloud-config\nruncmd: [[sh, -c, 'sleep 1; echo done > /root/mark']]\n";
     let bad = "#cloud-config\nruncmd: [[sh, -c, 'echo done > /root/mark; exit 1']]\n";
+    let started = Instant::now();
     let (good, bad) = tokio::join!(booted("good", good), booted("bad", bad));
-    assert_eq!(good.1.unwrap(), CloudInit::Done { warnings: vec![] });
+    let CloudInit::Done { warnings, services: Some(services) } = good.1.unwrap() else { panic!("no services") };
+    assert!(warnings.is_empty(), "{warnings:?}");
+    // They were there before the command that takes a second was run.
+    assert!(started < services && services + Duration::from_secs(1) < good.3);
     assert_eq!(good.2.unwrap().content, b"done\n");
     let error = bad.1.unwrap_err();
     assert!(matches!(&error, Error::CloudInit { instance, .. } if *instance == bad.0), "{error}");

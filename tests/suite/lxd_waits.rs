@@ -1,11 +1,10 @@
 //! Waiting for an address and for the end of the first boot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ryo::lxd::Error;
-use ryo::lxd::wait::{self, CloudInit};
+use ryo::lxd::wait::{self, Booted, CloudInit};
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{running, told};
 use crate::support::fake_lxd::{FakeFile, FakeLxd};
@@ -19,11 +18,16 @@ fn report(fake: &FakeLxd, name: &str, content: &str) {
 
 /// Has the wait for the end of cloud-init end with `status`.
 fn ends(fake: &FakeLxd, status: i32) {
+    prints(fake, status, "");
+}
+
+/// The same, with something said of how long the services have been running.
+fn prints(fake: &FakeLxd, status: i32, ago: &'static str) {
     fake.on_exec(move |exec| {
         Box::pin(async move {
             assert_eq!(exec.words[..2], ["sh", "-c"]);
-            assert!(exec.words[2].ends_with("exec cloud-init status --wait"), "{:?}", exec.words);
-            exec.prints(status, "status: done\n", "").await
+            assert!(exec.words[2].contains("cloud-init status --wait"), "{:?}", exec.words);
+            exec.prints(status, ago, "").await
         })
     });
 }
@@ -71,7 +75,7 @@ async fn a_good_first_boot_tells_its_warnings() {
     } });
     report(&fake, "status", &status.to_string());
     let warnings = vec!["WARNING: unknown key `x`".to_owned(), "DEPRECATED: old".to_owned()];
-    assert_eq!(wait::cloud_init(&client, "web", SOON).await.unwrap(), CloudInit::Done { warnings });
+    assert_eq!(wait::cloud_init(&client, "web", SOON).await.unwrap(), CloudInit::Done { warnings, services: None });
 }
 
 #[tokio::test]
@@ -101,11 +105,33 @@ async fn what_boots_is_asked_for_its_address_when_cloud_init_has_ended() {
     ends(&fake, 2);
     report(&fake, "result", r#"{"v1": {"errors": []}}"#);
     report(&fake, "status", r#"{"v1": {"init": {"recoverable_errors": {"WARNING": ["old"]}}}}"#);
-    let (addresses, warnings) = wait::booted(&client, "web", [SOON, SOON], Instant::now() + SOON).await.unwrap();
+    let Booted { addresses, warnings, .. } =
+        wait::booted(&client, "web", [SOON, SOON], Instant::now() + SOON).await.unwrap();
     assert_eq!((addresses[0].to_string(), warnings), ("10.99.0.100".to_owned(), vec!["WARNING: old".to_owned()]));
     let asked = fake.log.all();
     let place = |what: &str| asked.iter().position(|line| line.starts_with(what)).unwrap();
     assert!(place("POST /1.0/instances/web/exec") < place("GET /1.0/instances/web/state"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn services_run_since_systemd_had_started_them_and_not_since_all_else_was_done() {
+    let (fake, client) = running().await;
+    report(&fake, "result", r#"{"v1": {"errors": []}}"#);
+    let boots = async || {
+        let begun = Instant::now();
+        let booted = wait::booted(&client, "web", [SOON, SOON], Instant::now() + SOON).await.unwrap();
+        (begun, booted.services, Instant::now())
+    };
+    prints(&fake, 0, "0\n");
+    let (begun, services, ended) = boots().await;
+    assert!(begun <= services && services <= ended);
+    // What it cannot be: before it was waited for, or no time at all.
+    for ago in ["600000\n", "18446744073709551615\n", "-1\n", "1.5\n", "soon\n", ""] {
+        prints(&fake, 0, ago);
+        let before = Instant::now();
+        let (begun, services, ended) = boots().await;
+        assert!(before <= begun && begun < services && services <= ended, "{ago:?}");
+    }
 }
 
 #[tokio::test]

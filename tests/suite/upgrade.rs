@@ -56,7 +56,8 @@ fn swapped_back(step: &str, because: &str) -> Told {
         "error: {step}: ryo-tiny: replace instance tiny by one from ryo-tiny-tiny-1\n  \
          because: the new instance `tiny` did not come up, and the old one is back\n  \
          because: instance `tiny` did not come up\n  because: {because}\n\
-         hint: what was done before that stays done, Consul keys too: `ryo rollback --to VERSION` takes it back\n{AGAIN}"
+         hint: Consul keys written for it alone are as before; all else that was done stays: \
+         `ryo rollback --to VERSION` takes it back\n{AGAIN}"
     );
     Told { code: 13, text, warnings: vec![] }
 }
@@ -112,6 +113,84 @@ async fn a_service_that_does_not_come_up_in_the_new_version_gives_the_old_instan
         assert_eq!(tiny.base_image(), old);
     });
     assert_eq!(stage.lxd.instance_names(), ["store", "tiny"]);
+}
+
+/// The configuration of the project that is a key which its instance waits for.
+const DOMAIN: &str = "ryo-tiny/configuration/configuration_local.yml";
+
+/// Its next deployment changes a key and writes a new one before it replaces the instance.
+fn with_other_keys(stage: &Stage) {
+    stage.edit(DOMAIN, "project_domain_name: ", "project_domain_name: new.");
+    let more = "value = local.domain }, added = { value = \"1\" } }";
+    stage.edit(DEPLOYMENT, "value = local.domain } }", more);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_the_new_instance_waited_for_are_taken_back_with_it() {
+    let mut stage = Stage::new();
+    let limit = std::mem::replace(&mut stage.limits.checks, Duration::from_millis(300));
+    let mut stage = changed(stage).await;
+    let before = stage.consul.world();
+    with_other_keys(&stage);
+    let port = serve(|_| 503);
+    let health = format!("http://127.0.0.1:{port}/health");
+    declare(&stage, &health);
+    assert_eq!(
+        stage.fails().await,
+        swapped_back(
+            "step 4 of 4 failed",
+            &format!("`{health}` of instance `tiny` does not answer well after 0.3 s: status 503")
+        )
+    );
+    assert_eq!(stage.consul.world(), before);
+    stage.limits.checks = limit;
+    stage.edit(DEPLOYMENT, &health, &format!("http://127.0.0.1:{}/health", serve(|_| 200)));
+    stage.deploys().await;
+    let now = stage.consul.world();
+    assert!(now.len() == before.len() + 1 && now != before, "{now:?}");
+    assert!(stage.plan().await.steps.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_cannot_be_taken_back_are_told() {
+    let mut stage = Stage::new();
+    stage.limits.checks = Duration::from_millis(300);
+    let stage = changed(stage).await;
+    with_other_keys(&stage);
+    let consul = stage.consul.clone();
+    let port = serve(move |_| {
+        consul.broken(Some((500, "No cluster leader")));
+        503
+    });
+    declare(&stage, &format!("http://127.0.0.1:{port}/health"));
+    let told = stage.fails().await;
+    assert_eq!(told.code, 13, "{told:?}");
+    assert_eq!(
+        told.warnings,
+        ["the Consul keys of ryo-tiny stay as the new version has them: fake Consul has no leader"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_another_new_instance_serves_with_stay() {
+    let mut stage = Stage::new();
+    stage.limits.checks = Duration::from_millis(300);
+    let stage = changed(stage).await;
+    let before = stage.consul.world();
+    with_other_keys(&stage);
+    let tiny = "resource \"lxd_container\" \"tiny\" {\n  depends_on = [module.before]\n";
+    let aside = format!(
+        "{}  remote = var.host_id\n  name = \"aside\"\n  image = join(\"-\", [local.project_id, \"tiny\", \
+         var.image_version])\n  profiles = [\"default\"]\n}}\n{}",
+        tiny.replace("\"tiny\"", "\"aside\""),
+        tiny.replace("module.before", "lxd_container.aside")
+    );
+    stage.edit(DEPLOYMENT, tiny, &aside);
+    declare(&stage, &format!("http://127.0.0.1:{}/health", serve(|_| 503)));
+    let told = stage.fails().await;
+    assert!(told.code == 13 && told.warnings.is_empty(), "{told:?}");
+    assert_eq!(stage.lxd.instance_names(), ["aside", "store", "tiny"]);
+    assert_eq!(stage.consul.world().len(), before.len() + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

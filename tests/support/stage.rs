@@ -199,7 +199,7 @@ impl Stage {
                     serves(root, exec.stdin, exec.stdout).await;
                     return 0;
                 }
-                let waits = exec.words.last().is_some_and(|word| word.ends_with("cloud-init status --wait"));
+                let waits = exec.words.last().is_some_and(|word| word.contains("cloud-init status --wait"));
                 if let (Some(lxd), true) = (server, waits) {
                     return first_boot(&lxd, &boots, &exec.instance);
                 }
