@@ -9,12 +9,17 @@ use std::path::PathBuf;
 use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
 use crate::flow::database;
 use crate::flow::found::{self, Found, Pending};
-use crate::flow::{keys, object};
+use crate::flow::object;
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Restart, Step, Update, Values};
 use crate::project;
 use crate::project::access::Writes;
 use crate::terraform::{ConsulKey, DatabaseObject, Deployment, Kind, ObjectKind, Protection, Resource};
+
+mod images;
+mod keys;
+
+pub use keys::{prefixes, wanted_keys};
 
 /// A project or a module, evaluated: what it wants of the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,21 +105,6 @@ impl<'a> Planning<'a> {
         };
         planning.decide();
         planning
-    }
-
-    /// Decides which images are built and which only get a name: whether a left-over instance is what somebody wants
-    /// depends on that.
-    fn decide(&mut self) {
-        for (unit, spec) in self.units.iter().flat_map(|unit| unit.images.iter().map(move |spec| (unit, spec))) {
-            let alias = spec.build.alias.clone();
-            if self.found.image(&alias).is_some_and(|image| up_to_date(image, &spec.inputs)) {
-                continue;
-            }
-            match self.found.image_of(&unit.owner, &spec.inputs) {
-                Some(image) => drop(self.tagged.insert(alias, image.fingerprint.clone())),
-                None => drop(self.built.insert(alias)),
-            }
-        }
     }
 
     fn push(&mut self, owner: &str, action: Action) {
@@ -221,38 +211,6 @@ impl<'a> Planning<'a> {
             (Some(_), Pending::Unknown) => "the host has changed".to_owned(),
         };
         self.push(&unit.owner, Action::HostSetup { playbook: playbook.clone(), why, inputs: inputs.clone() });
-    }
-
-    fn images(&mut self, unit: &Unit) {
-        for spec in &unit.images {
-            let alias = &spec.build.alias;
-            if let Some(fingerprint) = self.tagged.get(alias).cloned() {
-                let description = spec.build.properties.get("description").cloned().unwrap_or_default();
-                self.push(&unit.owner, Action::TagImage { alias: alias.clone(), fingerprint, description });
-            } else if self.built.contains(alias) {
-                let named = self.found.image(alias).is_some();
-                let why = if named { "what it is made from has changed" } else { "there is none" };
-                self.push(&unit.owner, Action::BuildImage { spec: Box::new(spec.clone()), why: why.to_owned() });
-            } else if let Some(image) = self.found.image(alias).filter(|it| self.is_foreign(it)) {
-                let fingerprint = image.fingerprint.clone();
-                self.push(&unit.owner, Action::AdoptImage { spec: Box::new(spec.clone()), fingerprint });
-            }
-        }
-    }
-
-    /// Whether an image is in use that does not say what it is made from: the original tools have built it.
-    fn is_foreign(&self, image: &found::Image) -> bool {
-        !image.properties.contains_key(found::INPUTS) && self.found.uses(&image.fingerprint)
-    }
-
-    fn wanted_image(&self, name: &str) -> WantedImage {
-        if self.built.contains(name) {
-            WantedImage::Built
-        } else if let Some(fingerprint) = self.tagged.get(name).or_else(|| self.found.bases.get(name)) {
-            WantedImage::Known(fingerprint.clone())
-        } else {
-            self.found.image(name).map_or(WantedImage::Unknown, |image| WantedImage::Known(image.fingerprint.clone()))
-        }
     }
 
     /// Instances, databases and Consul keys in the order of their dependencies; keys that follow each other in one step.
@@ -364,60 +322,6 @@ impl<'a> Planning<'a> {
         }
     }
 
-    fn owned(&self, owner: &str) -> BTreeSet<String> {
-        self.noted.get(owner).or_else(|| self.found.owned.get(owner)).cloned().unwrap_or_default()
-    }
-
-    /// Writes what differs of keys that an instance waits for. Nothing is removed yet.
-    fn set_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
-        let Some(server) = unit.deployment.consul.clone() else { return };
-        let has = self.owned(&unit.owner);
-        let owned: BTreeSet<String> = has.iter().chain(keys.keys()).cloned().collect();
-        let set = self.differing(keys);
-        if !set.is_empty() {
-            self.noted.insert(unit.owner.clone(), owned.clone());
-            let before = keys::Before { values: self.held(set.keys()), owned: has };
-            self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned, before });
-        }
-    }
-
-    /// Writes what differs of the last keys and removes those that the owner no longer wants and nobody else has.
-    fn last_keys(&mut self, unit: &Unit, keys: BTreeMap<String, String>) {
-        let Some(server) = unit.deployment.consul.clone() else { return };
-        let wanted = wanted_keys(&unit.deployment);
-        let has = self.owned(&unit.owner);
-        let others = self.others_keys(&unit.owner);
-        let gone = has.difference(&wanted).filter(|key| !others.contains(*key));
-        let mut delete: BTreeSet<String> = gone.filter(|key| self.found.keys.contains_key(*key)).cloned().collect();
-        let below = |key: &String| prefixes(&unit.deployment).any(|prefix| key.starts_with(prefix));
-        let foreign =
-            self.found.keys.keys().filter(|key| below(key) && !wanted.contains(*key) && !others.contains(*key));
-        delete.extend(foreign.cloned());
-        let set = self.differing(keys);
-        if !set.is_empty() || !delete.is_empty() || has != wanted {
-            let before = keys::Before { values: self.held(set.keys().chain(&delete)), owned: has };
-            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted, before });
-        }
-    }
-
-    /// What `keys` hold, those that are there.
-    fn held<'k>(&self, keys: impl Iterator<Item = &'k String>) -> BTreeMap<String, String> {
-        keys.filter_map(|key| self.found.keys.get_key_value(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    }
-
-    /// Keys that others have, or will have after this plan.
-    fn others_keys(&self, owner: &str) -> BTreeSet<String> {
-        let indexed = self.found.owned.iter().filter(|(other, _)| *other != owner).flat_map(|(_, keys)| keys.clone());
-        let wanted = self.units.iter().filter(|unit| unit.owner != owner).flat_map(|it| wanted_keys(&it.deployment));
-        indexed.chain(wanted).collect()
-    }
-
-    fn differing(&self, keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        keys.into_iter().filter(|(key, value)| self.found.keys.get(key) != Some(value)).collect()
-    }
-
     /// Instances that we made for this owner and that no file names any longer, neither its own nor another's.
     fn unwanted(&mut self, unit: &Unit) {
         let wanted: BTreeSet<String> = self.units.iter().flat_map(specs).map(|spec| spec.instance.name).collect();
@@ -448,11 +352,6 @@ impl<'a> Planning<'a> {
     }
 }
 
-/// An image made by the original tools carries no digest: its name is all there is to go by.
-fn up_to_date(image: &found::Image, inputs: &str) -> bool {
-    image.properties.get(found::INPUTS).is_none_or(|found| found == inputs)
-}
-
 fn put_back(instance: &found::Instance, name: &str) -> found::Instance {
     let devices = instance.config(found::DEVICES).and_then(|text| serde_json::from_str(text).ok());
     found::Instance {
@@ -461,23 +360,6 @@ fn put_back(instance: &found::Instance, name: &str) -> found::Instance {
         devices: devices.unwrap_or_else(|| instance.devices.clone()),
         ..instance.clone()
     }
-}
-
-/// Returns every Consul key that `deployment` wants.
-pub fn wanted_keys(deployment: &Deployment) -> BTreeSet<String> {
-    let keys = deployment.resources.iter().filter_map(|resource| match &resource.kind {
-        Kind::ConsulKeys(keys) => Some(keys.keys.iter().map(|key| key.path.clone())),
-        _ => None,
-    });
-    keys.flatten().collect()
-}
-
-/// Returns the starts of keys that `deployment` has to itself.
-pub fn prefixes(deployment: &Deployment) -> impl Iterator<Item = &str> {
-    deployment.resources.iter().filter_map(|resource| match &resource.kind {
-        Kind::ConsulKeys(keys) => keys.prefix.as_deref(),
-        _ => None,
-    })
 }
 
 fn objects(unit: &Unit) -> impl Iterator<Item = (&ObjectKind, &str)> {
