@@ -190,8 +190,8 @@ pub enum Action {
         delete: BTreeSet<String>,
         /// Every key that the owner has afterwards.
         owned: BTreeSet<String>,
-        /// What is there before.
-        before: keys::Before,
+        /// What is there before, where an instance waits for them.
+        before: Option<Box<keys::Before>>,
     },
     /// Make or change something on a database server.
     Database {

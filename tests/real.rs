@@ -38,6 +38,8 @@ mod play;
 mod programs;
 #[path = "real/provision.rs"]
 mod provision;
+#[path = "real/schedule.rs"]
+mod schedule;
 #[path = "real/snapshots.rs"]
 mod snapshots;
 #[path = "real/ssh.rs"]

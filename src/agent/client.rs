@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{Binary, Error, place};
@@ -27,6 +29,9 @@ pub(super) use handshake::{Handshake, Prompt};
 
 /// Contents up to this size go along with the task; larger ones only if the target asks for them.
 const EAGER: u64 = 64 << 10;
+
+/// How long a lock that is held is asked for.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
 
 /// Most bytes kept of what an agent writes to standard error.
 const KEPT: usize = 16 << 10;
@@ -267,16 +272,23 @@ impl Client {
         self.done(ask, vec![sha256], &blobs).await
     }
 
-    /// Takes the lock `name` (lower-case letters, digits and `-`) of the machine.
+    /// Takes the lock `name` (lower-case letters, digits and `-`) of the machine. One that is held is asked for again for a
+    /// moment: the agent of a client that has just gone ends what it is at before it gives it back.
     ///
     /// - `who`: who and what, for others to read, e.g. `anna@desk: deploy gitea`.
     ///
     /// # Errors
     ///
-    /// [`Error::Held`] if another has it; nothing is waited for.
+    /// [`Error::Held`] if another has it.
     pub async fn lock(&self, name: &str, who: &str) -> Result<Lock, Error> {
         let ask = Ask::Lock { name: name.to_owned(), who: who.to_owned() };
-        self.done(ask, vec![], &Blobs::new()).await?;
+        let since = Instant::now();
+        while let Err(error) = self.done(ask.clone(), vec![], &Blobs::new()).await {
+            if !matches!(error, Error::Held { .. }) || since.elapsed() > GIVEN_BACK {
+                return Err(error);
+            }
+            sleep(GIVEN_BACK / 10).await;
+        }
         Ok(Lock { shared: Arc::clone(&self.shared), name: name.to_owned() })
     }
 

@@ -45,14 +45,16 @@ pub fn serve(system: System, input: impl Read, output: impl Write + Send + 'stat
         }
         drop(idle);
     });
-    agent.read(BufReader::with_capacity(64 << 10, input), &queue);
+    let mut locks = Locks::default();
+    agent.read(BufReader::with_capacity(64 << 10, input), &queue, &mut locks);
     agent.closed.store(true, Ordering::Release);
     // Whoever waits for something from the client waits in vain.
     lock(&agent.uploads).clear();
     agent.system.children().kill();
     drop(queue);
-    // What is being written is finished, so that no half file is left beside it.
+    // What is being written is finished, so that no half file is left beside it, and only then somebody else may begin.
     let _ = ended.recv_timeout(GRACE);
+    drop(locks);
 }
 
 fn hello() -> Hello {
@@ -115,9 +117,8 @@ struct Agent {
 
 impl Agent {
     /// Reads to the end of the input, or to something that is no frame.
-    fn read(&self, mut input: impl Read, queue: &mpsc::Sender<Job>) {
+    fn read(&self, mut input: impl Read, queue: &mpsc::Sender<Job>, locks: &mut Locks) {
         let mut pieces = HashMap::<u64, Vec<u8>>::new();
-        let mut locks = Locks::default();
         while let Ok(Some(frame)) = wire::read(&mut input) {
             match frame.kind {
                 Kind::Control => {
@@ -125,7 +126,7 @@ impl Agent {
                     let (sender, coming) = mpsc::channel();
                     lock(&self.uploads).insert(request.id, sender);
                     let contents = Contents { coming, come: BTreeMap::new(), announced: request.contents.len() };
-                    self.hand_out(Job { request, contents: Mutex::new(contents) }, queue, &mut locks);
+                    self.hand_out(Job { request, contents: Mutex::new(contents) }, queue, locks);
                 }
                 Kind::Data => {
                     let Ok((id, piece)) = frame.piece() else { return };

@@ -37,7 +37,12 @@ impl Advice {
 const AGAIN: &str = "run the same command again: what is done is found done";
 
 /// The hint when an instance is back, and only that.
-const BACK: &str = "Consul keys written for it alone are as before; all else that was done stays: `ryo rollback --to VERSION` takes it back";
+const BACK: &str = "what this run did before stays done, but for Consul keys that it wrote for the new one alone: \
+                    `ryo rollback --to VERSION` takes it back";
+
+/// The same where Consul keys stay, too.
+const BACK_WITH_KEYS: &str =
+    "what this run did before stays done, Consul keys too: `ryo rollback --to VERSION` takes it back";
 
 impl Failure {
     fn advised(error: impl StdError + Send + Sync + 'static, advice: Advice) -> Self {

@@ -144,7 +144,7 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
         let title = step.to_string();
         let progress = Progress { events: events.clone(), number };
         let running = progress.begin(total, &title);
-        let stopped = match run(world, step, &mut ongoing, &progress, stop).await {
+        let stopped = match run(world, step, &plan.steps[..number - 1], &mut ongoing, &progress, stop).await {
             Ok(()) => {
                 running.done(&title);
                 continue;
@@ -161,9 +161,6 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
             }
             Err(source) => {
                 running.failed();
-                if matches!(source, Error::Instance(instance::Error::SwappedBack { .. })) {
-                    keys_back(world, &plan.steps[..number - 1], &step.owner, events).await;
-                }
                 Stopped::Failed { number, total, title, source: Box::new(source) }
             }
         };
@@ -183,18 +180,6 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
     ended.and(down)
 }
 
-/// Takes back the Consul keys that were written for an instance which is back itself. Those that were written before another
-/// instance of `owner` was changed are what that one serves with.
-async fn keys_back(world: &World, done: &[Step], owner: &str, events: &Events) {
-    let own = done.iter().rev().filter(|step| step.owner == owner);
-    for step in own.take_while(|step| !step.action.is_of_instance()) {
-        let Action::Keys { server, set, before, .. } = &step.action else { continue };
-        if let Err(error) = keys::back(&(world.consul)(server), owner, set, before).await {
-            events.warn(format!("the Consul keys of {owner} stay as the new version has them: {}", in_full(&error)));
-        }
-    }
-}
-
 /// An error with its causes in one line.
 fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -204,11 +189,13 @@ fn in_full(error: &dyn std::error::Error) -> String {
 async fn run(
     world: &World,
     step: &Step,
+    done: &[Step],
     ongoing: &mut Ongoing,
     progress: &Progress,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let events = &progress.events;
+    let written = || keys::Unproven::of(&step.owner, done);
     match &step.action {
         Action::Deploy { rollout, .. } => program::run(world, &step.owner, rollout, progress).await,
         action if world.deploy(&step.owner).is_some() && program::does(action) => {
@@ -242,11 +229,11 @@ async fn run(
         Action::RemoveObject { kind, name } => Ok(object::remove(world, kind, name).await?),
         Action::PutFile(wanted) => Ok(file::put(world, wanted).await?),
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
-        Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, events).await?),
+        Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, &written(), events).await?),
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),
         Action::AdoptInstance(spec) => Ok(instance::adopt(world, spec).await?),
         Action::StartInstance(spec) => Ok(instance::resume(world, &spec.instance.name, events).await?),
-        Action::SettleInstance(spec) => Ok(instance::settle(world, spec, events).await?),
+        Action::SettleInstance(spec) => Ok(instance::settle(world, spec, &written(), events).await?),
         Action::StopInstance(name) => Ok(world.lxd.stop(name, world.limits.stop).await?),
         Action::Keys { server, set, delete, owned, .. } => {
             Ok(keys::apply(&(world.consul)(server), &step.owner, set, delete, owned).await?)

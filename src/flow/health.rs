@@ -12,9 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::container::Container;
 use crate::event::Events;
-use crate::flow::found;
 use crate::flow::world::World;
-use crate::lxd::model::Config;
 use crate::lxd::{self, wait};
 use crate::machine::{self, Command};
 use crate::module::{self, Blobs, Environment, Mode};
@@ -98,7 +96,7 @@ pub async fn before(world: &World, name: &str) -> Before {
 }
 
 /// Waits until an instance that was started is healthy. Returns since when it serves: what has to answer does, or its
-/// services run. On a first boot it is cloud-init that makes and starts them.
+/// services run.
 ///
 /// # Errors
 ///
@@ -108,14 +106,11 @@ pub async fn healthy(world: &World, name: &str, before: Before, events: &Events)
     let within = |limit: Duration| limit.min(until.saturating_duration_since(Instant::now()));
     let limits = [world.limits.cloud_init, world.limits.address];
     let booted = wait::booted(&world.lxd, name, limits, until).await?;
-    let ended = Instant::now();
     for warning in booted.warnings {
         events.warn(format!("cloud-init in instance `{name}`: {warning}"));
     }
-    let config = world.lxd.instance(name).await?.map(|it| it.value.config).unwrap_or_default();
-    let is_first = config.get(found::UNPROVEN).is_some_and(|value| value == found::NEW);
-    let mut serves = if is_first { ended } else { booted.services };
-    for check in checks(&config) {
+    let mut serves = booted.services;
+    for check in checks(world, name).await? {
         answers(world, name, &check, booted.addresses.first(), within(world.limits.checks)).await?;
         serves = Instant::now();
     }
@@ -124,8 +119,10 @@ pub async fn healthy(world: &World, name: &str, before: Before, events: &Events)
 }
 
 /// What an instance has to answer, by its own configuration. What was written there past us is nothing to fail by.
-fn checks(config: &Config) -> Vec<Check> {
-    config.get(health::KEY).and_then(|value| health::parse(value).ok()).unwrap_or_default()
+async fn checks(world: &World, name: &str) -> Result<Vec<Check>, lxd::Error> {
+    let instance = world.lxd.instance(name).await?;
+    let value = instance.and_then(|it| it.value.config.get(health::KEY).cloned()).unwrap_or_default();
+    Ok(health::parse(&value).unwrap_or_default())
 }
 
 /// Waits until something answers.

@@ -14,6 +14,7 @@ use crate::event::{Event, Events};
 use crate::flow::access;
 use crate::flow::found;
 use crate::flow::health::{self, Before, LastWords};
+use crate::flow::keys::Unproven;
 use crate::flow::names;
 use crate::flow::world::World;
 use crate::lxd;
@@ -55,6 +56,8 @@ pub enum Error {
     SwappedBack {
         /// Its name.
         name: String,
+        /// Whether the Consul keys that were written for the new one could not be taken back.
+        keys_stay: bool,
         /// Why.
         source: Box<Error>,
     },
@@ -167,7 +170,7 @@ fn tell_outage(name: &str, since: Instant, serves: Instant, events: &Events) {
 ///
 /// [`Error::SwappedBack`]: the old one serves again, with its name and devices. After any other error the marks on the
 /// instances say how far it went.
-pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
+pub async fn replace(world: &World, spec: &InstanceSpec, written: &Unproven<'_>, events: &Events) -> Result<(), Error> {
     let name = &spec.instance.name;
     let beside = derived(name, "-ryo-new");
     let mut new = new_instance(world, spec, &beside).await?;
@@ -179,7 +182,7 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     let (old, since) = set_aside(world, name).await?;
     let ended = match take_over(world, spec, &beside, &old, before, events).await {
         Ok(serves) => Ok(serves),
-        Err(error) => Err(swap_back(world, name, error, events).await),
+        Err(error) => Err(swap_back(world, name, error, written, events).await),
     };
     let serves = match &ended {
         Ok(serves) => Some(*serves),
@@ -193,10 +196,15 @@ pub async fn replace(world: &World, spec: &InstanceSpec, events: &Events) -> Res
     settle_old(world, name).await
 }
 
-/// Puts the old instance back because the new one failed by `error`. Returns what there is to tell.
-async fn swap_back(world: &World, name: &str, error: Error, events: &Events) -> Error {
+/// Puts the old instance back because the new one failed by `error`, with the Consul keys that it started with. Returns what
+/// there is to tell.
+async fn swap_back(world: &World, name: &str, error: Error, written: &Unproven<'_>, events: &Events) -> Error {
+    let taken = written.take_back(world).await;
+    if let Err(error) = &taken {
+        events.warn(format!("the Consul keys of {} stay as the new version has them: {error}", written.owner));
+    }
     match put_back(world, name, events).await {
-        Ok(()) => Error::SwappedBack { name: name.to_owned(), source: Box::new(error) },
+        Ok(()) => Error::SwappedBack { name: name.to_owned(), keys_stay: taken.is_err(), source: Box::new(error) },
         Err(second) => {
             events.warn(format!("the new instance `{name}` did not come up: {error}"));
             second
@@ -257,7 +265,7 @@ fn hardware_addresses(old: &Config, devices: &Devices) -> Config {
 /// Sees an unproven instance come up; then removes the one that it replaces, if any.
 ///
 /// One that does not come up, replaces nothing and was never in use is made anew.
-pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Result<(), Error> {
+pub async fn settle(world: &World, spec: &InstanceSpec, written: &Unproven<'_>, events: &Events) -> Result<(), Error> {
     let name = &spec.instance.name;
     let new = get(world, name).await?.config.get(found::UNPROVEN).is_some_and(|value| value == found::NEW);
     if new {
@@ -271,7 +279,7 @@ pub async fn settle(world: &World, spec: &InstanceSpec, events: &Events) -> Resu
     };
     match (seen, aside(world, name).await?) {
         (Ok(()), _) => settle_old(world, name).await,
-        (Err(error), Some(_)) => Err(swap_back(world, name, error, events).await),
+        (Err(error), Some(_)) => Err(swap_back(world, name, error, written, events).await),
         (Err(Error::Unhealthy { .. }), None) if new => {
             remove(world, name).await?;
             create(world, spec, events).await

@@ -4,20 +4,50 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::consul::{Change, Client, Error, MOST};
 use crate::flow::found::OWNED;
+use crate::flow::world::World;
+use crate::plan::{Action, Step};
+use crate::terraform::ConsulProvider;
 
-/// What is there before keys of an owner are written and removed.
+/// What is there before keys of an owner are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before {
-    /// What these keys hold; one that is missing here is not there.
+    /// Those that nobody else has or wants.
+    pub keys: BTreeSet<String>,
+    /// What these hold; one that is missing here is not there.
     pub values: BTreeMap<String, String>,
     /// Every key that the owner has.
     pub owned: BTreeSet<String>,
 }
 
-/// Takes back that `set` was written: the keys hold what they held before.
-pub async fn back(client: &Client, owner: &str, set: &BTreeMap<String, String>, before: &Before) -> Result<(), Error> {
-    let delete = set.keys().filter(|key| !before.values.contains_key(*key)).cloned().collect();
-    apply(client, owner, &before.values, &delete, &before.owned).await
+/// Keys that a run has written for an instance which has not been seen healthy with them yet.
+pub struct Unproven<'p> {
+    /// Whose they are.
+    pub owner: &'p str,
+    /// The last ones first.
+    written: Vec<(&'p ConsulProvider, &'p Before)>,
+}
+
+impl<'p> Unproven<'p> {
+    /// Those that the steps `done` have written since they changed an instance of `owner`: that one serves with what was
+    /// written before.
+    pub fn of(owner: &'p str, done: &'p [Step]) -> Self {
+        let own = done.iter().rev().filter(|step| step.owner == owner);
+        let since = own.take_while(|step| !step.action.is_of_instance());
+        let written = since.filter_map(|step| match &step.action {
+            Action::Keys { server, before: Some(before), .. } => Some((server, before.as_ref())),
+            _ => None,
+        });
+        Self { owner, written: written.collect() }
+    }
+
+    /// Takes them back: they hold what they held before.
+    pub async fn take_back(&self, world: &World) -> Result<(), Error> {
+        for (server, before) in &self.written {
+            let delete = before.keys.iter().filter(|key| !before.values.contains_key(*key)).cloned().collect();
+            apply(&(world.consul)(server), self.owner, &before.values, &delete, &before.owned).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes and removes keys of `owner`, at most [`MOST`] operations at a time.

@@ -66,8 +66,8 @@ pub enum Error {
     },
 }
 
-/// How long what an earlier run started may take to end.
-const ENDS: Duration = Duration::from_mins(5);
+/// How long what is about to be there may take to come. Somebody else may download an image for it.
+const COMES: Duration = Duration::from_secs(30);
 
 /// How long to wait between two looks at what has not ended.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -89,18 +89,23 @@ pub async fn instances(world: &World) -> Result<Vec<lxd::model::Instance>, lxd::
 }
 
 /// Reads instances and what goes with them. The server goes on with what a run that was killed has started, and refuses
-/// to do anything else with an instance meanwhile: that is let end first.
+/// to do anything else with an instance meanwhile: that is let end first. What takes longer is an error.
 async fn settled<T>(
     world: &World,
     more: impl AsyncFn() -> Result<T, lxd::Error>,
 ) -> Result<(Vec<lxd::model::Instance>, T), lxd::Error> {
-    let until = Instant::now() + ENDS;
+    let since = Instant::now();
     loop {
         // Asked first: what ends between the two is seen as unfinished, and looked at again.
         let changing = world.lxd.changing().await?;
         let (instances, more) = tokio::try_join!(world.lxd.instances(), more())?;
-        let busy = changing.iter().any(|operation| is_of_ours(operation, &instances));
-        if !busy || Instant::now() > until {
+        let ours = changing.iter().find(|operation| is_of_ours(operation, &instances));
+        if let Some(ours) = ours.filter(|_| since.elapsed() > world.limits.earlier) {
+            let what = format!("what is under way on the server (`{}`)", ours.description);
+            return Err(lxd::Error::Timeout { what, after: world.limits.earlier });
+        }
+        let comes = changing.iter().any(|operation| is_of_unknown(operation, &instances));
+        if ours.is_none() && (!comes || since.elapsed() > COMES) {
             return Ok((instances, more));
         }
         sleep(PAUSE).await;
@@ -114,6 +119,12 @@ fn is_of_ours(operation: &Operation, instances: &[lxd::model::Instance]) -> bool
     let ours = |name: &str| instances.iter().any(|it| it.name == name && marked(it));
     let left = || instances.iter().any(|it| it.config.contains_key(BUILD));
     operation.instances().any(ours) || (operation.instances().next().is_none() && left())
+}
+
+/// Whether an operation works on an instance that is not there yet, or not any more under this name. Nobody can say whose
+/// it will be.
+fn is_of_unknown(operation: &Operation, instances: &[lxd::model::Instance]) -> bool {
+    operation.instances().any(|name| instances.iter().all(|it| it.name != name))
 }
 
 fn of_instance(instance: lxd::model::Instance) -> Instance {

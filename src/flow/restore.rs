@@ -173,10 +173,10 @@ pub struct Seen {
 ///
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
+    let instances = look::instances(world).await?.into_iter().map(|it| (it.name.clone(), it)).collect();
     let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
     kept.retain(|id, _| ids.contains(id));
     unfinished.retain(|id| !ids.contains(id));
-    let instances = look::instances(world).await?.into_iter().map(|it| (it.name.clone(), it)).collect();
     Ok(Seen { instances, kept, unfinished })
 }
 

@@ -91,6 +91,8 @@ pub struct Limits {
     pub stop: Duration,
     /// From the end of an instance's first boot to the answer of the database server in it.
     pub database: Duration,
+    /// From the first look at the server to the end of what an earlier run has begun there.
+    pub earlier: Duration,
 }
 
 impl Default for Limits {
@@ -102,6 +104,7 @@ impl Default for Limits {
             healthy: Duration::from_mins(20),
             stop: Duration::from_mins(1),
             database: Duration::from_mins(5),
+            earlier: Duration::from_mins(5),
         }
     }
 }

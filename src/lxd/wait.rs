@@ -35,7 +35,7 @@ pub enum CloudInit {
     Done {
         /// What it could mend by itself, for the person to know.
         warnings: Vec<String>,
-        /// When systemd had started the services of the instance, if it says.
+        /// When systemd had started the services of the instance, if it says and if nothing else starts any.
         services: Option<Instant>,
     },
 }
@@ -47,7 +47,8 @@ pub struct Booted {
     pub addresses: Vec<IpAddr>,
     /// What cloud-init could mend by itself.
     pub warnings: Vec<String>,
-    /// Since when its services run: what cloud-init does behind them on every boot keeps nobody waiting.
+    /// Since when its services run: what cloud-init does behind them on every boot keeps nobody waiting. On a first boot it
+    /// is its end that counts.
     pub services: Instant,
 }
 
@@ -154,8 +155,10 @@ pub async fn cloud_init(client: &Client, instance: &str, limit: Duration) -> Res
 ///
 /// Prints for how many milliseconds the services have been running then: the time of the machine at which the program that
 /// is asked was started, which the kernel tells in hundredths of a second, less the time at which systemd had started them.
+/// Prints nothing if cloud-init has run the commands of its user in this boot, which may make services and start them.
 ///
-/// Sources: `status_wrapper` of cloud-init, which writes `result.json` last; proc(5), `starttime`; org.freedesktop.systemd1(5).
+/// Sources: cloud-init, where `status_wrapper` writes `result.json` last, semaphores are written for what is done once, and
+/// `enabled` early in each boot; proc(5), `starttime`; org.freedesktop.systemd1(5).
 const ENDED: &str = "\
 n=0
 while [ $n -lt 100 ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/cloud-init/disabled ]; do
@@ -164,6 +167,7 @@ while [ $n -lt 100 ] && [ ! -e /run/cloud-init/result.json ] && [ ! -e /run/clou
     n=$((n + 1))
 done
 [ -e /run/cloud-init/result.json ] || cloud-init status --wait >/dev/null
+[ ! /var/lib/cloud/instance/sem/config_scripts_user -nt /run/cloud-init/enabled ] || exit 0
 since=$(systemctl show --value --property=ActiveEnterTimestampMonotonic multi-user.target) || exit 0
 now=$(cut -d' ' -f22 /proc/self/stat) || exit 0
 [ \"${since:-0}\" -eq 0 ] || echo $((now * 10 - since / 1000))

@@ -259,6 +259,12 @@ async fn while_one_backs_up_nobody_else_changes_the_host() {
     let mut child = work.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     lines.find(|line| line.contains("stop instance tiny")).unwrap();
+    // It is in the middle of it until the others have ended.
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
     let began = Instant::now();
     let others: [&[&str]; 4] = [
         &["backup", "ryo-tiny", "-n", &host.name, "-s", "2", "--yes"],
@@ -271,6 +277,7 @@ async fn while_one_backs_up_nobody_else_changes_the_host() {
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     let took = began.elapsed();
+    signal("-CONT");
     lines.for_each(drop);
     assert!(child.wait().unwrap().success());
     for ended in ended {

@@ -83,8 +83,12 @@ async fn is_spoken_to(http: Arc<dyn Http>, other: Arc<dyn Http>) {
 
     let client = server.open(&directory).await.unwrap();
     assert_eq!(client.name(), format!("LXD at https://{HERE}:{}", server.port));
-    let instances = client.instances().await.unwrap();
-    assert_eq!(instances.len(), server.known().instances().await.unwrap().len());
+    // The comparison with Ansible comes and goes beside this.
+    let names = async |client: &Client| {
+        let instances = client.instances().await.unwrap().into_iter().map(|it| it.name);
+        instances.filter(|name| !name.starts_with("differential-")).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&client).await, names(&server.known()).await);
     let mode = |name: &str| fs::metadata(directory.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("client.key"), mode("client.crt"), mode("servercerts/web.crt")), (0o600, 0o644, 0o644));
     assert_eq!(server.trusted().await.len(), before.len() + 1);

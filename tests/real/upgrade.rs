@@ -121,9 +121,9 @@ async fn replaced_while_it_is_fetched(host: Host) {
 
 /// Whatever is wrong with a version, the page is served as before, and nothing that was counted is lost.
 async fn broken_versions_are_swapped_back(work: &Work, host: &Host, direct: &str) {
-    let upgrade = |version: &str| {
+    let upgrade = |version: &str, timeout: &str| {
         let words = ["upgrade", "ryo-hello", "-n", &host.name, "-v", version, "--no-pull", "--yes", "--json"];
-        work.ryo(&[&words[..], &["--timeout", "40"]].concat())
+        work.ryo(&[&words[..], &["--timeout", timeout]].concat())
     };
     let serves = async |before: u32| {
         assert_eq!(greeting(&page(direct).await), GREETING);
@@ -137,7 +137,7 @@ async fn broken_versions_are_swapped_back(work: &Work, host: &Host, direct: &str
     let cloud_init = "ryo-hello/project-deployment/cloud-init/cloud-init-hello.yml";
     work.edit(cloud_init, "hello-bootstrap.sh", "hello-bootstrap.sh\n  - exit 3");
     let before = visits(direct);
-    let ended = upgrade("3");
+    let ended = upgrade("3", "300");
     let failed = failure(&ended);
     assert_eq!(
         (ended.code, &failed["because"][0]),
@@ -149,7 +149,8 @@ async fn broken_versions_are_swapped_back(work: &Work, host: &Host, direct: &str
 
     let program = "ryo-hello/image-build/playbooks/roles/set-up-hello/files/hello.py";
     work.edit(program, "def main():", "def main():\n    sys.exit(\"out of order\")");
-    let ended = upgrade("4");
+    // All of it is waited for: the page never comes.
+    let ended = upgrade("4", "40");
     let failed = failure(&ended);
     assert_eq!(ended.code, Some(13), "{failed}");
     let last = failed["because"][1].as_str().unwrap();
@@ -252,6 +253,7 @@ async fn an_upgrade_backs_up_first_if_there_is_anything_to_do() {
 
 /// What the greeting is, if the instance runs, and the instances of the project with those beside them.
 async fn found(host: &Host) -> (Option<String>, Vec<String>) {
+    host.ended(|name| name.contains("tiny")).await;
     let instances = host.client().instances().await.unwrap();
     let names: Vec<String> = instances.iter().map(|it| it.name.clone()).filter(|it| it.contains("tiny")).collect();
     let running = instances.iter().any(|it| it.name == "tiny" && it.is_running());

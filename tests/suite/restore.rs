@@ -352,6 +352,19 @@ async fn what_a_killed_run_has_started_is_let_end_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_on_the_server_and_does_not_end_is_told() {
+    let mut stage = spoilt_a_little().await;
+    stage.limits.earlier = Duration::from_millis(300);
+    let before = look(&data(&stage));
+    killed_at_a_start(&stage);
+    stage.lxd.with_instance("tiny", |tiny| tiny.starting = 1_000_000);
+    let told = restores(&stage, &specs(&stage, "1")).await.unwrap_err();
+    let text = "error: what is under way on the server (`Starting instance`) took longer than 0.3 s\n";
+    assert_eq!(told, (1, text.to_owned()));
+    assert_eq!(look(&data(&stage)), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_come_up_is_swapped_back() {
     let mut stage = spoilt().await;
     stage.limits.address = Duration::from_millis(100);

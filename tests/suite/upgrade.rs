@@ -56,7 +56,7 @@ fn swapped_back(step: &str, because: &str) -> Told {
         "error: {step}: ryo-tiny: replace instance tiny by one from ryo-tiny-tiny-1\n  \
          because: the new instance `tiny` did not come up, and the old one is back\n  \
          because: instance `tiny` did not come up\n  because: {because}\n\
-         hint: Consul keys written for it alone are as before; all else that was done stays: \
+         hint: what this run did before stays done, but for Consul keys that it wrote for the new one alone: \
          `ryo rollback --to VERSION` takes it back\n{AGAIN}"
     );
     Told { code: 13, text, warnings: vec![] }
@@ -132,6 +132,11 @@ async fn keys_that_the_new_instance_waited_for_are_taken_back_with_it() {
     let mut stage = changed(stage).await;
     let before = stage.consul.world();
     with_other_keys(&stage);
+    // The old one does not start with the keys of the new one.
+    let (consul, known) = (stage.consul.clone(), before.clone());
+    stage.lxd.with_instance("tiny", |tiny| {
+        tiny.refuses = Some(Arc::new(move || (consul.world() != known).then(|| "these are not its keys".to_owned())));
+    });
     let port = serve(|_| 503);
     let health = format!("http://127.0.0.1:{port}/health");
     declare(&stage, &health);
@@ -164,7 +169,9 @@ async fn keys_that_cannot_be_taken_back_are_told() {
     });
     declare(&stage, &format!("http://127.0.0.1:{port}/health"));
     let told = stage.fails().await;
-    assert_eq!(told.code, 13, "{told:?}");
+    let hint =
+        "hint: what this run did before stays done, Consul keys too: `ryo rollback --to VERSION` takes it back\n";
+    assert!(told.code == 13 && told.text.contains(hint), "{told:?}");
     assert_eq!(
         told.warnings,
         ["the Consul keys of ryo-tiny stay as the new version has them: fake Consul has no leader"]

@@ -62,15 +62,23 @@ impl Host {
         consul::Client::new(Arc::new(wire) as Arc<dyn Http>, None, None)
     }
 
+    /// Lets end what a run that was killed has begun with instances of certain names: the server goes on with it.
+    pub async fn ended(&self, about: impl Fn(&str) -> bool) {
+        while self.client().changing().await.unwrap().iter().any(|it| it.instances().any(&about)) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
     /// Removes everything that deployments of these projects and modules leave on it: instances (also those of these
     /// `names` that nobody owns), images, Consul keys below `keys`, data with what is kept from before a restore, and
     /// what is remembered of the host.
     pub async fn wipe(&self, owners: &[&str], names: &[&str], keys: &str) {
         let client = self.client();
+        self.ended(|name| names.iter().any(|own| name.contains(own))).await;
         for instance in client.instances().await.unwrap() {
             let owner = instance.config.get("user.ryo.project").map_or("", String::as_str);
             if owners.contains(&owner) || names.contains(&instance.name.as_str()) {
-                if instance.is_running() {
+                if instance.is_on() {
                     client.kill(&instance.name).await.unwrap();
                 }
                 client.delete(&instance.name).await.unwrap();

@@ -1,7 +1,7 @@
 //! Of errors of the flows and of what they work on.
 
 use super::servers::{agent, backend, consul, lxd, playbook, program, sql, ssh};
-use super::{AGAIN, Advice, BACK};
+use super::{AGAIN, Advice, BACK, BACK_WITH_KEYS};
 use crate::failure::Kind;
 use crate::flow::backup::manifest;
 use crate::flow::{apply, backup, control, file, health, history, host, image, instance, restore};
@@ -176,7 +176,9 @@ pub(super) fn instance(error: &instance::Error) -> Advice {
             | health::Error::Unknown { .. }
             | health::Error::Module(_) => Advice::world(),
         },
-        instance::Error::SwappedBack { .. } => Advice::of(Kind::Unhealthy, BACK),
+        instance::Error::SwappedBack { keys_stay, .. } => {
+            Advice::of(Kind::Unhealthy, if *keys_stay { BACK_WITH_KEYS } else { BACK })
+        }
     }
 }
 

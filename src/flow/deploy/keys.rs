@@ -20,7 +20,7 @@ impl Planning<'_> {
         let set = self.differing(keys);
         if !set.is_empty() {
             self.noted.insert(unit.owner.clone(), owned.clone());
-            let before = Before { values: self.held(set.keys()), owned: has };
+            let before = Some(Box::new(self.before(&unit.owner, &set, has)));
             self.push(&unit.owner, Action::Keys { server, set, delete: BTreeSet::new(), owned, before });
         }
     }
@@ -39,16 +39,16 @@ impl Planning<'_> {
         delete.extend(foreign.cloned());
         let set = self.differing(keys);
         if !set.is_empty() || !delete.is_empty() || has != wanted {
-            let before = Before { values: self.held(set.keys().chain(&delete)), owned: has };
-            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted, before });
+            self.push(&unit.owner, Action::Keys { server, set, delete, owned: wanted, before: None });
         }
     }
 
-    /// What `keys` hold, those that are there.
-    fn held<'k>(&self, keys: impl Iterator<Item = &'k String>) -> BTreeMap<String, String> {
-        keys.filter_map(|key| self.found.keys.get_key_value(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    /// What is there before `set` is written.
+    fn before(&self, owner: &str, set: &BTreeMap<String, String>, owned: BTreeSet<String>) -> Before {
+        let others = self.others_keys(owner);
+        let keys: BTreeSet<String> = set.keys().filter(|key| !others.contains(*key)).cloned().collect();
+        let values = keys.iter().filter_map(|key| Some((key.clone(), self.found.keys.get(key)?.clone()))).collect();
+        Before { keys, values, owned }
     }
 
     /// Keys that others have, or will have after this plan.

@@ -124,8 +124,8 @@ async fn a_replacement_whose_first_boot_fails_gives_the_old_one_back() {
                  because: instance `tiny` did not come up; its console ends with:\n    \
                  Booting\n    Failed to start the application\n  \
                  because: cloud-init failed in instance `tiny`: bootstrap.sh: exit 3\n\
-                 hint: Consul keys written for it alone are as before; all else that was done stays: \
-                 `ryo rollback --to VERSION` takes it back\n{AGAIN}"
+                 hint: what this run did before stays done, but for Consul keys that it wrote for the new one alone: \
+         `ryo rollback --to VERSION` takes it back\n{AGAIN}"
             )
         )
     );
