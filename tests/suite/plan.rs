@@ -651,6 +651,22 @@ fn keys_that_others_put_below_a_prefix_are_removed() {
 }
 
 #[test]
+fn what_keys_held_is_known_where_an_instance_waits_for_them_and_nobody_else_has_them() {
+    let mut found = deployed();
+    let mut units = units();
+    units[1].deployment.resources.insert(0, keys("app", [("app/new", "1"), ("app/other", "1"), ("app/theirs", "1")]));
+    found.keys.extend(map([("app/other", "0"), ("app/theirs", "0")]));
+    found.owned.entry("ryo-web-proxy".to_owned()).or_default().insert("app/theirs".to_owned());
+    found.instances.get_mut("hello").unwrap().config.insert("user.user-data".to_owned(), "other".to_owned());
+    let owned = found.owned.get("ryo-hello").cloned().unwrap_or_default();
+    let plan = plan("", &units, &found);
+    let Action::Keys { before: Some(before), .. } = &plan.steps[0].action else { panic!("{:?}", plan.steps[0]) };
+    let names: Vec<&str> = before.keys.iter().map(String::as_str).collect();
+    assert_eq!((names.as_slice(), &before.values), (&["app/new", "app/other"][..], &map([("app/other", "0")])));
+    assert_eq!(before.owned, owned);
+}
+
+#[test]
 fn a_limit_that_somebody_set_is_taken_back_without_a_restart() {
     let mut found = deployed();
     found.instances.get_mut("hello").unwrap().config.insert("limits.cpu".to_owned(), "1".to_owned());
