@@ -86,7 +86,7 @@ pub enum Action {
     RemoveUnfinished(String),
     /// Remove an instance that was set aside and whose successor has proved itself.
     RemoveReplaced(String),
-    /// Give an instance that a broken replacement set aside its name and devices back.
+    /// Give an instance that a broken replacement set aside the name that it had, and its devices, back.
     PutBack(String),
     /// Run a host-setup playbook.
     HostSetup {
@@ -165,6 +165,8 @@ pub enum Action {
     ReplaceInstance {
         /// The new one.
         spec: Box<InstanceSpec>,
+        /// What the old one is called.
+        replaced: String,
         /// Why, one line each.
         why: Vec<String>,
     },

@@ -325,7 +325,9 @@ async fn open(
     // Looked for before any connection is opened.
     let programs = tools::programs(&wanted.repositories, &request.host, request.tools, settings).await?;
     let mut world = rig::open(&address, settings, events).await?;
-    world.limits.healthy = request.timeout.unwrap_or(world.limits.healthy);
+    if let Some(timeout) = request.timeout {
+        world.limits = world.limits.for_health(timeout);
+    }
     Ok((World { programs, ..world }, wanted))
 }
 

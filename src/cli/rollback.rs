@@ -111,6 +111,8 @@ async fn open(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<(
         return Err(failure.hint("check out what is wanted and deploy it: `ryo deploy … -v VERSION`"));
     }
     let mut world = rig::open(&address, &settings, &shown.events).await?;
-    world.limits.healthy = arguments.timeout.map_or(world.limits.healthy, Duration::from_secs);
+    if let Some(timeout) = arguments.timeout {
+        world.limits = world.limits.for_health(Duration::from_secs(timeout));
+    }
     Ok((world, Source { name: repository.name, owner, kind: repository.kind }))
 }

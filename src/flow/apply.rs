@@ -129,6 +129,10 @@ pub async fn apply(world: &World, plan: &Plan, events: &Events, stop: &watch::Re
     let mut begun = 0;
     while let Some(step) = plan.steps.get(begun) {
         let number = begun + 1;
+        // What comes behind a backup does not go on with something down.
+        if ended.is_ok() && down.is_err() && !step.action.backs_up() {
+            ended = std::mem::replace(&mut down, Ok(()));
+        }
         let images = if ended.is_ok() { builds::independent(world, &plan.steps[begun..]) } else { vec![] };
         begun += images.len().max(1);
         if images.len() > 1 {
@@ -201,10 +205,10 @@ async fn run(
         action if world.deploy(&step.owner).is_some() && program::does(action) => {
             program::after(world, step, progress).await
         }
-        Action::RemoveBuild(name)
-        | Action::RemoveUnfinished(name)
-        | Action::RemoveReplaced(name)
-        | Action::RemoveInstance(name) => Ok(instance::remove(world, name).await?),
+        Action::RemoveBuild(name) | Action::RemoveUnfinished(name) | Action::RemoveReplaced(name) => {
+            Ok(instance::remove(world, name).await?)
+        }
+        Action::RemoveInstance(name) => Ok(instance::remove_unwanted(world, name).await?),
         Action::PutBack(name) => Ok(instance::put_back(world, name, events).await?),
         Action::HostSetup { playbook, inputs, .. } => {
             host_setup::run(world, &step.owner, playbook, inputs, progress, stop.clone()).await
@@ -229,7 +233,9 @@ async fn run(
         Action::RemoveObject { kind, name } => Ok(object::remove(world, kind, name).await?),
         Action::PutFile(wanted) => Ok(file::put(world, wanted).await?),
         Action::CreateInstance(spec) => Ok(instance::create(world, spec, events).await?),
-        Action::ReplaceInstance { spec, .. } => Ok(instance::replace(world, spec, &written(), events).await?),
+        Action::ReplaceInstance { spec, replaced, .. } => {
+            Ok(instance::replace(world, spec, replaced, &written(), events).await?)
+        }
         Action::UpdateInstance(update) => Ok(instance::update(world, update, events).await?),
         Action::AdoptInstance(spec) => Ok(instance::adopt(world, spec).await?),
         Action::StartInstance(spec) => Ok(instance::resume(world, &spec.instance.name, events).await?),

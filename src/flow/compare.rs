@@ -34,8 +34,10 @@ pub enum WantedImage {
     Known(String),
     /// An image that this plan builds.
     Built,
-    /// An image whose fingerprint cannot be told now.
-    Unknown,
+    /// An image of this name whose fingerprint cannot be told now.
+    Named(String),
+    /// Whichever it is: it is ignored.
+    Any,
 }
 
 /// Compares `wanted` with `found`.
@@ -128,7 +130,12 @@ fn image_difference(image: &WantedImage, found: &found::Instance) -> Vec<String>
         WantedImage::Known(fingerprint) if found.base_image() != Some(fingerprint) => {
             vec![format!("image: {} → {}", found.base_image().map_or("unknown", short), short(fingerprint))]
         }
-        WantedImage::Known(_) | WantedImage::Unknown => vec![],
+        // One that the original tools have made does not say what its image was called.
+        WantedImage::Named(name) => match found.config(found::IMAGE_NAME).filter(|before| before != name) {
+            Some(before) => vec![format!("image: {before} → {name}")],
+            None => vec![],
+        },
+        WantedImage::Known(_) | WantedImage::Any => vec![],
     }
 }
 

@@ -10,6 +10,7 @@ use crate::flow::compare::{Difference, WantedImage, compare, ignoring};
 use crate::flow::database;
 use crate::flow::found::{self, Found, Pending};
 use crate::flow::object;
+use crate::lxd::model::Devices;
 use crate::place::Problem;
 use crate::plan::{Action, ImageSpec, InstanceSpec, Plan, Restart, Step, Update, Values};
 use crate::project;
@@ -144,22 +145,22 @@ impl<'a> Planning<'a> {
             }
         }
         // The one that still has its name is seen to last: those that it replaced go before it comes back.
-        let mut aside: Vec<_> =
-            self.found.instances.values().filter_map(|it| Some((it, it.config(found::REPLACED)?))).collect();
-        aside.sort_by_key(|(instance, name)| instance.name == *name);
-        for (instance, name) in aside {
-            self.set_aside(instance, name);
+        let set_aside = |it: &'a found::Instance| Some((it, it.was()?, it.config(found::REPLACED)?));
+        let mut aside: Vec<_> = self.found.instances.values().filter_map(set_aside).collect();
+        aside.sort_by_key(|(instance, was, _)| instance.name == *was);
+        for (instance, was, successor) in aside {
+            self.set_aside(instance, was, successor);
         }
     }
 
-    /// What becomes of `instance`, which was set aside when its name was `name`: it goes if a new one has proved itself,
-    /// waits for one that is wanted and may still do so, and comes back otherwise.
-    fn set_aside(&mut self, instance: &found::Instance, name: &str) {
+    /// What becomes of `instance`, which was set aside for `name` when its own name was `was`: it goes if a new one has
+    /// proved itself, waits for one that is wanted and may still do so, and comes back otherwise.
+    fn set_aside(&mut self, instance: &found::Instance, was: &str, name: &str) {
         let owner = instance.config(found::OWNER).unwrap_or("ryo").to_owned();
         self.instances.remove(&instance.name);
         let present = self.found.instances.get(name).filter(|present| present.name != instance.name);
         // A later replacement broke as well: what stands under the name is the newer one.
-        if present.is_some_and(|present| present.config(found::REPLACED) == Some(name)) {
+        if present.is_some_and(|present| present.config(found::REPLACED).is_some()) {
             return self.push(&owner, Action::RemoveReplaced(instance.name.clone()));
         }
         // One that still has the mark of standing beside the old one has not got its devices yet.
@@ -169,9 +170,10 @@ impl<'a> Planning<'a> {
         } else if taken.is_some_and(|present| present.config(found::UNPROVEN).is_none()) {
             self.push(&owner, Action::RemoveReplaced(instance.name.clone()));
         } else {
-            self.instances.insert(name.to_owned(), put_back(instance, name));
-            self.renewed.insert(name.to_owned());
-            self.push(&owner, Action::PutBack(name.to_owned()));
+            self.instances.remove(name);
+            self.instances.insert(was.to_owned(), put_back(instance, was));
+            self.renewed.insert(was.to_owned());
+            self.push(&owner, Action::PutBack(was.to_owned()));
         }
     }
 
@@ -190,8 +192,7 @@ impl<'a> Planning<'a> {
     ) -> (Difference, InstanceSpec) {
         let ignored = &resource.lifecycle.ignored;
         let effective = InstanceSpec { instance: ignoring(&wanted.instance, ignored, present), ..wanted.clone() };
-        let image =
-            if ignored.whole("image") { WantedImage::Unknown } else { self.wanted_image(&wanted.instance.image) };
+        let image = if ignored.whole("image") { WantedImage::Any } else { self.wanted_image(&wanted.instance.image) };
         match compare(&effective, &image, present) {
             // A new one has nothing that could stay as it is.
             difference @ Difference::Replace { .. } => (difference, wanted),
@@ -266,6 +267,9 @@ impl<'a> Planning<'a> {
             Kind::Database(wanted) => self.database(unit, wanted),
             Kind::Instance(_) => {
                 let action = self.instance(resource, spec(unit, kind)?)?;
+                if let Action::ReplaceInstance { replaced, .. } = &action {
+                    self.instances.remove(replaced);
+                }
                 if let Action::CreateInstance(spec)
                 | Action::ReplaceInstance { spec, .. }
                 | Action::SettleInstance(spec) = &action
@@ -297,12 +301,16 @@ impl<'a> Planning<'a> {
 
     fn instance(&self, resource: &Resource, spec: InstanceSpec) -> Option<Action> {
         let Some(present) = self.instances.get(&spec.instance.name) else {
-            return Some(Action::CreateInstance(Box::new(spec)));
+            let spec = Box::new(spec);
+            return Some(match self.predecessor(&spec) {
+                Some((replaced, why)) => Action::ReplaceInstance { spec, replaced, why: vec![why] },
+                None => Action::CreateInstance(spec),
+            });
         };
         let (difference, spec) = self.compare(resource, spec, present);
         let spec = Box::new(spec);
         match difference {
-            Difference::Replace { why } => Some(Action::ReplaceInstance { spec, why }),
+            Difference::Replace { why } => Some(Action::ReplaceInstance { replaced: present.name.clone(), spec, why }),
             Difference::Update { changes, restart } => {
                 Some(Action::UpdateInstance(Box::new(Update { spec: *spec, changes, restart })))
             }
@@ -322,13 +330,24 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Instances that we made for this owner and that no file names any longer, neither its own nor another's.
-    fn unwanted(&mut self, unit: &Unit) {
+    /// The instance that no file names any longer and that cannot be there beside the new one `spec`: it is called so now.
+    /// Returns its name, and what both have.
+    fn predecessor(&self, spec: &InstanceSpec) -> Option<(String, String)> {
+        self.no_longer_wanted(&spec.owner).find_map(|old| {
+            let both = in_both(&old.devices, &spec.instance.devices)?;
+            Some((old.name.clone(), format!("no file names instance {} any longer, and both have {both}", old.name)))
+        })
+    }
+
+    /// Instances that we made for `owner` and that no file names any longer, neither its own nor another's.
+    fn no_longer_wanted<'s>(&'s self, owner: &'s str) -> impl Iterator<Item = &'s found::Instance> {
         let wanted: BTreeSet<String> = self.units.iter().flat_map(specs).map(|spec| spec.instance.name).collect();
-        let ours = |instance: &&found::Instance| {
-            instance.config(found::OWNER) == Some(&unit.owner) && !wanted.contains(&instance.name)
-        };
-        let names: Vec<String> = self.instances.values().filter(ours).map(|instance| instance.name.clone()).collect();
+        let ours = self.instances.values().filter(move |instance| instance.config(found::OWNER) == Some(owner));
+        ours.filter(move |instance| !wanted.contains(&instance.name))
+    }
+
+    fn unwanted(&mut self, unit: &Unit) {
+        let names: Vec<String> = self.no_longer_wanted(&unit.owner).map(|instance| instance.name.clone()).collect();
         for name in names {
             self.push(&unit.owner, Action::RemoveInstance(name));
         }
@@ -349,6 +368,32 @@ impl<'a> Planning<'a> {
         if !self.found.recorded.contains(&unit.owner) {
             self.push(&unit.owner, Action::Record { kind: unit.kind });
         }
+    }
+}
+
+/// What both have and can only have one after the other.
+fn in_both(old: &Devices, new: &Devices) -> Option<String> {
+    let taken: Vec<String> = old.values().flat_map(exclusive).collect();
+    new.values().flat_map(exclusive).find(|it| taken.contains(it))
+}
+
+/// What of a device only one instance can have: an address, a port that a proxy listens on, a directory or volume that it
+/// writes.
+fn exclusive(device: &BTreeMap<String, String>) -> Vec<String> {
+    let property = |name: &str| device.get(name).filter(|value| !value.is_empty());
+    let fixed = |name: &str| property(name).filter(|value| !["none", "auto"].contains(&value.as_str()));
+    match device.get("type").map(String::as_str) {
+        Some("nic") => ["ipv4.address", "ipv6.address"]
+            .iter()
+            .filter_map(|name| Some(format!("the address {}", fixed(name)?)))
+            .collect(),
+        Some("proxy") => property("listen").map(|listen| format!("the proxy for {listen}")).into_iter().collect(),
+        Some("disk") if property("readonly").is_none_or(|value| value != "true") => {
+            let mounted = property("source").filter(|_| property("path").is_some_and(|path| path != "/"));
+            let pool = property("pool").map_or(String::new(), |pool| format!("{pool}: "));
+            mounted.map(|source| format!("{pool}{source}")).into_iter().collect()
+        }
+        _ => vec![],
     }
 }
 
@@ -384,7 +429,7 @@ pub fn obstacles(units: &[Unit], found: &Found) -> Vec<Problem> {
 pub fn forbidden(plan: &Plan, units: &[Unit]) -> Vec<Problem> {
     let mut problems = vec![];
     for step in &plan.steps {
-        let Action::ReplaceInstance { spec, why } = &step.action else { continue };
+        let Action::ReplaceInstance { spec, why, .. } = &step.action else { continue };
         let mut wanted = units.iter().filter(|unit| unit.owner == step.owner).flat_map(instances);
         let resource =
             wanted.find(|(_, other)| other.instance.name == spec.instance.name).map(|(resource, _)| resource);

@@ -11,10 +11,15 @@ use crate::terraform::ObjectKind;
 pub const BUILD: &str = "user.ryo.build";
 /// On a new instance that still stands beside the old one: the name that it will take.
 pub const REPLACES: &str = "user.ryo.replaces";
-/// On an old instance that was set aside: the name that it had.
+/// On an old instance that was set aside: the name of the one that takes its place.
 pub const REPLACED: &str = "user.ryo.replaced";
+/// On an old instance that was set aside: the name that it had, if that is another one.
+pub const WAS: &str = "user.ryo.was";
 /// On an old instance that was set aside: its devices, as JSON.
 pub const DEVICES: &str = "user.ryo.devices";
+/// On an old instance that was set aside: the hardware addresses of its network devices, by configuration key, as JSON.
+/// The server forgets them when a device is taken away.
+pub const ADDRESSES: &str = "user.ryo.addresses";
 /// On an instance that has not been seen healthy yet: [`NEW`] or [`AGAIN`].
 pub const UNPROVEN: &str = "user.ryo.unproven";
 /// Value of [`UNPROVEN`]: it has never been in use.
@@ -27,6 +32,8 @@ pub const PAUSED: &str = "user.ryo.paused";
 pub const OWNER: &str = "user.ryo.project";
 /// The version that an instance was deployed with.
 pub const VERSION: &str = "user.ryo.version";
+/// What the files call the image that an instance was made from.
+pub const IMAGE_NAME: &str = "user.ryo.image";
 /// Digest of what an instance was made from.
 pub const SPEC: &str = "user.ryo.spec";
 /// The Consul keys that may be written in an instance, on a host where not everybody may.
@@ -61,6 +68,11 @@ impl Instance {
     /// The fingerprint of the image it was made from.
     pub fn base_image(&self) -> Option<&str> {
         self.config.get("volatile.base_image").map(String::as_str)
+    }
+
+    /// Whose place it takes up when it comes back, if it was set aside.
+    pub fn was(&self) -> Option<&str> {
+        self.config(REPLACED).map(|successor| self.config(WAS).unwrap_or(successor))
     }
 
     /// Returns one configuration value.

@@ -120,9 +120,12 @@ impl Version {
         }
     }
 
-    /// Whether it is the same, whenever that was.
+    /// Whether a rollback to it does the same, whenever it was deployed and whatever it is called.
     fn is_same(&self, other: &Self) -> bool {
-        let digest = |version: &Self| digest::of(&json!(Self { when: 0, ..version.clone() }));
+        let digest = |version: &Self| {
+            let kinds: Vec<&Kind> = version.resources.iter().map(|resource| &resource.kind).collect();
+            digest::of(&json!([version.images, version.consul, kinds, version.writes]))
+        };
         digest(self) == digest(other)
     }
 }

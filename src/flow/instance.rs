@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::consul;
@@ -25,6 +27,15 @@ use crate::terraform::trigger;
 
 /// Longest name of an instance: it is a host name.
 const LONGEST_NAME: usize = 63;
+
+/// Keeps the server from deleting an instance.
+const PROTECTION: &str = "security.protection.delete";
+
+/// What the name of a new instance ends with while it stands beside the old one.
+const NEW: &str = "-ryo-new";
+
+/// What the name of an old instance ends with that was set aside.
+const OLD: &str = "-ryo-old";
 
 /// Something went wrong with an instance.
 #[derive(Debug, Error)]
@@ -50,6 +61,22 @@ pub enum Error {
         last: LastWords,
         /// What is missing.
         source: health::Error,
+    },
+    /// The old one could not be set aside; it serves again.
+    #[error("instance `{name}` could not be set aside, and serves again")]
+    Stays {
+        /// Its name.
+        name: String,
+        /// Whether the Consul keys that were written for the new one could not be taken back.
+        keys_stay: bool,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Somebody has protected it from deletion.
+    #[error("instance `{name}` is protected from deletion (`security.protection.delete`)")]
+    Protected {
+        /// Its name.
+        name: String,
     },
     /// The new one did not come up; the old one is back.
     #[error("the new instance `{name}` did not come up, and the old one is back")]
@@ -164,29 +191,39 @@ fn tell_outage(name: &str, since: Instant, serves: Instant, events: &Events) {
     events.emit(Event::Outage { instance: name.to_owned(), took });
 }
 
-/// Makes a new instance beside the old one and exchanges them.
+/// Makes a new instance beside the one called `replaced` and exchanges them.
 ///
 /// # Errors
 ///
-/// [`Error::SwappedBack`]: the old one serves again, with its name and devices. After any other error the marks on the
-/// instances say how far it went.
-pub async fn replace(world: &World, spec: &InstanceSpec, written: &Unproven<'_>, events: &Events) -> Result<(), Error> {
+/// [`Error::SwappedBack`], [`Error::Stays`]: the old one serves again, with its name and devices. After any other error the
+/// marks on the instances say how far it went.
+pub async fn replace(
+    world: &World,
+    spec: &InstanceSpec,
+    replaced: &str,
+    written: &Unproven<'_>,
+    events: &Events,
+) -> Result<(), Error> {
     let name = &spec.instance.name;
-    let beside = derived(name, "-ryo-new");
+    let beside = derived(name, NEW);
     let mut new = new_instance(world, spec, &beside).await?;
     new.config.insert(found::REPLACES.to_owned(), name.clone());
     new.devices.retain(|_, device| is_root(device));
     world.lxd.create(&new).await?;
     access::give(world, spec, &beside).await?;
     let before = health::before(world, name).await;
-    let (old, since) = set_aside(world, name).await?;
-    let ended = match take_over(world, spec, &beside, &old, before, events).await {
-        Ok(serves) => Ok(serves),
-        Err(error) => Err(swap_back(world, name, error, written, events).await),
+    let old = get(world, replaced).await?;
+    let since = Instant::now();
+    let ended = match set_aside(world, &old, name).await {
+        Ok(()) => match take_over(world, spec, &beside, &old, before, events).await {
+            Ok(serves) => Ok(serves),
+            Err(error) => Err(swap_back(world, name, replaced, error, written, events).await),
+        },
+        Err(error) => Err(stay(world, &old, &beside, error, written, events).await),
     };
     let serves = match &ended {
         Ok(serves) => Some(*serves),
-        Err(Error::SwappedBack { .. }) => Some(Instant::now()),
+        Err(Error::SwappedBack { .. } | Error::Stays { .. }) => Some(Instant::now()),
         Err(_) => None,
     };
     if let Some(serves) = serves.filter(|_| old.is_running() && spec.instance.running) {
@@ -196,15 +233,19 @@ pub async fn replace(world: &World, spec: &InstanceSpec, written: &Unproven<'_>,
     settle_old(world, name).await
 }
 
-/// Puts the old instance back because the new one failed by `error`, with the Consul keys that it started with. Returns what
-/// there is to tell.
-async fn swap_back(world: &World, name: &str, error: Error, written: &Unproven<'_>, events: &Events) -> Error {
-    let taken = written.take_back(world).await;
-    if let Err(error) = &taken {
-        events.warn(format!("the Consul keys of {} stay as the new version has them: {error}", written.owner));
-    }
-    match put_back(world, name, events).await {
-        Ok(()) => Error::SwappedBack { name: name.to_owned(), keys_stay: taken.is_err(), source: Box::new(error) },
+/// Puts the old instance, whose name was `replaced`, back because the new one failed by `error`, with the Consul keys that it
+/// started with. Returns what there is to tell.
+async fn swap_back(
+    world: &World,
+    name: &str,
+    replaced: &str,
+    error: Error,
+    written: &Unproven<'_>,
+    events: &Events,
+) -> Error {
+    let keys_stay = keys_stay(world, written, events).await;
+    match put_back(world, replaced, events).await {
+        Ok(()) => Error::SwappedBack { name: name.to_owned(), keys_stay, source: Box::new(error) },
         Err(second) => {
             events.warn(format!("the new instance `{name}` did not come up: {error}"));
             second
@@ -212,23 +253,63 @@ async fn swap_back(world: &World, name: &str, error: Error, written: &Unproven<'
     }
 }
 
-/// Stops the instance `name` and lets it give away its devices and its name. Returns it as it was, and since when it does
-/// not serve.
-async fn set_aside(world: &World, name: &str) -> Result<(Instance, Instant), Error> {
-    let old = get(world, name).await?;
-    let since = Instant::now();
+/// Lets the old instance go on because it could not be set aside by `error`. Returns what there is to tell.
+async fn stay(
+    world: &World,
+    old: &Instance,
+    beside: &str,
+    error: Error,
+    written: &Unproven<'_>,
+    events: &Events,
+) -> Error {
+    let name = &old.name;
+    let keys_stay = keys_stay(world, written, events).await;
+    match go_on(world, old, beside, events).await {
+        Ok(()) => Error::Stays { name: name.clone(), keys_stay, source: Box::new(error) },
+        Err(second) => {
+            events.warn(format!("instance `{name}` could not be set aside: {error}"));
+            second
+        }
+    }
+}
+
+async fn go_on(world: &World, old: &Instance, beside: &str, events: &Events) -> Result<(), Error> {
+    if was_set_aside(world, &old.name).await?.is_some() {
+        return put_back(world, &old.name, events).await;
+    }
+    if old.is_on() {
+        resume(world, &old.name, events).await?;
+    }
+    remove(world, beside).await
+}
+
+/// Takes Consul keys back that were written for an instance which does not serve. Returns whether they stay all the same.
+async fn keys_stay(world: &World, written: &Unproven<'_>, events: &Events) -> bool {
+    let taken = written.take_back(world).await;
+    if let Err(error) = &taken {
+        events.warn(format!("the Consul keys of {} stay as the new version has them: {error}", written.owner));
+    }
+    taken.is_err()
+}
+
+/// Stops the instance `old` and lets it give away its devices and its name to the one that is to be called `successor`.
+async fn set_aside(world: &World, old: &Instance, successor: &str) -> Result<(), Error> {
+    let name = &old.name;
     if old.is_on() {
         stop(world, name).await?;
     }
-    let devices = serde_json::to_string(&old.devices).unwrap_or_default();
     change(world, name, |settings| {
-        settings.config.insert(found::REPLACED.to_owned(), name.to_owned());
-        settings.config.insert(found::DEVICES.to_owned(), devices.clone());
+        settings.config.insert(found::REPLACED.to_owned(), successor.to_owned());
+        if name != successor {
+            settings.config.insert(found::WAS.to_owned(), name.clone());
+        }
+        settings.config.insert(found::DEVICES.to_owned(), json!(old.devices).to_string());
+        let addresses = hardware_addresses(&old.config, &old.devices);
+        settings.config.insert(found::ADDRESSES.to_owned(), json!(addresses).to_string());
         settings.devices.retain(|_, device| is_root(device));
     })
     .await?;
-    world.lxd.rename(name, &derived(name, "-ryo-old")).await?;
-    Ok((old, since))
+    Ok(world.lxd.rename(name, &derived(name, OLD)).await?)
 }
 
 /// Gives the new instance the name, the devices and the hardware addresses of the old one, and sees it come up. Returns
@@ -279,7 +360,10 @@ pub async fn settle(world: &World, spec: &InstanceSpec, written: &Unproven<'_>, 
     };
     match (seen, aside(world, name).await?) {
         (Ok(()), _) => settle_old(world, name).await,
-        (Err(error), Some(_)) => Err(swap_back(world, name, error, written, events).await),
+        (Err(error), Some(old)) => {
+            let replaced = old.config.get(found::WAS).unwrap_or(name);
+            Err(swap_back(world, name, replaced, error, written, events).await)
+        }
         (Err(Error::Unhealthy { .. }), None) if new => {
             remove(world, name).await?;
             create(world, spec, events).await
@@ -295,26 +379,36 @@ async fn settle_old(world: &World, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Gives an instance that was set aside its name and its devices back and starts it. An instance that has taken the name
-/// meanwhile was never seen healthy and goes.
+/// Gives the instance that was set aside when it was called `name` its name and its devices back and starts it. The one
+/// that was to take its place was never seen healthy and goes.
 pub async fn put_back(world: &World, name: &str, events: &Events) -> Result<(), Error> {
-    let Some(old) = aside(world, name).await? else { return Err(Error::Gone { name: name.to_owned() }) };
+    let Some(old) = was_set_aside(world, name).await? else { return Err(Error::Gone { name: name.to_owned() }) };
+    let successor = old.config.get(found::REPLACED).map_or(name, String::as_str);
+    if old.name != successor {
+        remove(world, successor).await?;
+    }
     if old.name != name {
-        remove(world, name).await?;
         world.lxd.rename(&old.name, name).await?;
     }
     change(world, name, |settings| {
-        if let Some(devices) = settings.config.remove(found::DEVICES).and_then(|text| serde_json::from_str(&text).ok())
-        {
+        if let Some(devices) = noted(&mut settings.config, found::DEVICES) {
             settings.devices = devices;
         }
+        let addresses: Option<Config> = noted(&mut settings.config, found::ADDRESSES);
+        settings.config.extend(addresses.unwrap_or_default());
         settings.config.remove(found::REPLACED);
+        settings.config.remove(found::WAS);
         doubt(&mut settings.config);
     })
     .await?;
-    remove(world, &derived(name, "-ryo-new")).await?;
+    remove(world, &derived(successor, NEW)).await?;
     start(world, name, Before::Unknown, events).await?;
     prove(world, name).await
+}
+
+/// Takes what a mark holds as JSON.
+fn noted<T: DeserializeOwned>(config: &mut Config, mark: &str) -> Option<T> {
+    serde_json::from_str(&config.remove(mark)?).ok()
 }
 
 /// The instance that was set aside for the one called `name`; the one that still has the name comes first.
@@ -322,6 +416,16 @@ async fn aside(world: &World, name: &str) -> Result<Option<Instance>, Error> {
     let instances = world.lxd.instances().await?.into_iter();
     let aside = instances.filter(|it| it.config.get(found::REPLACED).is_some_and(|replaced| replaced == name));
     Ok(aside.min_by_key(|it| it.name != name))
+}
+
+/// The instance that was set aside when it was called `name`; the one that still has the name comes first.
+async fn was_set_aside(world: &World, name: &str) -> Result<Option<Instance>, Error> {
+    let was = |it: &Instance| {
+        let successor = it.config.get(found::REPLACED)?;
+        Some(it.config.get(found::WAS).unwrap_or(successor) == name)
+    };
+    let instances = world.lxd.instances().await?.into_iter();
+    Ok(instances.filter(|it| was(it) == Some(true)).min_by_key(|it| it.name != name))
 }
 
 /// Changes devices, profiles and configuration of an instance in place.
@@ -378,13 +482,30 @@ fn rewrite(settings: &mut Settings, spec: &InstanceSpec) {
     }
 }
 
-/// Stops an instance, by force if it has to be, and deletes it. One that is not there is removed already.
+/// Stops an instance, by force if it has to be, and deletes it. One that is not there is removed already. What protects it
+/// from deletion protects what is in use, and this one has been replaced or never was.
 pub async fn remove(world: &World, name: &str) -> Result<(), Error> {
     let Some(found) = world.lxd.instance(name).await? else { return Ok(()) };
     if found.value.is_on() {
         stop(world, name).await?;
     }
+    if is_protected(&found.value) {
+        change(world, name, |settings| drop(settings.config.insert(PROTECTION.to_owned(), "false".to_owned()))).await?;
+    }
     Ok(world.lxd.delete(name).await?)
+}
+
+/// As [`remove`], of an instance that is in use and no longer wanted: one that is protected from deletion stays as it is.
+pub async fn remove_unwanted(world: &World, name: &str) -> Result<(), Error> {
+    match world.lxd.instance(name).await? {
+        Some(found) if is_protected(&found.value) => Err(Error::Protected { name: name.to_owned() }),
+        _ => remove(world, name).await,
+    }
+}
+
+fn is_protected(instance: &Instance) -> bool {
+    let value = instance.expanded_config.get(PROTECTION).or_else(|| instance.config.get(PROTECTION));
+    value.is_some_and(|value| ["true", "1", "yes", "on"].contains(&value.to_lowercase().as_str()))
 }
 
 /// Takes the marks of an instance that has not been seen healthy yet.
@@ -435,6 +556,7 @@ fn labels(spec: &InstanceSpec) -> Config {
     let mut labels = Config::from([
         label(found::OWNER, &spec.owner),
         label(found::VERSION, &spec.version),
+        label(found::IMAGE_NAME, &spec.instance.image),
         label(found::SPEC, &spec.digest),
     ]);
     labels.extend((!spec.writes.is_empty()).then(|| label(found::WRITES, &spec.writes.to_string())));

@@ -86,12 +86,16 @@ pub async fn run(world: &World, owner: &str, rollout: &Rollout, progress: &Progr
 /// Does what is left to `ryo` of a step that the program has done.
 pub async fn after(world: &World, step: &Step, progress: &Progress) -> Result<(), apply::Error> {
     match &step.action {
-        Action::CreateInstance(spec) | Action::ReplaceInstance { spec, .. } => {
+        Action::CreateInstance(spec) => see(world, spec, Restart::No, progress).await,
+        Action::ReplaceInstance { spec, replaced, .. } => {
+            if *replaced != spec.instance.name {
+                instance::remove_unwanted(world, replaced).await?;
+            }
             see(world, spec, Restart::No, progress).await
         }
         Action::UpdateInstance(update) => see(world, &update.spec, update.restart, progress).await,
         // One that the program never knew.
-        Action::RemoveInstance(name) => Ok(instance::remove(world, name).await?),
+        Action::RemoveInstance(name) => Ok(instance::remove_unwanted(world, name).await?),
         Action::Keys { server, owned, .. } => {
             let (set, delete) = (BTreeMap::new(), BTreeSet::new());
             Ok(keys::apply(&(world.consul)(server), &step.owner, &set, &delete, owned).await?)

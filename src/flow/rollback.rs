@@ -73,7 +73,10 @@ pub async fn plan(
     let mut history = history::read(world, &source.owner).await?;
     let at = history.target(&source.owner, &world.host, to)?;
     let from = history.versions[history.present].version.clone();
-    let version = history.versions[at].clone();
+    let mut version = history.versions[at].clone();
+    // Keys that were not there yet are removed where they are.
+    let consul = history.versions[history.present].consul.clone();
+    version.consul = version.consul.or(consul);
     history.present = at;
     let title = format!("rollback {} from {from} to {} on {}", source.name, version.version, world.host);
     let mut found = look::server(world).await?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::flow::deploy::Unit;
-use crate::flow::found::{Found, INPUTS, Image, Writers};
+use crate::flow::found::{Found, INPUTS, Image, OWNER, VERSION, Writers};
 use crate::flow::inputs::{self, Inputs};
 use crate::flow::names::Names;
 use crate::hcl;
@@ -140,6 +140,9 @@ fn choose(
         Version::Present { otherwise } => otherwise,
     };
     let probe = images(repository, host, &owner, otherwise, names, found)?;
+    if probe.is_empty() {
+        return Ok(present(&owner, found).unwrap_or_else(|| otherwise.clone()));
+    }
     let mut candidates: Vec<String> = candidates(&probe, &found.images).into_iter().rev().collect();
     candidates.retain(|candidate| candidate != otherwise);
     candidates.sort_by_key(|candidate| !in_use(&probe, candidate, found));
@@ -153,6 +156,12 @@ fn choose(
         }
     }
     Ok(otherwise.clone())
+}
+
+/// The version of instances that are not made from images of their own.
+fn present(owner: &str, found: &Found) -> Option<String> {
+    let own = found.instances.values().filter(|instance| instance.config(OWNER) == Some(owner));
+    own.filter_map(|instance| instance.config(VERSION)).max().map(str::to_owned)
 }
 
 /// Whether the images of a version are those that instances have been made from.

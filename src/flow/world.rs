@@ -95,6 +95,14 @@ pub struct Limits {
     pub earlier: Duration,
 }
 
+impl Limits {
+    /// These, but with `limit` for an instance to become healthy, whatever it waits for.
+    #[must_use]
+    pub fn for_health(self, limit: Duration) -> Self {
+        Self { cloud_init: limit, address: limit, checks: limit, healthy: limit, ..self }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -58,6 +58,19 @@ impl Action {
         }
     }
 
+    /// Whether it is a part of a backup: it changes nothing.
+    pub fn backs_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Copy { .. }
+                | Self::Pause(_)
+                | Self::Freeze(_)
+                | Self::Snapshot(_)
+                | Self::Resume(_)
+                | Self::Archive(_)
+        )
+    }
+
     /// Whether an instance serves with what was there when it was carried out.
     pub fn is_of_instance(&self) -> bool {
         matches!(
@@ -106,9 +119,8 @@ impl Action {
                 Some(format!("{} with everything in it", object::named(kind, name)))
             }
             Self::RemoveObject { kind, name } => Some(object::named(kind, name)),
-            Self::ReplaceInstance { spec, .. } => Some(format!(
-                "the present instance `{}` with everything in it that is not on a mounted host directory",
-                spec.instance.name
+            Self::ReplaceInstance { replaced, .. } => Some(format!(
+                "the present instance `{replaced}` with everything in it that is not on a mounted host directory"
             )),
             Self::Change { id, change: Change::Undo, .. } => {
                 Some(format!("the restored data of {id}, with everything that was written to them since"))
@@ -200,8 +212,11 @@ impl fmt::Display for Action {
             Self::CreateInstance(spec) => {
                 write!(f, "create instance {} from {}", spec.instance.name, spec.instance.image)
             }
-            Self::ReplaceInstance { spec, .. } => {
-                write!(f, "replace instance {} by one from {}", spec.instance.name, spec.instance.image)
+            Self::ReplaceInstance { spec, replaced, .. } if *replaced == spec.instance.name => {
+                write!(f, "replace instance {replaced} by one from {}", spec.instance.image)
+            }
+            Self::ReplaceInstance { spec, replaced, .. } => {
+                write!(f, "replace instance {replaced} by {} from {}", spec.instance.name, spec.instance.image)
             }
             Self::UpdateInstance(update) => write!(f, "change instance {} in place", update.spec.instance.name),
             Self::AdoptInstance(spec) => write!(f, "take instance {} over as it is", spec.instance.name),

@@ -279,6 +279,9 @@ impl Run<'_> {
 /// What is on a server needs to know on which.
 fn nowhere(deployment: &Deployment, problems: &mut Vec<Problem>) {
     for resource in &deployment.resources {
+        if matches!(resource.kind, Kind::ConsulKeys(_)) && deployment.consul.is_none() {
+            problems.push(Problem::new(resource.place.clone(), "the provider `consul` is not configured"));
+        }
         let Kind::Database(object) = &resource.kind else { continue };
         if resource.lifecycle.ignored != Ignored::default() {
             let message = "`ignore_changes` is not supported for what is on database servers";

@@ -314,6 +314,27 @@ async fn a_backup_after_which_an_instance_does_not_come_up_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_does_not_go_on_behind_a_backup_after_which_an_instance_does_not_come_up() {
+    let mut stage = stage().await;
+    stage.limits.address = Duration::from_millis(100);
+    stage.edit("ryo-tiny/image-build/playbooks/roles/set-up-tiny/templates/greeting.j2", "Hello", "Welcome");
+    stage.lxd.with_instance("store", |store| store.unstartable = Some("there is no memory".to_owned()));
+    let before = stage.lxd.with_instance("tiny", |tiny| tiny.base_image().to_owned());
+    let (code, text) = stage.backs_up_and_deploys(&stage.archives("1", Compression::Gzip)).await.unwrap_err();
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            3,
+            "error: everything was backed up, but step 6 of 12 failed: ryo-tiny-store: start instance store again\n\
+             \x20 because: start of instance `store` failed: there is no memory\n\
+             hint: the archives are whole; the next deployment starts the instance again\n"
+        )
+    );
+    assert_eq!(held(&archive(&stage, "ryo-tiny", "1")), look(&data(&stage)));
+    stage.lxd.with_instance("tiny", |tiny| assert_eq!((tiny.base_image(), tiny.running), (before.as_str(), true)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_to_while_it_is_copied_is_in_the_archive_as_it_was_at_the_stop() {
     let stage = stage().await;
     let root = data(&stage).join("data");

@@ -5,9 +5,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use ryo::archive::Compression;
+use ryo::flow::backup::store::Repository;
+use ryo::flow::backup::{How, Spec};
 use ryo::flow::figures;
 use ryo::flow::journal::{self, read};
 use ryo::plan::{Action, Plan, Step};
+use ryo::restic::Place;
+use ryo::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::support::stage::Stage;
@@ -33,6 +38,38 @@ fn written(home: &Path, text: &str) {
 
 fn log(home: &Path, words: &[&str]) -> Ended {
     Ended::here(home, &[&["log"], words].concat(), |_| ())
+}
+
+/// An entry whose only step this is.
+fn entry(action: Action) -> read::Entry {
+    let step = Step { owner: "ryo-tiny".to_owned(), action };
+    let plan = Plan { steps: vec![step], ..Plan::default() };
+    let line = journal::line("anna@desk", &plan, Duration::ZERO, "done", &BTreeMap::new());
+    serde_json::from_value(line).unwrap()
+}
+
+#[test]
+fn the_steps_of_a_backup_are_known_as_such() {
+    let stage = Stage::new();
+    let spec = stage.archives("1", Compression::Gzip).remove(1);
+    let place = Place::new(Path::new("/srv/backups"), Secret::new(""));
+    let repository = Repository { place, records: "/srv/records".into() };
+    let stored = Spec { repository: Some(repository), ..spec.clone() };
+    let (name, boxed) = (|| vec!["tiny".to_owned()], || Box::new(spec.clone()));
+    let copies = [How::Serving, How::Changed, How::Stopped, How::Snapshot];
+    let mut steps: Vec<Action> = copies.map(|how| Action::Copy { spec: boxed(), how }).into();
+    steps.extend([Action::Pause(name()), Action::Freeze(name()), Action::Snapshot(boxed()), Action::Resume(name())]);
+    for step in steps {
+        assert!(step.backs_up() && !entry(step.clone()).changes("ryo-tiny"), "{step}");
+        assert!(!entry(step.clone()).backed_up("ryo-tiny"), "{step}");
+    }
+    for step in [Action::Archive(boxed()), Action::Archive(Box::new(stored))] {
+        assert!(step.backs_up() && !entry(step.clone()).changes("ryo-tiny"), "{step}");
+        assert!(entry(step.clone()).backed_up("ryo-tiny"), "{step}");
+    }
+    for step in [Action::Prove(name()), Action::RemoveInstance("tiny".to_owned())] {
+        assert!(!step.backs_up() && entry(step.clone()).changes("ryo-tiny"), "{step}");
+    }
 }
 
 #[test]

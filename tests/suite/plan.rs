@@ -192,9 +192,13 @@ fn carry_out(plan: &Plan, found: &mut Found) {
                 found.images.retain(|image| image.fingerprint != *fingerprint);
             }
             Action::CreateInstance(spec) | Action::ReplaceInstance { spec, .. } => {
+                if let Action::ReplaceInstance { replaced, .. } = &step.action {
+                    found.instances.remove(replaced).expect("it is there");
+                }
                 let image = found.image(&spec.instance.image).expect("the image stands before the instance");
                 let mut config = spec.instance.config.clone();
                 config.insert("volatile.base_image".to_owned(), image.fingerprint.clone());
+                config.insert(found::IMAGE_NAME.to_owned(), spec.instance.image.clone());
                 config.insert(found::OWNER.to_owned(), spec.owner.clone());
                 let writes = (!spec.writes.is_empty()).then(|| spec.writes.to_string());
                 config.extend(writes.map(|writes| (found::WRITES.to_owned(), writes)));
@@ -273,13 +277,13 @@ fn carry_out(plan: &Plan, found: &mut Found) {
 }
 
 fn put_back(found: &mut Found, name: &str) {
-    let old =
-        found.instances.values().find(|it| it.config(found::REPLACED) == Some(name)).cloned().expect("an old one");
-    found.instances.remove(name);
+    let old = found.instances.values().find(|it| it.was() == Some(name)).cloned().expect("an old one");
+    found.instances.remove(old.config(found::REPLACED).expect("who replaces it"));
     found.instances.remove(&old.name);
     let devices = serde_json::from_str(old.config(found::DEVICES).expect("its devices")).expect("JSON");
     let mut config = old.config;
     config.remove(found::REPLACED);
+    config.remove(found::WAS);
     config.remove(found::DEVICES);
     found
         .instances
@@ -809,6 +813,129 @@ fn a_broken_replacement_is_mended_from_every_state() {
         assert_eq!(found.instances.keys().collect::<Vec<_>>(), ["hello", "web-proxy"], "{state}");
         assert!(plan("", &units(), &found).steps.is_empty(), "{state}");
     }
+}
+
+/// The hello project whose instance is called otherwise, at the address that it had.
+fn renamed() -> (Found, Vec<Unit>) {
+    let mut units = units();
+    let address = |units: &mut Vec<Unit>, name: &str| {
+        let Kind::Instance(instance) = &mut units[1].deployment.resources[1].kind else { panic!("no instance") };
+        name.clone_into(&mut instance.name);
+        instance.devices.get_mut("eth0").unwrap().insert("ipv4.address".to_owned(), "10.10.1.20".to_owned());
+    };
+    address(&mut units, "hello");
+    let mut found = empty_host();
+    carry_out(&plan("", &units, &found), &mut found);
+    address(&mut units, "greeter");
+    (found, units)
+}
+
+#[test]
+fn an_instance_that_is_called_otherwise_takes_the_place_of_the_one_before() {
+    let (mut found, units) = renamed();
+    let moved = plan("", &units, &found);
+    assert_eq!(lines(&moved), ["ryo-hello: replace instance hello by greeter from ryo-hello-hello-1"]);
+    assert_eq!(
+        moved.steps[0].action.details(),
+        ["no file names instance hello any longer, and both have the address 10.10.1.20"]
+    );
+    assert_eq!(
+        moved.steps[0].action.destroys().as_deref(),
+        Some("the present instance `hello` with everything in it that is not on a mounted host directory")
+    );
+    carry_out(&moved, &mut found);
+    assert!(plan("", &units, &found).steps.is_empty());
+}
+
+#[test]
+fn what_one_instance_has_after_the_other_is_known() {
+    let device = |properties: &[(&str, &str)]| {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        properties.iter().map(own).collect::<BTreeMap<String, String>>()
+    };
+    let disk = [("type", "disk"), ("path", "/data"), ("source", "/var/containers/hello")];
+    let cases = [
+        (device(&[("type", "proxy"), ("listen", "tcp:0.0.0.0:80")]), Some("the proxy for tcp:0.0.0.0:80")),
+        (device(&disk), Some("/var/containers/hello")),
+        (device(&[&disk[..], &[("readonly", "true")]].concat()), None),
+        (device(&[("type", "disk"), ("path", "/data"), ("source", "data"), ("pool", "fast")]), Some("fast: data")),
+        (device(&[("type", "nic"), ("network", "lxdbr0"), ("ipv4.address", "none")]), None),
+    ];
+    for (device, both) in cases {
+        let (mut found, mut units) = (deployed(), units());
+        let Kind::Instance(instance) = &mut units[1].deployment.resources[1].kind else { panic!("no instance") };
+        "greeter".clone_into(&mut instance.name);
+        instance.devices.insert("one".to_owned(), device.clone());
+        found.instances.get_mut("hello").unwrap().devices.insert("other".to_owned(), device);
+        let first = &plan("", &units, &found).steps[0].action;
+        let why = both.map(|both| format!("no file names instance hello any longer, and both have {both}"));
+        let found = matches!(first, Action::ReplaceInstance { .. }).then(|| first.details().concat());
+        assert_eq!(found, why);
+    }
+}
+
+#[test]
+fn a_broken_replacement_by_one_of_another_name_is_mended_from_every_state() {
+    let (before, units) = renamed();
+    let old = before.instances["hello"].clone();
+    let mut new = old.clone();
+    new.config.insert(found::UNPROVEN.to_owned(), found::NEW.to_owned());
+    let mut unfinished = new.clone();
+    unfinished.running = false;
+    unfinished.devices.clear();
+    unfinished.config.insert(found::REPLACES.to_owned(), "greeter".to_owned());
+    let mut aside = old.clone();
+    aside.running = false;
+    aside.config.insert(found::REPLACED.to_owned(), "greeter".to_owned());
+    aside.config.insert(found::WAS.to_owned(), "hello".to_owned());
+    aside.config.insert(found::DEVICES.to_owned(), serde_json::to_string(&old.devices).unwrap());
+    aside.devices.clear();
+    let remove = "ryo-hello: remove the unfinished instance greeter-ryo-new";
+    let back = "ryo-hello: put instance hello back under its name";
+    let replace = "ryo-hello: replace instance hello by greeter from ryo-hello-hello-1";
+    let cases: [(&[(&str, &found::Instance)], &[&str]); 5] = [
+        (&[("hello", &old), ("greeter-ryo-new", &unfinished)], &[remove, replace]),
+        (&[("hello", &aside), ("greeter-ryo-new", &unfinished)], &[remove, back, replace]),
+        (&[("hello-ryo-old", &aside), ("greeter-ryo-new", &unfinished)], &[remove, back, replace]),
+        (&[("hello-ryo-old", &aside), ("greeter", &unfinished)], &[back, replace]),
+        (&[("hello-ryo-old", &aside), ("greeter", &new)], &["ryo-hello: see instance greeter become healthy"]),
+    ];
+    for (instances, expected) in cases {
+        let mut found = before.clone();
+        found.instances.remove("hello");
+        for (name, instance) in instances {
+            let instance = found::Instance { name: (*name).to_owned(), ..(*instance).clone() };
+            found.instances.insert((*name).to_owned(), instance);
+        }
+        let mended = plan("", &units, &found);
+        assert_eq!(lines(&mended), expected);
+        carry_out(&mended, &mut found);
+        assert_eq!(found.instances.keys().collect::<Vec<_>>(), ["greeter", "web-proxy"]);
+        assert!(plan("", &units, &found).steps.is_empty());
+    }
+}
+
+#[test]
+fn an_image_of_a_server_that_is_called_otherwise_takes_another_instance() {
+    let (mut found, mut units) = (deployed(), units());
+    let image = |units: &mut Vec<Unit>, name: &str| {
+        let Kind::Instance(instance) = &mut units[1].deployment.resources[1].kind else { panic!("no instance") };
+        name.clone_into(&mut instance.image);
+    };
+    image(&mut units, "images:debian/12");
+    let config = &mut found.instances.get_mut("hello").unwrap().config;
+    // One that the original tools have made does not say.
+    config.remove(found::IMAGE_NAME);
+    assert!(plan("", &units, &found).steps.is_empty());
+    let config = &mut found.instances.get_mut("hello").unwrap().config;
+    config.insert(found::IMAGE_NAME.to_owned(), "images:debian/12".to_owned());
+    assert!(plan("", &units, &found).steps.is_empty());
+    image(&mut units, "images:debian/13");
+    let plan_of_other = plan("", &units, &found);
+    assert_eq!(lines(&plan_of_other), ["ryo-hello: replace instance hello by one from images:debian/13"]);
+    assert_eq!(plan_of_other.steps[0].action.details(), ["image: images:debian/12 → images:debian/13"]);
+    units[1].deployment.resources[1].lifecycle.ignored = Ignored::These([("image".to_owned(), None)].into());
+    assert!(plan("", &units, &found).steps.is_empty());
 }
 
 /// A replacement that broke just before the old one was removed, with this mark on the new one.

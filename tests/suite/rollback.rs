@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use ryo::flow::history::{History, Version};
 use ryo::http::Http;
+use ryo::place::Place;
+use ryo::terraform::{ConsulKeys, Kind, Lifecycle, Resource};
 use serde_json::{Value, json};
 
 use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
@@ -205,11 +207,21 @@ fn version(name: &str) -> Version {
     Version {
         version: name.to_owned(),
         when: 0,
-        images: [].into(),
+        images: [(format!("image-{name}"), "f".to_owned())].into(),
         consul: None,
         resources: vec![],
         writes: ryo::project::access::Writes::default(),
     }
+}
+
+fn resources(address: &str) -> Vec<Resource> {
+    vec![Resource {
+        address: address.to_owned(),
+        place: Place::file("main.tf"),
+        depends_on: vec![],
+        lifecycle: Lifecycle::default(),
+        kind: Kind::ConsulKeys(ConsulKeys::default()),
+    }]
 }
 
 fn names(history: &History) -> (Vec<&str>, usize) {
@@ -223,14 +235,23 @@ fn the_last_three_versions_are_kept_and_what_was_rolled_back_from_goes_with_the_
         assert!(history.enter(version(name)));
     }
     assert_eq!(names(&history), (vec!["2", "3", "4"], 2));
-    assert!(!history.enter(Version { when: 7, ..version("4") }), "the same at another time");
+    let again = Version { version: "20261123-031500".to_owned(), when: 7, ..version("4") };
+    assert!(!history.enter(again), "the same at another time");
     history.present = history.target("p", "h", None).unwrap();
     assert!(history.enter(version("4")), "forward again");
     assert_eq!(names(&history), (vec!["2", "3", "4"], 2));
     history.present = history.target("p", "h", None).unwrap();
     assert!(history.enter(version("5")));
     assert_eq!(names(&history), (vec!["2", "3", "5"], 2));
-    assert_eq!(history.target("p", "h", Some("5")).unwrap(), 2, "the present one, if no other is called so");
+    let mut moved = version("5");
+    moved.resources.clone_from(&resources("consul_keys.old"));
+    assert!(history.enter(moved.clone()));
+    moved.resources = resources("consul_keys.new");
+    moved.resources[0].depends_on = vec!["lxd_container.tiny".to_owned()];
+    assert!(!history.enter(moved), "a rollback to it does the same");
+    assert_eq!(names(&history), (vec!["3", "5", "5"], 2));
+    assert_eq!(history.target("p", "h", Some("5")).unwrap(), 1, "the other one that is called so");
+    assert_eq!(history.target("p", "h", Some("3")).unwrap(), 0);
 }
 
 /// Which of the two wires breaks.

@@ -13,6 +13,7 @@ use ryo::event::{Event, Events};
 use ryo::terraform::health::parse;
 use serde_json::{Value, json};
 
+use crate::support::fake_lxd::FakeInstance;
 use crate::support::stage::{Stage, Told};
 use crate::support::work::{Ended, copy};
 
@@ -96,7 +97,7 @@ async fn a_service_that_does_not_come_up_in_the_new_version_gives_the_old_instan
     let mut stage = Stage::new();
     stage.limits.checks = Duration::from_millis(300);
     let stage = changed(stage).await;
-    let old = stage.lxd.with_instance("tiny", |tiny| tiny.base_image().to_owned());
+    let (old, address) = stage.lxd.with_instance("tiny", |tiny| (tiny.base_image().to_owned(), address(tiny)));
     let port = serve(|_| 503);
     declare(&stage, &format!("http://127.0.0.1:{port}/health"));
     assert_eq!(
@@ -111,8 +112,130 @@ async fn a_service_that_does_not_come_up_in_the_new_version_gives_the_old_instan
     stage.lxd.with_instance("tiny", |tiny| {
         assert!(tiny.running && !tiny.config.contains_key("user.ryo.unproven"));
         assert_eq!(tiny.base_image(), old);
+        assert_eq!(self::address(tiny), address);
+        assert!(!tiny.config.keys().any(|key| ["user.ryo.replaced", "user.ryo.addresses"].contains(&key.as_str())));
     });
     assert_eq!(stage.lxd.instance_names(), ["store", "tiny"]);
+}
+
+/// The hardware address of the instance.
+fn address(instance: &FakeInstance) -> String {
+    instance.config["volatile.eth0.hwaddr"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_cannot_be_set_aside_serves_again() {
+    // Its devices stay with it, or its name does.
+    for refused in ["PUT", "POST"] {
+        let stage = changed(Stage::new()).await;
+        let before = stage.lxd.world()["instances"].clone();
+        let address = stage.lxd.with_instance("tiny", |tiny| {
+            tiny.refuses_once = Some(refused);
+            address(tiny)
+        });
+        let what = if refused == "PUT" { "update of instance `tiny`" } else { "renaming of instance `tiny`" };
+        assert_eq!(
+            stage.fails().await,
+            Told {
+                code: 13,
+                text: format!(
+                    "error: step 2 of 2 failed: ryo-tiny: replace instance tiny by one from ryo-tiny-tiny-1\n  \
+                     because: instance `tiny` could not be set aside, and serves again\n  \
+                     because: {what} failed: Device or resource busy\n\
+                     hint: what this run did before stays done, but for Consul keys that it wrote for the new one \
+                     alone: `ryo rollback --to VERSION` takes it back\n{AGAIN}"
+                ),
+                warnings: vec![],
+            }
+        );
+        assert_eq!(stage.lxd.world()["instances"], before);
+        stage.lxd.with_instance("tiny", |tiny| assert_eq!(self::address(tiny), address));
+        stage.deploys().await;
+        stage.lxd.with_instance("tiny", |tiny| assert_eq!(self::address(tiny), address));
+        assert!(stage.plan().await.steps.is_empty());
+    }
+}
+
+/// Has the files call the instance otherwise.
+fn rename(stage: &Stage) {
+    stage.edit(DEPLOYMENT, "name       = \"tiny\"", "name       = \"tinier\"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_called_otherwise_never_runs_beside_the_one_before() {
+    let stage = Stage::new();
+    stage.deploys().await;
+    rename(&stage);
+    let address = stage.lxd.with_instance("tiny", |tiny| address(tiny));
+    stage.deploys().await;
+    assert_eq!(stage.lxd.instance_names(), ["store", "tinier"]);
+    stage.lxd.with_instance("tinier", |tinier| assert_eq!((self::address(tinier), tinier.running), (address, true)));
+    assert!(stage.plan().await.steps.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_called_otherwise_and_does_not_come_up_gives_the_one_before_back() {
+    let mut stage = Stage::new();
+    stage.limits = stage.limits.for_health(Duration::from_millis(300));
+    stage.deploys().await;
+    let before = stage.lxd.world()["instances"].clone();
+    let address = stage.lxd.with_instance("tiny", |tiny| address(tiny));
+    rename(&stage);
+    let port = serve(|_| 503);
+    declare(&stage, &format!("http://127.0.0.1:{port}/"));
+    assert_eq!(
+        stage.fails().await.text,
+        format!(
+            "error: step 1 of 2 failed: ryo-tiny: replace instance tiny by tinier from ryo-tiny-tiny-1\n  \
+             because: the new instance `tinier` did not come up, and the old one is back\n  \
+             because: instance `tinier` did not come up\n  \
+             because: `http://127.0.0.1:{port}/` of instance `tinier` does not answer well after 0.3 s: status 503\n\
+             hint: what this run did before stays done, but for Consul keys that it wrote for the new one alone: \
+             `ryo rollback --to VERSION` takes it back\n{AGAIN}"
+        )
+    );
+    assert_eq!(stage.lxd.world()["instances"], before);
+    stage.lxd.with_instance("tiny", |tiny| assert_eq!(self::address(tiny), address));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_an_instance_from_being_deleted_keeps_no_old_one_down() {
+    let mut stage = Stage::new();
+    stage.limits.checks = Duration::from_millis(300);
+    let privileged = "\"security.privileged\" = \"false\"";
+    stage.edit(DEPLOYMENT, privileged, &format!("{privileged}\n    \"security.protection.delete\" = \"true\""));
+    let stage = changed(stage).await;
+    stage.deploys().await;
+    assert_eq!(stage.lxd.instance_names(), ["store", "tiny"]);
+    let port = serve(|_| 503);
+    declare(&stage, &format!("http://127.0.0.1:{port}/"));
+    stage.edit(GREETING, "Welcome", "Hello again");
+    assert_eq!(stage.fails().await.code, 13);
+    assert_eq!(stage.lxd.instance_names(), ["store", "tiny"]);
+    stage.lxd.with_instance("tiny", |tiny| assert_eq!(tiny.config["security.protection.delete"], "true"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_no_file_names_and_that_is_protected_stays_until_somebody_has_looked() {
+    let stage = Stage::new();
+    stage.deploys().await;
+    let other = stage.lxd.with_instance("tiny", |tiny| {
+        let mut other = tiny.clone();
+        other.devices.clear();
+        other.config.insert("security.protection.delete".to_owned(), "true".to_owned());
+        other
+    });
+    stage.lxd.add_instance("other", other);
+    assert_eq!(
+        stage.fails().await.text,
+        format!(
+            "error: step 1 of 1 failed: ryo-tiny: remove instance other, which no file names any longer\n  \
+             because: instance `other` is protected from deletion (`security.protection.delete`)\n\
+             hint: if it is to go, take the protection away: `lxc config set other security.protection.delete false`\n\
+             {AGAIN}"
+        )
+    );
+    stage.lxd.with_instance("other", |other| assert!(other.running));
 }
 
 /// The configuration of the project that is a key which its instance waits for.

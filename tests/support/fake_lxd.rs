@@ -49,6 +49,8 @@ pub(crate) struct Store {
     pub(crate) unpublishable: Option<String>,
     /// Of its machine.
     pub(crate) processors: usize,
+    /// How many hardware addresses it has given.
+    pub(crate) given: usize,
 }
 
 impl Default for FakeLxd {

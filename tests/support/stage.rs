@@ -417,6 +417,17 @@ impl Stage {
         Ok(plan)
     }
 
+    /// Looks, makes a backup and, behind it, deploys.
+    pub async fn backs_up_and_deploys(&self, specs: &[Spec]) -> Result<(), (u8, String)> {
+        let world = self.world(self.lxd.clone(), self.consul.clone()).await;
+        let (_sender, stop) = watch::channel(false);
+        let seen = backup::look(&world, specs).await.unwrap();
+        let first = backup::plan("upgrade", specs, &seen, Pause::Stop);
+        let planned = session::plan(&world, &self.wanted(), &Events::nowhere(), &stop).await.unwrap();
+        let ended = apply::apply(&world, &first.followed_by(planned.plan), &Events::nowhere(), &stop).await;
+        ended.map_err(Failure::from).map_err(|failure| (failure.kind.code(), failure.text()))
+    }
+
     /// Looks, makes a plan for the tiny project and its module, and carries it out.
     pub async fn settles(
         &self,

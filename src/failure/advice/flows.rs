@@ -176,7 +176,13 @@ pub(super) fn instance(error: &instance::Error) -> Advice {
             | health::Error::Unknown { .. }
             | health::Error::Module(_) => Advice::world(),
         },
-        instance::Error::SwappedBack { keys_stay, .. } => {
+        instance::Error::Protected { name } => Advice::of(
+            Kind::World,
+            &format!(
+                "if it is to go, take the protection away: `lxc config set {name} security.protection.delete false`"
+            ),
+        ),
+        instance::Error::SwappedBack { keys_stay, .. } | instance::Error::Stays { keys_stay, .. } => {
             Advice::of(Kind::Unhealthy, if *keys_stay { BACK_WITH_KEYS } else { BACK })
         }
     }

@@ -49,7 +49,8 @@ impl Planning<'_> {
         } else if let Some(fingerprint) = self.tagged.get(name).or_else(|| self.found.bases.get(name)) {
             WantedImage::Known(fingerprint.clone())
         } else {
-            self.found.image(name).map_or(WantedImage::Unknown, |image| WantedImage::Known(image.fingerprint.clone()))
+            let named = || WantedImage::Named(name.to_owned());
+            self.found.image(name).map_or_else(named, |image| WantedImage::Known(image.fingerprint.clone()))
         }
     }
 }

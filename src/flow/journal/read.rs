@@ -47,9 +47,12 @@ impl Entry {
 
     /// Whether `owner` was changed, or was to be: a backup alone changes nothing.
     pub fn changes(&self, owner: &str) -> bool {
+        // As [`crate::plan::Action::backs_up`].
         let backs_up = |what: &str| {
-            let verbs = ["copy ", "stop instance", "write backup-"];
-            verbs.iter().any(|verb| what.starts_with(verb)) || what.starts_with("start ") && what.ends_with(" again")
+            let verbs = ["copy ", "stop instance", "freeze instance", "take a snapshot of "];
+            verbs.iter().any(|verb| what.starts_with(verb))
+                || what.starts_with("start ") && what.ends_with(" again")
+                || is_archive(what)
         };
         self.steps_of(owner).any(|what| !backs_up(what))
     }
@@ -67,7 +70,7 @@ impl Entry {
 
 /// Whether a step puts an archive together, as the plan says it.
 fn is_archive(what: &str) -> bool {
-    what.starts_with("write backup-")
+    what.starts_with("write backup-") || what.starts_with("add backup-")
 }
 
 /// What could be read of a journal.

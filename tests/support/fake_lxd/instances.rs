@@ -11,6 +11,8 @@ use super::answer::{Answer, TIME};
 use super::exec::described;
 use crate::support::exchange::Asked;
 
+type Devices = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Says why an instance cannot start.
 pub type Refuses = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
@@ -26,7 +28,7 @@ pub struct FakeInstance {
     pub frozen: bool,
     pub profiles: Vec<String>,
     pub config: BTreeMap<String, String>,
-    pub devices: BTreeMap<String, BTreeMap<String, String>>,
+    pub devices: Devices,
     /// By absolute path.
     pub files: BTreeMap<String, FakeFile>,
     /// Addresses of global scope that it has while it runs.
@@ -39,6 +41,8 @@ pub struct FakeInstance {
     pub refuses: Option<Refuses>,
     /// Whether it does not shut down when it is asked to.
     pub stubborn: bool,
+    /// The method of a request that is refused once.
+    pub refuses_once: Option<&'static str>,
     /// After how many looks at what is under way somebody's start of it has ended; 0 if there is none.
     pub starting: usize,
 }
@@ -91,11 +95,17 @@ impl Store {
                 let what = "Instance is busy running a \"start\" operation";
                 Answer::Ended("Updating instance", Err(format!("Failed to create instance update operation: {what}")))
             }
+            ("PUT" | "POST", [name]) if self.refused(name, method) => {
+                Answer::Ended("Updating instance", Err("Device or resource busy".to_owned()))
+            }
             ("PUT", [name]) => self.replace(name, asked),
             ("POST", [name]) => self.rename(name, &asked.json()),
             ("DELETE", [name]) => {
                 if self.instances[*name].running {
                     return Answer::bad("Instance is running");
+                }
+                if self.instances[*name].config.get("security.protection.delete").is_some_and(|it| it == "true") {
+                    return Answer::bad("Instance is protected");
                 }
                 self.instances.remove(*name);
                 Answer::Ended("Deleting instance", Ok(Value::Null))
@@ -112,6 +122,11 @@ impl Store {
             (_, [name, "files"]) => self.file(name, asked),
             _ => Answer::missing("not found"),
         }
+    }
+
+    fn refused(&mut self, name: &str, method: &str) -> bool {
+        let Some(instance) = self.instances.get_mut(name) else { return false };
+        instance.refuses_once.take_if(|refused| *refused == method).is_some()
     }
 
     /// What is under way, by status.
@@ -156,7 +171,7 @@ impl Store {
         let image = &self.images[&fingerprint];
         let mut config: BTreeMap<String, String> = serde_json::from_value(body["config"].clone()).unwrap_or_default();
         config.extend(image.properties.iter().map(|(key, value)| (format!("image.{key}"), value.clone())));
-        config.insert("volatile.base_image".to_owned(), fingerprint);
+        config.insert("volatile.base_image".to_owned(), fingerprint.clone());
         config.insert("volatile.last_state.power".to_owned(), "STOPPED".to_owned());
         let typed = |name: &str| body[name].clone();
         let profiles = typed("profiles").as_array().map_or_else(
@@ -167,14 +182,19 @@ impl Store {
         if let Some(unknown) = profiles.iter().find(|name| !known(name)) {
             return Answer::bad(&format!("Requested profile \"{unknown}\" doesn't exist"));
         }
+        let devices = serde_json::from_value(typed("devices")).unwrap_or_default();
+        if let Some(error) = self.defined(&name, &devices) {
+            return Answer::Ended(what, Err(error));
+        }
+        self.give(&mut config, &devices);
         let instance = FakeInstance {
             kind: typed("type").as_str().unwrap_or("container").to_owned(),
             description: typed("description").as_str().unwrap_or_default().to_owned(),
             ephemeral: typed("ephemeral").as_bool().unwrap_or_default(),
             profiles,
             config,
-            devices: serde_json::from_value(typed("devices")).unwrap_or_default(),
-            files: image.files.clone(),
+            devices,
+            files: self.images[&fingerprint].files.clone(),
             ..FakeInstance::default()
         };
         self.instances.insert(name, instance);
@@ -188,13 +208,43 @@ impl Store {
             return Answer::Error(412, format!("ETag doesn't match: {etag} vs {wanted}"));
         }
         let body = asked.json();
+        let what = "Updating instance";
+        let devices: Devices = serde_json::from_value(body["devices"].clone()).unwrap_or_default();
+        if let Some(error) = self.defined(name, &devices) {
+            return Answer::Ended(what, Err(error));
+        }
+        let mut config: BTreeMap<String, String> = serde_json::from_value(body["config"].clone()).unwrap_or_default();
+        for removed in self.instances[name].devices.keys().filter(|device| !devices.contains_key(*device)) {
+            config.retain(|key, _| !key.starts_with(&format!("volatile.{removed}.")));
+        }
+        self.give(&mut config, &devices);
         let Some(instance) = self.instances.get_mut(name) else { return Answer::missing("Instance not found") };
-        instance.config = serde_json::from_value(body["config"].clone()).unwrap_or_default();
-        instance.devices = serde_json::from_value(body["devices"].clone()).unwrap_or_default();
+        instance.config = config;
+        instance.devices = devices;
         instance.profiles = serde_json::from_value(body["profiles"].clone()).unwrap_or_default();
         body["description"].as_str().unwrap_or_default().clone_into(&mut instance.description);
         instance.ephemeral = body["ephemeral"].as_bool().unwrap_or_default();
-        Answer::Ended("Updating instance", Ok(Value::Null))
+        Answer::Ended(what, Ok(Value::Null))
+    }
+
+    /// Gives network devices without a hardware address one.
+    fn give(&mut self, config: &mut BTreeMap<String, String>, devices: &Devices) {
+        for (name, _) in devices.iter().filter(|(_, device)| device.get("type").is_some_and(|kind| kind == "nic")) {
+            self.given += 1;
+            let address = format!("00:16:3e:00:00:{:02x}", self.given);
+            config.entry(format!("volatile.{name}.hwaddr")).or_insert(address);
+        }
+    }
+
+    /// Says which address another instance has.
+    fn defined(&self, name: &str, devices: &Devices) -> Option<String> {
+        let others = self.instances.iter().filter(|(other, _)| *other != name);
+        let taken = |address: &String| {
+            others.clone().any(|(_, it)| it.devices.values().any(|it| it.get("ipv4.address") == Some(address)))
+        };
+        let address =
+            devices.values().filter_map(|device| device.get("ipv4.address")).find(|address| taken(address))?;
+        Some(format!("Failed to update instance: IP address \"{address}\" already defined on another NIC"))
     }
 
     fn rename(&mut self, name: &str, body: &Value) -> Answer {
