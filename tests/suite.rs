@@ -98,6 +98,8 @@ mod status;
 mod store;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "suite/swapped_back.rs"]
+mod swapped_back;
 #[path = "suite/terraform.rs"]
 mod terraform;
 #[path = "suite/ui.rs"]
