@@ -187,9 +187,15 @@ impl Seen {
         writers.filter(|it| it.is_on() || is_left(it)).map(|it| it.name.clone()).collect()
     }
 
+    /// Instances that work on the data of `id` and that a broken run has left stopped.
+    fn left(&self, id: &str) -> Vec<String> {
+        let left = self.instances.values().filter(|it| writes_to(it, id) && is_left(it));
+        left.map(|it| it.name.clone()).collect()
+    }
+
     /// Whether a run broke off after it had exchanged the data of `spec` and before it saw its instances come up.
     fn is_unproven(&self, spec: &Spec) -> bool {
-        self.is_exchanged(spec) && self.instances.values().any(|it| writes_to(it, &spec.id) && is_left(it))
+        self.is_exchanged(spec) && !self.left(&spec.id).is_empty()
     }
 
     fn is_exchanged(&self, spec: &Spec) -> bool {
@@ -249,7 +255,8 @@ pub fn halves(plan: &Plan) -> (Plan, Plan) {
     (half(unpack), half(rest))
 }
 
-/// Plans to put what was kept of `ids` back in its place.
+/// Plans to put what was kept of `ids` back in its place. Of what an undo that broke off has put back already, instances
+/// are started that it has left stopped.
 ///
 /// # Errors
 ///
@@ -257,7 +264,17 @@ pub fn halves(plan: &Plan) -> (Plan, Plan) {
 pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error> {
     let mut steps = vec![];
     let mut step = |owner: &str, action| steps.push(Step { owner: owner.to_owned(), action });
-    for (id, kept) in kept(ids, seen)? {
+    let is_kept = |id: &&String| seen.kept.contains_key(*id);
+    let mut stopped: BTreeSet<String> = ids.iter().filter(is_kept).flat_map(|id| seen.serving(id)).collect();
+    for id in ids {
+        let Some(kept) = seen.kept.get(id) else {
+            let mut left = seen.left(id);
+            left.retain(|name| stopped.insert(name.clone()));
+            if !left.is_empty() {
+                step(id, Action::Resume(left));
+            }
+            continue;
+        };
         let names = seen.serving(id);
         if !names.is_empty() {
             step(id, Action::Pause(names.clone()));
@@ -267,7 +284,11 @@ pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error
             step(id, Action::Resume(names));
         }
     }
-    Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    if steps.is_empty() {
+        Err(nothing(ids))
+    } else {
+        Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    }
 }
 
 /// Plans to remove what was kept of `ids`.
@@ -276,15 +297,18 @@ pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error
 ///
 /// [`Error::NothingKept`].
 pub fn plan_commit(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error> {
-    let action = |(id, kept): (&String, &Kept)| Step {
+    let action = |id: &String| Step {
         owner: id.clone(),
-        action: Action::Change { id: id.clone(), change: Change::Commit, stamp: kept.stamp.clone() },
+        action: Action::Change { id: id.clone(), change: Change::Commit, stamp: seen.kept[id].stamp.clone() },
     };
-    let steps = kept(ids, seen)?.into_iter().map(action).collect();
-    Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    let steps: Vec<Step> = ids.iter().filter(|id| seen.kept.contains_key(*id)).map(action).collect();
+    if steps.is_empty() {
+        Err(nothing(ids))
+    } else {
+        Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    }
 }
 
-fn kept<'a>(ids: &'a [String], seen: &'a Seen) -> Result<Vec<(&'a String, &'a Kept)>, Error> {
-    let kept: Vec<_> = ids.iter().filter_map(|id| Some((id, seen.kept.get(id)?))).collect();
-    if kept.is_empty() { Err(Error::NothingKept(ids.join(", "))) } else { Ok(kept) }
+fn nothing(ids: &[String]) -> Error {
+    Error::NothingKept(ids.join(", "))
 }

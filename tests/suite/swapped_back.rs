@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ryo::agent::data::Change;
 use ryo::event::{Event, Events};
-use ryo::flow::restore;
+use ryo::flow::{backup, restore};
 
 use crate::backup::{data, look};
-use crate::restore::{beside, restores, runs, specs, spoilt};
+use crate::restore::{beside, restores, runs, specs, spoilt, spoilt_a_little};
 use crate::support::stage::Stage;
 
 /// Has the project not start with what is restored of it; `tried` happens when that is tried.
@@ -85,4 +86,62 @@ async fn what_cannot_be_swapped_back_leaves_nothing_stopped() {
     assert_eq!(beside(&stage).len(), 1, "{:?}", beside(&stage));
     stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
     assert!(runs(&stage) && beside(&stage).is_empty());
+}
+
+/// Leaves an instance as a run does that was killed before it started it again.
+fn left(stage: &Stage, name: &str) {
+    stage.lxd.with_instance(name, |it| {
+        it.running = false;
+        it.config.insert("user.ryo.paused".to_owned(), "yes".to_owned());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_that_was_killed_is_ended_by_the_same_command() {
+    let stage = spoilt_a_little().await;
+    let before = look(&data(&stage));
+    let undo = || stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen));
+    let world = || stage.world(stage.lxd.clone(), stage.consul.clone());
+    let undone = async |id| world().await.agent.change(backup::DATA, id, Change::Undo, "1").await.unwrap();
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    left(&stage, "store");
+    undone("ryo-tiny-store").await;
+    assert_eq!(
+        undo().await.unwrap().text(),
+        "undo:\n\
+        \x20 ~ ryo-tiny-store: start instance store again\n\
+        \x20 ~ ryo-tiny: stop instance tiny\n\
+        \x20 ± ryo-tiny: put /var/containers/ryo-tiny back as it was before the restore\n\
+        \x20     destroys the restored data of ryo-tiny, with everything that was written to them since\n\
+        \x20 ~ ryo-tiny: start instance tiny again\n\
+        4 steps\n"
+    );
+    assert_eq!(look(&data(&stage)), before);
+    assert!(runs(&stage) && beside(&stage).is_empty());
+
+    // Everything is back already.
+    left(&stage, "tiny");
+    assert_eq!(undo().await.unwrap().text(), "undo:\n  ~ ryo-tiny: start instance tiny again\n1 step\n");
+    assert!(runs(&stage));
+    assert_eq!(undo().await.unwrap_err().0, 2);
+
+    // One instance works on both: it is started once everything is back.
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    let path = backup::data("ryo-tiny-store");
+    stage.lxd.with_instance("tiny", |tiny| {
+        let disk = [("type", "disk"), ("source", &path), ("path", "/store")];
+        tiny.devices.insert("more".to_owned(), disk.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    });
+    left(&stage, "tiny");
+    undone("ryo-tiny-store").await;
+    let steps: Vec<String> = undo().await.unwrap().steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        steps,
+        [
+            "ryo-tiny: stop instance tiny",
+            "ryo-tiny: put /var/containers/ryo-tiny back as it was before the restore",
+            "ryo-tiny: start instance tiny again",
+        ]
+    );
+    assert!(runs(&stage));
 }
