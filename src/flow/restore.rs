@@ -163,7 +163,7 @@ pub struct Seen {
     pub instances: BTreeMap<String, Instance>,
     /// What is kept from before restores, by project and module.
     pub kept: BTreeMap<String, Kept>,
-    /// Others beside whose data something was unpacked by a restore that broke off.
+    /// The projects and modules beside whose data something was unpacked by a restore that broke off.
     pub unfinished: BTreeSet<String>,
 }
 
@@ -174,9 +174,8 @@ pub struct Seen {
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
     let instances = look::instances(world).await?.into_iter().map(|it| (it.name.clone(), it)).collect();
-    let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
+    let Stock { mut kept, unfinished, .. } = world.agent.stock(DATA).await?;
     kept.retain(|id, _| ids.contains(id));
-    unfinished.retain(|id| !ids.contains(id));
     Ok(Seen { instances, kept, unfinished })
 }
 
@@ -198,6 +197,13 @@ impl Seen {
         self.is_exchanged(spec) && !self.left(&spec.id).is_empty()
     }
 
+    /// Whether a run over `specs` broke off. Everything is unpacked and stopped before anything is exchanged: what came
+    /// later still lies unpacked beside the data, or its instances are stopped still.
+    fn is_broken_off(&self, specs: &[Spec]) -> bool {
+        let is_unpacked = |spec: &Spec| !self.is_exchanged(spec) && self.unfinished.contains(&spec.id);
+        specs.iter().any(|spec| is_unpacked(spec) || !self.left(&spec.id).is_empty())
+    }
+
     fn is_exchanged(&self, spec: &Spec) -> bool {
         self.kept.get(&spec.id).is_some_and(|kept| kept.stamp == spec.stamp)
     }
@@ -209,7 +215,7 @@ impl Seen {
 ///
 /// [`Error::Kept`]: what an earlier restore has kept would be lost.
 pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
-    let goes_on = specs.iter().any(|spec| seen.is_unproven(spec) || !seen.is_exchanged(spec));
+    let goes_on = seen.is_broken_off(specs);
     let of_before = |spec: &&Spec| seen.kept.contains_key(&spec.id) && !(goes_on && seen.is_exchanged(spec));
     if let Some(spec) = specs.iter().find(of_before) {
         let stamp = seen.kept[&spec.id].stamp.clone();
@@ -218,7 +224,8 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
     let wanted: Vec<&Spec> = specs.iter().filter(|spec| !seen.is_exchanged(spec) || seen.is_unproven(spec)).collect();
     let step = |spec: &Spec, action| Step { owner: spec.id.clone(), action };
     let fresh = wanted.iter().filter(|spec| !seen.is_exchanged(spec));
-    let left = seen.unfinished.iter().map(|id| Step {
+    let others = seen.unfinished.iter().filter(|id| !specs.iter().any(|spec| spec.id == **id));
+    let left = others.map(|id| Step {
         owner: id.clone(),
         action: Action::Change { id: id.clone(), change: Change::Discard, stamp: "none".to_owned() },
     });

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ryo::agent::data::Change;
 use ryo::event::{Event, Events};
-use ryo::flow::{backup, restore};
+use ryo::flow::{apply, backup, restore};
+use tokio::sync::watch;
 
 use crate::backup::{data, look};
 use crate::restore::{beside, restores, runs, specs, spoilt, spoilt_a_little};
@@ -144,4 +145,50 @@ async fn an_undo_that_was_killed_is_ended_by_the_same_command() {
         ]
     );
     assert!(runs(&stage));
+}
+
+/// What was restored before and not settled may have been in use since then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_restored_alone_before_is_not_left_out_of_a_whole() {
+    let stage = spoilt_a_little().await;
+    let before = look(&data(&stage));
+    let made = specs(&stage, "1");
+    restores(&stage, &made[..1]).await.unwrap();
+    assert_eq!(
+        restores(&stage, &made).await.unwrap_err(),
+        (
+            2,
+            "error: the data of ryo-tiny-store from before the restore of 1 are still kept\n\
+             hint: put them back with `ryo restore … --undo`\n\
+             hint: or remove them with `ryo restore … --commit`\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(look(&data(&stage)), before);
+    stage.settles(stage.lxd.clone(), |ids, seen| restore::plan_undo("undo", ids, seen)).await.unwrap();
+
+    // A run over both that was killed between the two, and one that stopped there: nothing was running that is left.
+    for name in ["tiny", "store"] {
+        stage.lxd.with_instance(name, |it| it.running = false);
+    }
+    let (sender, stop) = watch::channel(false);
+    let events = Events::new(move |event| {
+        if let Event::StepDone { title, .. } = event {
+            let _ = sender.send(title.starts_with("ryo-tiny-store: exchange "));
+        }
+    });
+    let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
+    let ids: Vec<String> = made.iter().map(|spec| spec.id.clone()).collect();
+    let plan = restore::plan("restore", &made, &restore::look(&world, &ids).await.unwrap()).unwrap();
+    assert!(apply::apply(&world, &plan, &events, &stop).await.is_err());
+    assert_eq!(look(&data(&stage)), before);
+    let goes_on = restores(&stage, &made).await.unwrap();
+    assert_eq!(
+        goes_on,
+        "restore:\n\
+        \x20 ~ ryo-tiny: unpack backup-local-ryo-tiny-1.tar.gz beside the data\n\
+        \x20 ± ryo-tiny: exchange /var/containers/ryo-tiny and what was unpacked\n\
+        2 steps\n"
+    );
+    assert_ne!(look(&data(&stage)), before);
 }

@@ -34,11 +34,13 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
     if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.path().to_owned())) }
 }
 
-/// Removes what a run that did not end well has unpacked and not exchanged. What the host does not do any more is left to
-/// the next restore.
+/// Removes what a run that did not end well has unpacked and not exchanged. If it has exchanged something else, this stays:
+/// the next run sees by it that it is to go on. What the host does not do any more is left to the next restore.
 pub async fn discard(world: &World, ongoing: &Ongoing) {
-    let exchanged = |id: &String| ongoing.exchanged.iter().any(|(other, _)| other == id);
-    for id in ongoing.unpacked.iter().filter(|id| !exchanged(id)) {
+    if !ongoing.exchanged.is_empty() {
+        return;
+    }
+    for id in &ongoing.unpacked {
         let _ = world.agent.change(DATA, id, Change::Discard, "none").await;
     }
 }
