@@ -60,6 +60,8 @@ mod local;
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
+#[path = "suite/meanwhile.rs"]
+mod meanwhile;
 #[path = "suite/module.rs"]
 mod module;
 #[path = "suite/packer.rs"]
