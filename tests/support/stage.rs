@@ -411,6 +411,7 @@ impl Stage {
         let world = self.world(lxd, self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
         let told = |failure: Failure| failure.text().replace(&self.directory.path().display().to_string(), "HERE");
+        let _held = backup::store::hold(specs, events).await.map_err(|error| told(error.into()))?;
         let seen = backup::look(&world, specs).await.map_err(|error| told(error.into()))?;
         let plan = backup::plan("backup ryo-tiny on local", specs, &seen, how);
         apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
