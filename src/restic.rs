@@ -11,6 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustic_core::jiff::Timestamp;
 use rustic_core::jiff::tz::TimeZone;
@@ -21,8 +23,9 @@ use rustic_core::{
 };
 use thiserror::Error;
 
+use crate::event::Events;
 use crate::restic::local::Local;
-use crate::restic::lock::{Lock, Use};
+use crate::restic::lock::Use;
 use crate::restic::source::Source;
 use crate::secret::Secret;
 
@@ -33,6 +36,7 @@ mod lock;
 mod source;
 
 pub use content::{File, Reader};
+pub use lock::Lock;
 pub use source::Addition;
 
 /// The tag of the snapshots that are `ryo`'s.
@@ -40,6 +44,12 @@ pub const TAG: &str = "ryo";
 
 /// Bytes of a pack of data: what is held in memory is a few of them.
 const PACK: &str = "8MiB";
+
+/// How long somebody else who is at work on a repository is waited for.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long to wait between two attempts to lock it.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A repository cannot be used.
 #[derive(Debug, Error)]
@@ -110,6 +120,8 @@ pub struct Place {
     password: Secret,
     /// The key that the password has opened: that takes a second, and once is enough.
     key: Arc<OnceLock<MasterKey>>,
+    /// How long somebody else is waited for.
+    patience: Duration,
 }
 
 impl fmt::Debug for Place {
@@ -160,7 +172,13 @@ pub struct Snapshot {
 impl Place {
     /// That in `directory`.
     pub fn new(directory: &Path, password: Secret) -> Self {
-        Self { directory: directory.to_owned(), password, key: Arc::default() }
+        Self { directory: directory.to_owned(), password, key: Arc::default(), patience: PATIENCE }
+    }
+
+    /// One that waits for others no longer than this.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Its directory.
@@ -236,8 +254,33 @@ impl Place {
         Error::Broken { directory: self.directory.clone(), source: source.into() }
     }
 
-    fn lock(&self, repository: &Repository, how: Use) -> Result<Lock, Error> {
-        Lock::take(&self.directory, &repository.key(), how)
+    /// Locks it. Somebody else is waited for, which is told.
+    fn lock(&self, repository: &Repository, how: Use, events: &Events) -> Result<Lock, Error> {
+        let (key, since, mut waits) = (repository.key(), Instant::now(), false);
+        loop {
+            match Lock::take(&self.directory, &key, how) {
+                Err(error @ Error::Held { .. }) if since.elapsed() < self.patience => {
+                    if !waits {
+                        events.warn(format!("{error}: waiting for its end"));
+                    }
+                    waits = true;
+                    thread::sleep(PAUSE);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Holds it, so that nobody removes anything until something can be added. Nothing is held if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn hold(&self, events: &Events) -> Result<Option<Lock>, Error> {
+        if !self.exists() {
+            return Ok(None);
+        }
+        self.lock(&self.open()?, Use::Shared, events).map(Some)
     }
 
     /// The snapshots of `ryo`, in no order; none if there is no repository.
@@ -268,7 +311,7 @@ impl Place {
     pub fn add(&self, about: &About, files: Vec<Addition>) -> Result<Added, Error> {
         let unread = Arc::new(AtomicBool::new(false));
         let repository = self.open_on(Local::gated(&self.directory, unread.clone()))?;
-        let _lock = self.lock(&repository, Use::Shared)?;
+        let _lock = self.lock(&repository, Use::Shared, &Events::nowhere())?;
         let when = i64::try_from(about.when).ok().and_then(|when| Timestamp::from_second(when).ok());
         let snapshot = SnapshotFile {
             time: when.unwrap_or_default().to_zoned(TimeZone::UTC),
@@ -296,9 +339,9 @@ impl Place {
     /// # Errors
     ///
     /// See [`Error`]. The same again goes on from there.
-    pub fn remove(&self, ids: &[String]) -> Result<(), Error> {
+    pub fn remove(&self, ids: &[String], events: &Events) -> Result<(), Error> {
         let repository = self.open()?;
-        let _lock = self.lock(&repository, Use::Alone)?;
+        let _lock = self.lock(&repository, Use::Alone, events)?;
         let broken = |error| self.broken(error);
         let there: BTreeSet<String> =
             repository.list::<SnapshotId>().map_err(broken)?.map(|id| id.to_hex().to_string()).collect();

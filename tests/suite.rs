@@ -60,6 +60,8 @@ mod local;
 mod lxd;
 #[path = "suite/machines.rs"]
 mod machines;
+#[path = "suite/meanwhile.rs"]
+mod meanwhile;
 #[path = "suite/module.rs"]
 mod module;
 #[path = "suite/packer.rs"]
@@ -98,6 +100,8 @@ mod status;
 mod store;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "suite/swapped_back.rs"]
+mod swapped_back;
 #[path = "suite/terraform.rs"]
 mod terraform;
 #[path = "suite/ui.rs"]

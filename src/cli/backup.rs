@@ -159,6 +159,7 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
+    let _held = backup::store::hold(&specs, &shown.events).await?;
     let seen = backup::look(&world, &specs).await?;
     let plan = backup::plan(&title, &specs, &seen, how(arguments.freeze));
     shown.ui.print(plan.text().trim_end());

@@ -165,7 +165,9 @@ pub async fn bring(request: &Request, common: &Common, shown: &Shown) -> Result<
     let _lock = world.agent.lock("ryo", &format!("{}: {}", journal::who(), wanted.title)).await?;
     let planned = session::plan(&world, &wanted, &shown.events, &shown.stop).await?;
     let mut backup = Plan::default();
-    if !planned.plan.steps.is_empty() {
+    let needed = !planned.plan.steps.is_empty();
+    let _held = if needed { backup::store::hold(&backed, &shown.events).await? } else { None };
+    if needed {
         backup = backup_first(&world, &wanted.title, &backed).await?;
         shown.ui.print(backup.clone().followed_by(planned.plan.clone()).text().trim_end());
         if !shown.agreed(request.yes)? {

@@ -96,6 +96,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Somebody has started an instance while nobody was to write.
+    #[error("instance `{instance}` was started while the data of {id} were copied")]
+    Started {
+        /// The instance.
+        instance: String,
+        /// Whose data it writes to.
+        id: String,
+    },
     /// A person asked to stop.
     #[error("stopped while {0} was being copied")]
     Interrupted(String),

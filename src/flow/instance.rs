@@ -130,8 +130,11 @@ pub enum Pause {
 }
 
 /// Stops or freezes an instance for a while. The mark tells the next run that it is to be started again, whatever becomes
-/// of this one. Returns when it was asked to stop.
-pub async fn pause(world: &World, name: &str, how: Pause) -> Result<Instant, Error> {
+/// of this one. Returns when it was asked to stop; one that a person has stopped meanwhile is left alone.
+pub async fn pause(world: &World, name: &str, how: Pause) -> Result<Option<Instant>, Error> {
+    if rests(world, name).await? {
+        return Ok(None);
+    }
     change(world, name, |settings| {
         settings.config.insert(found::PAUSED.to_owned(), "yes".to_owned());
     })
@@ -141,14 +144,24 @@ pub async fn pause(world: &World, name: &str, how: Pause) -> Result<Instant, Err
         Pause::Stop => stop(world, name).await?,
         Pause::Freeze => world.lxd.freeze(name).await?,
     }
-    Ok(asked)
+    Ok(Some(asked))
 }
 
-/// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves.
-pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<Instant, Error> {
+/// Starts an instance that was stopped or frozen for a while, and sees it come up. Returns since when it serves; one that a
+/// person has stopped is left alone.
+pub async fn unpause(world: &World, name: &str, events: &Events) -> Result<Option<Instant>, Error> {
+    if rests(world, name).await? {
+        return Ok(None);
+    }
     let serves = start(world, name, Before::Unknown, events).await?;
     prove(world, name).await?;
-    Ok(serves)
+    Ok(Some(serves))
+}
+
+/// Whether an instance is stopped, and not for a while only.
+async fn rests(world: &World, name: &str) -> Result<bool, Error> {
+    let instance = get(world, name).await?;
+    Ok(!instance.is_on() && !instance.config.contains_key(found::PAUSED))
 }
 
 /// Marks an instance that was in use as one that has to be seen healthy again.

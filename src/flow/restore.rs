@@ -163,7 +163,7 @@ pub struct Seen {
     pub instances: BTreeMap<String, Instance>,
     /// What is kept from before restores, by project and module.
     pub kept: BTreeMap<String, Kept>,
-    /// Others beside whose data something was unpacked by a restore that broke off.
+    /// The projects and modules beside whose data something was unpacked by a restore that broke off.
     pub unfinished: BTreeSet<String>,
 }
 
@@ -174,9 +174,8 @@ pub struct Seen {
 /// See [`Error`]. Nothing was changed.
 pub async fn look(world: &World, ids: &[String]) -> Result<Seen, Error> {
     let instances = look::instances(world).await?.into_iter().map(|it| (it.name.clone(), it)).collect();
-    let Stock { mut kept, mut unfinished, .. } = world.agent.stock(DATA).await?;
+    let Stock { mut kept, unfinished, .. } = world.agent.stock(DATA).await?;
     kept.retain(|id, _| ids.contains(id));
-    unfinished.retain(|id| !ids.contains(id));
     Ok(Seen { instances, kept, unfinished })
 }
 
@@ -187,9 +186,22 @@ impl Seen {
         writers.filter(|it| it.is_on() || is_left(it)).map(|it| it.name.clone()).collect()
     }
 
+    /// Instances that work on the data of `id` and that a broken run has left stopped.
+    fn left(&self, id: &str) -> Vec<String> {
+        let left = self.instances.values().filter(|it| writes_to(it, id) && is_left(it));
+        left.map(|it| it.name.clone()).collect()
+    }
+
     /// Whether a run broke off after it had exchanged the data of `spec` and before it saw its instances come up.
     fn is_unproven(&self, spec: &Spec) -> bool {
-        self.is_exchanged(spec) && self.instances.values().any(|it| writes_to(it, &spec.id) && is_left(it))
+        self.is_exchanged(spec) && !self.left(&spec.id).is_empty()
+    }
+
+    /// Whether a run over `specs` broke off. Everything is unpacked and stopped before anything is exchanged: what came
+    /// later still lies unpacked beside the data, or its instances are stopped still.
+    fn is_broken_off(&self, specs: &[Spec]) -> bool {
+        let is_unpacked = |spec: &Spec| !self.is_exchanged(spec) && self.unfinished.contains(&spec.id);
+        specs.iter().any(|spec| is_unpacked(spec) || !self.left(&spec.id).is_empty())
     }
 
     fn is_exchanged(&self, spec: &Spec) -> bool {
@@ -203,7 +215,7 @@ impl Seen {
 ///
 /// [`Error::Kept`]: what an earlier restore has kept would be lost.
 pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
-    let goes_on = specs.iter().any(|spec| seen.is_unproven(spec) || !seen.is_exchanged(spec));
+    let goes_on = seen.is_broken_off(specs);
     let of_before = |spec: &&Spec| seen.kept.contains_key(&spec.id) && !(goes_on && seen.is_exchanged(spec));
     if let Some(spec) = specs.iter().find(of_before) {
         let stamp = seen.kept[&spec.id].stamp.clone();
@@ -212,7 +224,8 @@ pub fn plan(title: &str, specs: &[Spec], seen: &Seen) -> Result<Plan, Error> {
     let wanted: Vec<&Spec> = specs.iter().filter(|spec| !seen.is_exchanged(spec) || seen.is_unproven(spec)).collect();
     let step = |spec: &Spec, action| Step { owner: spec.id.clone(), action };
     let fresh = wanted.iter().filter(|spec| !seen.is_exchanged(spec));
-    let left = seen.unfinished.iter().map(|id| Step {
+    let others = seen.unfinished.iter().filter(|id| !specs.iter().any(|spec| spec.id == **id));
+    let left = others.map(|id| Step {
         owner: id.clone(),
         action: Action::Change { id: id.clone(), change: Change::Discard, stamp: "none".to_owned() },
     });
@@ -249,7 +262,8 @@ pub fn halves(plan: &Plan) -> (Plan, Plan) {
     (half(unpack), half(rest))
 }
 
-/// Plans to put what was kept of `ids` back in its place.
+/// Plans to put what was kept of `ids` back in its place. Of what an undo that broke off has put back already, instances
+/// are started that it has left stopped.
 ///
 /// # Errors
 ///
@@ -257,7 +271,17 @@ pub fn halves(plan: &Plan) -> (Plan, Plan) {
 pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error> {
     let mut steps = vec![];
     let mut step = |owner: &str, action| steps.push(Step { owner: owner.to_owned(), action });
-    for (id, kept) in kept(ids, seen)? {
+    let is_kept = |id: &&String| seen.kept.contains_key(*id);
+    let mut stopped: BTreeSet<String> = ids.iter().filter(is_kept).flat_map(|id| seen.serving(id)).collect();
+    for id in ids {
+        let Some(kept) = seen.kept.get(id) else {
+            let mut left = seen.left(id);
+            left.retain(|name| stopped.insert(name.clone()));
+            if !left.is_empty() {
+                step(id, Action::Resume(left));
+            }
+            continue;
+        };
         let names = seen.serving(id);
         if !names.is_empty() {
             step(id, Action::Pause(names.clone()));
@@ -267,7 +291,11 @@ pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error
             step(id, Action::Resume(names));
         }
     }
-    Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    if steps.is_empty() {
+        Err(nothing(ids))
+    } else {
+        Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    }
 }
 
 /// Plans to remove what was kept of `ids`.
@@ -276,15 +304,18 @@ pub fn plan_undo(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error
 ///
 /// [`Error::NothingKept`].
 pub fn plan_commit(title: &str, ids: &[String], seen: &Seen) -> Result<Plan, Error> {
-    let action = |(id, kept): (&String, &Kept)| Step {
+    let action = |id: &String| Step {
         owner: id.clone(),
-        action: Action::Change { id: id.clone(), change: Change::Commit, stamp: kept.stamp.clone() },
+        action: Action::Change { id: id.clone(), change: Change::Commit, stamp: seen.kept[id].stamp.clone() },
     };
-    let steps = kept(ids, seen)?.into_iter().map(action).collect();
-    Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    let steps: Vec<Step> = ids.iter().filter(|id| seen.kept.contains_key(*id)).map(action).collect();
+    if steps.is_empty() {
+        Err(nothing(ids))
+    } else {
+        Ok(Plan { title: title.to_owned(), steps, values: Values::Known })
+    }
 }
 
-fn kept<'a>(ids: &'a [String], seen: &'a Seen) -> Result<Vec<(&'a String, &'a Kept)>, Error> {
-    let kept: Vec<_> = ids.iter().filter_map(|id| Some((id, seen.kept.get(id)?))).collect();
-    if kept.is_empty() { Err(Error::NothingKept(ids.join(", "))) } else { Ok(kept) }
+fn nothing(ids: &[String]) -> Error {
+    Error::NothingKept(ids.join(", "))
 }

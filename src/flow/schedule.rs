@@ -1,4 +1,5 @@
-//! Backups at certain times: a service and a timer of systemd on the control node.
+//! Backups at certain times: a service and a timer of systemd on the control node, and a service that removes old ones
+//! after each that went well.
 //!
 //! The files are the state: what is there is read, what is different is replaced as a whole, and systemd is told only
 //! then.
@@ -102,8 +103,10 @@ pub struct Spec {
     pub id: String,
     /// When, as systemd writes it, e.g. `*-*-* 03:00:00`.
     pub calendar: String,
-    /// What is run, one after the other as long as it goes well.
-    pub commands: Vec<Vec<String>>,
+    /// What makes the backup.
+    pub backup: Vec<String>,
+    /// What removes old ones after each that went well, if anything does.
+    pub prune: Option<Vec<String>>,
     /// Where it is run.
     pub directory: PathBuf,
     /// Variables that it needs.
@@ -115,6 +118,11 @@ pub fn name(host: &str, id: &str) -> String {
     format!("ryo-backup-{host}-{id}")
 }
 
+/// What the service is called that removes old backups after those of the units called `name`.
+pub fn pruning(name: &str) -> String {
+    format!("ryo-prune-{}", name.strip_prefix("ryo-backup-").unwrap_or(name))
+}
+
 /// The text of a service and its timer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Units {
@@ -122,12 +130,15 @@ pub struct Units {
     pub service: String,
     /// `….timer`
     pub timer: String,
+    /// The service that removes old backups, if there is one. It is one of its own: when it has to wait for somebody, no
+    /// backup is made again for it.
+    pub prune: Option<String>,
 }
 
 /// What stands in front of units.
 const HEAD: &str = "# Written by `ryo backup schedule`, which also changes and removes it.\n";
 
-/// Another `ryo` that is at work on the host (exit code 11) is waited for; what else fails has failed.
+/// Whoever else is at work on the host or the repository (exit code 11) is waited for; what else fails has failed.
 const RETRY: &str = "Restart=on-failure\nRestartPreventExitStatus=1 2 3 12 13 101 130\nRestartSec=5min\n";
 
 /// Writes the units. Pure.
@@ -136,28 +147,38 @@ const RETRY: &str = "Restart=on-failure\nRestartPreventExitStatus=1 2 3 12 13 10
 ///
 /// [`Error::Word`].
 pub fn units(spec: &Spec, scope: Scope) -> Result<Units, Error> {
-    let Spec { host, id, calendar, commands, directory, environment } = spec;
-    let mut service = format!("{HEAD}[Unit]\nDescription=Backup of {} on host {}\n", plain(id)?, plain(host)?);
+    let Spec { host, id, calendar, backup, prune, .. } = spec;
+    let (id, host) = (plain(id)?, plain(host)?);
+    let mut about = format!("Description=Backup of {id} on host {host}\n");
     if scope == Scope::System {
-        service.push_str("Wants=network-online.target\nAfter=network-online.target\n");
+        about.push_str("Wants=network-online.target\nAfter=network-online.target\n");
     }
-    let directory = plain(&directory.display().to_string())?;
-    let _ = write!(service, "\n[Service]\nType=oneshot\nWorkingDirectory={directory}\n");
-    for (name, value) in environment {
-        let _ = writeln!(service, "Environment={}", quoted(&format!("{name}={value}"), '\0')?);
+    if prune.is_some() {
+        let _ = writeln!(about, "OnSuccess={}.service", plain(&pruning(&name(&spec.host, &spec.id)))?);
     }
-    for words in commands {
-        let words: Vec<String> = words.iter().map(|word| quoted(word, '$')).collect::<Result<_, _>>()?;
-        let _ = writeln!(service, "ExecStart={}", words.join(" "));
-    }
-    service.push_str(RETRY);
+    let service = service(&about, backup, spec)?;
+    let removal = format!("Description=Removal of old backups of {id} on host {host}\n");
+    let prune = prune.as_ref().map(|words| self::service(&removal, words, spec)).transpose()?;
     let timer = format!(
         "{HEAD}[Unit]\nDescription=When {id} on host {host} is backed up\n\n\
          [Timer]\nOnCalendar={}\nRandomizedDelaySec=15min\nPersistent=true\n\n\
          [Install]\nWantedBy=timers.target\n",
         plain(calendar)?
     );
-    Ok(Units { service, timer })
+    Ok(Units { service, timer, prune })
+}
+
+/// The text of a service that runs one command.
+fn service(about: &str, words: &[String], spec: &Spec) -> Result<String, Error> {
+    let directory = plain(&spec.directory.display().to_string())?;
+    let mut text = format!("{HEAD}[Unit]\n{about}\n[Service]\nType=oneshot\nWorkingDirectory={directory}\n");
+    for (name, value) in &spec.environment {
+        let _ = writeln!(text, "Environment={}", quoted(&format!("{name}={value}"), '\0')?);
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word, '$')).collect::<Result<_, _>>()?;
+    let _ = writeln!(text, "ExecStart={}", words.join(" "));
+    text.push_str(RETRY);
+    Ok(text)
 }
 
 /// A value as a whole.
@@ -269,8 +290,9 @@ impl Systemd<'_> {
         let (Some(service), Some(timer)) = (self.read(name, "service")?, self.read(name, "timer")?) else {
             return Ok(None);
         };
+        let prune = self.read(&pruning(name), "service")?;
         let runs = self.is(&format!("{name}.timer"), "is-active").await?;
-        Ok(Some(Existing { name: name.to_owned(), units: Units { service, timer }, runs }))
+        Ok(Some(Existing { name: name.to_owned(), units: Units { service, timer, prune }, runs }))
     }
 
     fn read(&self, name: &str, end: &str) -> Result<Option<String>, Error> {
@@ -295,10 +317,17 @@ impl Systemd<'_> {
         let timer = format!("{name}.timer");
         let mut done = Done::Nothing;
         let mut restart = false;
-        for (end, text) in [("service", &units.service), ("timer", &units.timer)] {
-            if self.read(name, end)?.as_ref() != Some(text) {
+        let prune = pruning(name);
+        let wanted = [
+            (&*prune, "service", units.prune.as_ref()),
+            (name, "service", Some(&units.service)),
+            (name, "timer", Some(&units.timer)),
+        ];
+        for (name, end, text) in wanted {
+            if self.read(name, end)?.as_ref() != text {
                 let file = self.place.file(name, end);
-                write(&file, text).map_err(|source| Error::File { file, source })?;
+                let written = text.map_or_else(|| fs::remove_file(&file), |text| write(&file, text));
+                written.map_err(|source| Error::File { file, source })?;
                 done = Done::Something;
                 restart |= end == "timer";
             }
@@ -323,16 +352,16 @@ impl Systemd<'_> {
     ///
     /// See [`Error`]. The same again goes on from there.
     pub async fn remove(&self, name: &str) -> Result<Done, Error> {
-        let there: Vec<&str> =
-            ["timer", "service"].into_iter().filter(|end| self.place.file(name, end).exists()).collect();
+        let timer = self.place.file(name, "timer");
+        let services = [name, &pruning(name)].map(|name| self.place.file(name, "service"));
+        let there: Vec<PathBuf> = [timer.clone()].into_iter().chain(services).filter(|file| file.exists()).collect();
         if there.is_empty() {
             return Ok(Done::Nothing);
         }
-        if there.contains(&"timer") {
+        if there.contains(&timer) {
             self.done(&["systemctl", "disable", "--now", &format!("{name}.timer")]).await?;
         }
-        for end in there {
-            let file = self.place.file(name, end);
+        for file in there {
             fs::remove_file(&file).map_err(|source| Error::File { file, source })?;
         }
         self.done(&["systemctl", "daemon-reload"]).await?;

@@ -132,7 +132,7 @@ fn listed(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
     }
 }
 
-fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files = listed(directory)?.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     Ok(files.map(|entry| entry.path()).collect())
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::restic::key::Cipher;
-use crate::restic::local::{SCRATCH, make};
+use crate::restic::local::{SCRATCH, files, make};
 use crate::restic::{Error, Trouble};
 
 /// After how long a lock is written anew.
@@ -73,7 +73,8 @@ fn computer() -> String {
 }
 
 /// A lock. Dropping it removes it.
-pub(super) struct Lock {
+#[derive(Debug)]
+pub struct Lock {
     ended: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -82,15 +83,17 @@ impl Lock {
     pub(super) fn take(directory: &Path, key: &MasterKey, how: Use) -> Result<Self, Error> {
         let broken = |source: io::Error| Error::Broken { directory: directory.to_owned(), source: source.into() };
         let locks = Locks { directory: directory.to_owned(), cipher: Cipher::new(key) };
+        let conflict = |other: &Content| other.exclusive || how == Use::Alone;
+        let free = |mine: Option<&Path>| match locks.others(mine).map(|others| others.into_iter().find(conflict)) {
+            Ok(None) => Ok(()),
+            Ok(Some(other)) => Err(other.held(directory)),
+            Err(error) => Err(broken(error)),
+        };
+        // Whoever waits disturbs nobody by a lock that cannot be had.
+        free(None)?;
         let mine = locks.write(how).map_err(broken)?;
         // Of two that come at once neither may.
-        let conflict = |other: &Content| other.exclusive || how == Use::Alone;
-        let refused = match locks.others(&mine).map(|others| others.into_iter().find(conflict)) {
-            Ok(None) => None,
-            Ok(Some(other)) => Some(other.held(directory)),
-            Err(error) => Some(broken(error)),
-        };
-        if let Some(error) = refused {
+        if let Err(error) = free(Some(&mine)) {
             let _ = fs::remove_file(mine);
             return Err(error);
         }
@@ -138,12 +141,11 @@ impl Locks {
     }
 
     /// Those of others; dead ones are removed.
-    fn others(&self, mine: &Path) -> io::Result<Vec<Content>> {
+    fn others(&self, mine: Option<&Path>) -> io::Result<Vec<Content>> {
         let mut found = vec![];
-        for entry in fs::read_dir(self.directory.join("locks"))? {
-            let path = entry?.path();
+        for path in files(&self.directory.join("locks"))? {
             // One may go while we look.
-            let Some(content) = self.read(&path)?.filter(|_| path != mine) else { continue };
+            let Some(content) = self.read(&path)?.filter(|_| Some(&*path) != mine) else { continue };
             if content.is_dead() {
                 fs::remove_file(&path)?;
             } else {

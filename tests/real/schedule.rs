@@ -80,7 +80,7 @@ async fn systemd_makes_backups_as_it_was_told_also_after_a_start() {
     let scheduled = "backups of ryo-tiny on host `local`: *-*-* 03:00:00
   /usr/local/bin/ryo backup /srv/work/ryo-tiny -n local --yes --working-directory /srv/work
   /usr/local/bin/ryo backup prune ryo-tiny-store ryo-tiny -n local --yes --keep-daily 7 --working-directory /srv/work
-  units: ryo-backup-local-ryo-tiny.timer, ryo-backup-local-ryo-tiny.service\n";
+  units: ryo-backup-local-ryo-tiny.timer, ryo-backup-local-ryo-tiny.service, ryo-prune-local-ryo-tiny.service\n";
     let words = "backup schedule ryo-tiny -n local --daily --keep-daily 7";
     assert_eq!(ryo(&node, words).await, scheduled);
     assert_eq!(ryo(&node, words).await, format!("{scheduled}nothing was changed\n"));
@@ -88,6 +88,9 @@ async fn systemd_makes_backups_as_it_was_told_also_after_a_start() {
     assert!(node.shell(&next).await.contains(" 03:"), "no time at which it runs next");
 
     node.shell(&format!("systemctl start {UNIT}.service || {{ journalctl --no-pager -u {UNIT} >&2; exit 1; }}")).await;
+    // Old ones are removed after that, by a service of its own.
+    let pruned = "until journalctl --no-pager -u ryo-prune-local-ryo-tiny | grep -q Finished; do sleep 1; done";
+    node.shell(&format!("timeout 60 sh -c '{pruned}'")).await;
     let archives = node.shell("cd /srv/work/ryo-host/backup-restore/backups && ls *.tar.gz | wc -l").await;
     assert_eq!(archives, "2\n");
     let verified = ryo(&node, "backup verify").await;
@@ -102,6 +105,6 @@ async fn systemd_makes_backups_as_it_was_told_also_after_a_start() {
 
     let removed = "backups of ryo-tiny on host `local` are made no more at certain times\n";
     assert_eq!(ryo(&node, "backup schedule ryo-tiny -n local --remove").await, removed);
-    assert_eq!(node.shell(&format!("systemctl list-unit-files --no-legend '{UNIT}*' || true")).await, "");
+    assert_eq!(node.shell(&format!("systemctl list-unit-files --no-legend '{UNIT}*' 'ryo-prune-*' || true")).await, "");
     wipe(&host).await;
 }

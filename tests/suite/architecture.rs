@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("git", &["event"]),
     ("playbooks", &[]),
     ("lxd", &["event", "http", "secret"]),
-    ("restic", &["secret"]),
+    ("restic", &["event", "secret"]),
     ("sql", &["http", "secret"]),
     ("wireguard", &["place", "resolve", "secret"]),
     ("agent", &["archive", "local", "machine", "module", "playbook", "secret"]),

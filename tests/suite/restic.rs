@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use aes256ctr_poly1305aes::Aes256CtrPoly1305Aes;
 use aes256ctr_poly1305aes::aead::Aead as _;
@@ -43,7 +44,7 @@ fn directory(stage: &Stage) -> PathBuf {
 
 fn repository(stage: &Stage, password: &str) -> Repository {
     let records = stage.path("work/.local/state/ryo/restic");
-    Repository { place: Place::new(&directory(stage), Secret::new(password)), records }
+    Repository { place: Place::new(&directory(stage), Secret::new(password)).patient(Duration::ZERO), records }
 }
 
 fn store(stage: &Stage) -> Store {
@@ -590,7 +591,7 @@ async fn a_run_that_is_broken_off_leaves_nothing_that_the_next_one_minds() {
         }
         let made: Vec<&Backup> = found.iter().filter(|it| it.about.as_ref().unwrap().stamp != "1").collect();
         let mut removed = vec![];
-        store(&stage).remove(&[], &made, &mut removed).unwrap();
+        store(&stage).remove(&[], &made, &mut removed, &Events::nowhere()).unwrap();
         assert_eq!(removed.len(), made.len());
         assert_eq!(backups(&stage).len(), 2);
         assert_eq!(files(&directory(&stage).join(".ryo")), BTreeSet::new(), "{count}");
@@ -679,7 +680,7 @@ fn whoever_adds_and_whoever_removes_keep_out_of_each_others_way() {
             assert!(!adding.is_finished());
             thread::yield_now();
         }
-        assert_eq!(text(place.remove(&[]).unwrap_err()), held);
+        assert_eq!(text(place.remove(&[], &Events::nowhere()).unwrap_err()), held);
         let ended = restic(&stage, &["prune"]);
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains("repository is already locked"), "{said}");
@@ -695,18 +696,40 @@ fn whoever_adds_and_whoever_removes_keep_out_of_each_others_way() {
     while locks() == 0 {
         thread::yield_now();
     }
-    assert_eq!(text(place.remove(&[]).unwrap_err()), held);
+    assert_eq!(text(place.remove(&[], &Events::nowhere()).unwrap_err()), held);
     let nothing = || Addition::new("empty", 0, || Ok(Box::new(io::empty())));
     place.add(&about, vec![nothing()]).unwrap();
     // One that was killed has left its lock, and nobody minds.
     adding.kill().unwrap();
     adding.wait().unwrap();
     assert_eq!(locks(), 1);
-    assert_eq!(text(place.remove(&[]).unwrap_err()), held);
+    assert_eq!(text(place.remove(&[], &Events::nowhere()).unwrap_err()), held);
     well(&restic(&stage, &["unlock"]));
-    place.remove(&[]).unwrap();
+    place.remove(&[], &Events::nowhere()).unwrap();
     assert_eq!(locks(), 0);
     is_clean(&stage);
+}
+
+/// Writes locks as others do: what is in one, and where it is then.
+fn locking(stage: &Stage) -> impl Fn(&Value) -> PathBuf {
+    let key: Value = serde_json::from_str(&well(&restic(stage, &["cat", "masterkey"]))).unwrap();
+    let part = |text: &Value| STANDARD.decode(text.as_str().unwrap()).unwrap();
+    let key = [part(&key["encrypt"]), part(&key["mac"]["k"]), part(&key["mac"]["r"])].concat();
+    let cipher = Aes256CtrPoly1305Aes::new(aes256ctr_poly1305aes::Key::from_slice(&key));
+    let directory = directory(stage).join("locks");
+    move |content| {
+        let nonce = [7; 16];
+        let sealed = cipher.encrypt(&nonce.into(), content.to_string().as_bytes()).unwrap();
+        let bytes = [&nonce[..], &sealed].concat();
+        let path = directory.join(hex::encode(Sha256::digest(&bytes)));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// What is in a lock that nobody else goes with.
+fn alone(time: &str, host: &str, pid: u32) -> Value {
+    serde_json::json!({ "time": time, "exclusive": true, "hostname": host, "username": "anna", "pid": pid })
 }
 
 /// Dead locks go by themselves; who holds a living one is said.
@@ -715,26 +738,15 @@ fn locks_of_the_dead_go_and_those_of_others_are_told() {
     let stage = Stage::new();
     let place = repository(&stage, PASSWORD).place;
     place.prepare().unwrap();
-    let key: Value = serde_json::from_str(&well(&restic(&stage, &["cat", "masterkey"]))).unwrap();
-    let part = |text: &Value| STANDARD.decode(text.as_str().unwrap()).unwrap();
-    let key = [part(&key["encrypt"]), part(&key["mac"]["k"]), part(&key["mac"]["r"])].concat();
-    let cipher = Aes256CtrPoly1305Aes::new(aes256ctr_poly1305aes::Key::from_slice(&key));
-    let lock = |content: &Value| {
-        let nonce = [7; 16];
-        let sealed = cipher.encrypt(&nonce.into(), content.to_string().as_bytes()).unwrap();
-        let bytes = [&nonce[..], &sealed].concat();
-        let name = hex::encode(Sha256::digest(&bytes));
-        fs::write(directory(&stage).join("locks").join(name), bytes).unwrap();
-    };
+    let lock = locking(&stage);
     let here = format!("{} (ryo)", rustix::system::uname().nodename().to_string_lossy());
     let now = jiff::Timestamp::now();
-    let content = |time: &str, host: &str, pid: u32| serde_json::json!({ "time": time, "exclusive": true, "hostname": host, "username": "anna", "pid": pid });
-    lock(&content(&now.to_string(), &here, 1 << 30));
-    lock(&content("2020-01-01T00:00:00.5+01:00", "desk", 7));
-    place.remove(&[]).unwrap();
+    lock(&alone(&now.to_string(), &here, 1 << 30));
+    lock(&alone("2020-01-01T00:00:00.5+01:00", "desk", 7));
+    place.remove(&[], &Events::nowhere()).unwrap();
     assert_eq!(files(&directory(&stage).join("locks")), BTreeSet::new());
-    lock(&content(&now.to_string(), "desk", 7));
-    let failure = Failure::from(backup::Error::from(place.remove(&[]).unwrap_err()));
+    lock(&alone(&now.to_string(), "desk", 7));
+    let failure = Failure::from(backup::Error::from(place.remove(&[], &Events::nowhere()).unwrap_err()));
     let root = stage.path("").display().to_string();
     assert_eq!(
         failure.text().replace(&root, "HERE/"),
@@ -744,6 +756,62 @@ fn locks_of_the_dead_go_and_those_of_others_are_told() {
         )
     );
     assert_eq!(files(&directory(&stage).join("locks")).len(), 1);
+}
+
+/// Somebody else's lock is seen before anything is copied or stopped, and waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_waited_for_before_anything_is_done() {
+    let stage = deployed().await;
+    backs_up(&stage, "0").await;
+    let lock = locking(&stage);
+    let now = jiff::Timestamp::now();
+    let held = lock(&alone(&now.to_string(), "desk", 7));
+    let steps = Arc::new(Mutex::new(vec![]));
+    let noted = steps.clone();
+    let events = Events::new(move |event| match event {
+        Event::StepStarted { title, .. } => noted.lock().unwrap().push(title),
+        Event::Warned { message } => {
+            noted.lock().unwrap().push(message);
+            let held = held.clone();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(300));
+                fs::remove_file(held).unwrap();
+            });
+        }
+        _ => {}
+    });
+    let refused = stage.backs_up(stage.lxd.clone(), &specs(&stage, "1"), &events).await.unwrap_err();
+    let who = format!("the repository `HERE/repository` is in use by anna@desk, process 7 since {now}");
+    let hint = "wait for its end; `restic unlock` takes away what nobody holds any more";
+    assert_eq!(refused, format!("error: {who}\nhint: {hint}\n"));
+    assert_eq!(*steps.lock().unwrap(), Vec::<String>::new());
+
+    let mut repository = repository(&stage, PASSWORD);
+    repository.place = repository.place.patient(Duration::from_mins(1));
+    let patient = specs_in(&Store::Repository(repository), "1");
+    stage.backs_up(stage.lxd.clone(), &patient, &events).await.unwrap();
+    let steps = steps.lock().unwrap();
+    let here = stage.path("").display().to_string();
+    assert_eq!(steps[0].replace(&here, "HERE/"), format!("{who}: waiting for its end"));
+    assert_eq!(steps.len(), 11);
+    assert_eq!(backups(&stage).len(), 4);
+    assert_eq!(files(&directory(&stage).join("locks")), BTreeSet::new());
+}
+
+/// From when it begins, nobody takes anything away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_is_held_while_a_backup_is_made() {
+    let stage = deployed().await;
+    let specs = specs(&stage, "1");
+    assert!(backup::store::hold(&specs, &Events::nowhere()).await.unwrap().is_none());
+    backs_up(&stage, "0").await;
+    let held = backup::store::hold(&specs, &Events::nowhere()).await.unwrap();
+    assert!(held.is_some());
+    let ended = restic(&stage, &["prune"]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && said.contains("repository is already locked"), "{said}");
+    drop(held);
+    well(&restic(&stage, &["prune"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

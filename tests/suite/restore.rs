@@ -32,7 +32,7 @@ fn store(stage: &Stage) -> PathBuf {
 }
 
 /// What is restored of a backup of the tiny project and its module.
-fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
+pub fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
     let of = |(id, kind)| {
         let (archive, found) = find::archive(&store(stage), "local", id, Some(stamp), &Identities::default()).unwrap();
         spec(id, kind, archive.path(), &found)
@@ -41,7 +41,7 @@ fn specs(stage: &Stage, stamp: &str) -> Vec<Spec> {
 }
 
 /// A deployed project with a backup `1`, whose data have been spoilt since.
-async fn spoilt() -> Stage {
+pub async fn spoilt() -> Stage {
     let stage = deployed().await;
     furnish(&data(&stage));
     backed_up(&stage).await;
@@ -51,7 +51,7 @@ async fn spoilt() -> Stage {
 }
 
 /// The same with hardly any data.
-async fn spoilt_a_little() -> Stage {
+pub async fn spoilt_a_little() -> Stage {
     let stage = deployed().await;
     fs::write(data(&stage).join("data/plain"), "plain\n").unwrap();
     backed_up(&stage).await;
@@ -64,18 +64,18 @@ async fn backed_up(stage: &Stage) {
     stage.backs_up(stage.lxd.clone(), &archives, &Events::nowhere()).await.unwrap();
 }
 
-async fn restores(stage: &Stage, specs: &[Spec]) -> Result<String, (u8, String)> {
+pub async fn restores(stage: &Stage, specs: &[Spec]) -> Result<String, (u8, String)> {
     let ended = stage.settles(stage.lxd.clone(), |_, seen| restore::plan("restore", specs, seen)).await;
     ended.map(|plan| plan.text())
 }
 
-fn runs(stage: &Stage) -> bool {
+pub fn runs(stage: &Stage) -> bool {
     ["tiny", "store"]
         .iter()
         .all(|name| stage.lxd.with_instance(name, |it| it.running && !it.config.contains_key("user.ryo.paused")))
 }
 
-fn beside(stage: &Stage) -> Vec<String> {
+pub fn beside(stage: &Stage) -> Vec<String> {
     let entries = fs::read_dir(stage.path("host/var/containers")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with('.')).collect()

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
 use ryo::failure::Failure;
-use ryo::flow::schedule::{Done, Error, Place, Scope, Spec, Systemd, name, units, values};
+use ryo::flow::schedule::{Done, Error, Place, Scope, Spec, Systemd, name, pruning, units, values};
 use ryo::machine::{Command, Lost, Machine, Process};
 
 use crate::store::ryo;
@@ -24,10 +24,8 @@ fn spec(program: &str) -> Spec {
         host: "web".to_owned(),
         id: "ryo-gitea".to_owned(),
         calendar: "*-*-* 03:00:00".to_owned(),
-        commands: vec![
-            words(&format!("{program} backup /home/anna/ryo-projects/ryo-gitea -n web --yes")),
-            words(&format!("{program} backup prune ryo-mariadb ryo-gitea -n web --yes --keep-daily 7")),
-        ],
+        backup: words(&format!("{program} backup /home/anna/ryo-projects/ryo-gitea -n web --yes")),
+        prune: Some(words(&format!("{program} backup prune ryo-mariadb ryo-gitea -n web --yes --keep-daily 7"))),
         directory: "/tmp".into(),
         environment: vec![("HOME".to_owned(), "/root".to_owned())],
     }
@@ -43,12 +41,28 @@ fn units_are_written_like_this() {
          Description=Backup of ryo-gitea on host web\n\
          Wants=network-online.target\n\
          After=network-online.target\n\
+         OnSuccess=ryo-prune-web-ryo-gitea.service\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
          WorkingDirectory=/tmp\n\
          Environment=HOME=/root\n\
          ExecStart=/usr/local/bin/ryo backup /home/anna/ryo-projects/ryo-gitea -n web --yes\n\
+         Restart=on-failure\n\
+         RestartPreventExitStatus=1 2 3 12 13 101 130\n\
+         RestartSec=5min\n"
+    );
+    // When this has to wait, no backup is made again for it.
+    assert_eq!(
+        written.prune.unwrap(),
+        "# Written by `ryo backup schedule`, which also changes and removes it.\n\
+         [Unit]\n\
+         Description=Removal of old backups of ryo-gitea on host web\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         WorkingDirectory=/tmp\n\
+         Environment=HOME=/root\n\
          ExecStart=/usr/local/bin/ryo backup prune ryo-mariadb ryo-gitea -n web --yes --keep-daily 7\n\
          Restart=on-failure\n\
          RestartPreventExitStatus=1 2 3 12 13 101 130\n\
@@ -68,7 +82,9 @@ fn units_are_written_like_this() {
          [Install]\n\
          WantedBy=timers.target\n"
     );
-    assert!(!units(&spec("/ryo"), Scope::User).unwrap().service.contains("network-online"));
+    let alone = units(&Spec { prune: None, ..spec("/ryo") }, Scope::User).unwrap();
+    assert!(!alone.service.contains("network-online") && !alone.service.contains("OnSuccess"));
+    assert_eq!(alone.prune, None);
 }
 
 #[test]
@@ -76,8 +92,7 @@ fn what_means_something_to_systemd_is_written_so_that_it_does_not() {
     let mut odd = spec("/usr/local/bin/ryo");
     odd.directory = "/home/anna/my 100% projects".into();
     odd.environment = vec![("HOME".to_owned(), "/home/\"anna\" $HOME 5%".to_owned())];
-    odd.commands =
-        vec![["/opt/my ryo", "", "a b", "100%", "$HOME", "q\"u\\o", "Mon..Fri", ";"].map(str::to_owned).to_vec()];
+    odd.backup = ["/opt/my ryo", "", "a b", "100%", "$HOME", "q\"u\\o", "Mon..Fri", ";"].map(str::to_owned).to_vec();
     let service = units(&odd, Scope::User).unwrap().service;
     assert_eq!(values(&service, "WorkingDirectory"), ["/home/anna/my 100%% projects"]);
     assert_eq!(values(&service, "Environment"), [r#""HOME=/home/\"anna\" $HOME 5%%""#]);
@@ -86,7 +101,7 @@ fn what_means_something_to_systemd_is_written_so_that_it_does_not() {
     let refused = units(&odd, Scope::User).unwrap_err();
     assert_eq!(refused.to_string(), "`daily\\nOnCalendar=weekly` cannot stand in a unit of systemd");
     odd = spec("/usr/local/bin/ryo");
-    odd.commands[0].push("a\nb".to_owned());
+    odd.backup.push("a\nb".to_owned());
     assert!(matches!(units(&odd, Scope::User), Err(Error::Word(_))));
 }
 
@@ -96,12 +111,17 @@ fn systemd_accepts_the_units() {
     for scope in [Scope::System, Scope::User] {
         let directory = tempfile::tempdir().unwrap();
         let mut spec = spec(env!("CARGO_BIN_EXE_ryo"));
-        spec.commands
-            .push([env!("CARGO_BIN_EXE_ryo"), "a b", "100%", "$HOME", "q\"u\\o", ";"].map(str::to_owned).to_vec());
+        spec.prune =
+            Some([env!("CARGO_BIN_EXE_ryo"), "a b", "100%", "$HOME", "q\"u\\o", ";"].map(str::to_owned).to_vec());
         let written = units(&spec, scope).unwrap();
         let name = name("web", "ryo-gitea");
-        let files = [("service", written.service), ("timer", written.timer)].map(|(end, text)| {
-            let file = directory.path().join(format!("{name}.{end}"));
+        let texts = [
+            (format!("{name}.service"), written.service),
+            (format!("{name}.timer"), written.timer),
+            (format!("{}.service", pruning(&name)), written.prune.unwrap()),
+        ];
+        let files = texts.map(|(name, text)| {
+            let file = directory.path().join(name);
             fs::write(&file, text).unwrap();
             file
         });
@@ -110,7 +130,7 @@ fn systemd_accepts_the_units() {
         command.env("XDG_RUNTIME_DIR", directory.path());
         let ended = command.output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.success() && !said.contains("ryo-backup"), "{scope:?}: {said}");
+        assert!(ended.status.success() && !said.contains("ryo-"), "{scope:?}: {said}");
     }
 }
 
@@ -207,12 +227,19 @@ async fn a_schedule_is_made_changed_and_removed_and_a_second_run_changes_nothing
         machine.take(),
         ["systemctl --user daemon-reload", "systemctl --user restart ryo-backup-web-ryo-gitea.timer"]
     );
+    // Nothing is removed any more.
+    let second = units(&Spec { prune: None, ..weekly }, Scope::User).unwrap();
+    assert_eq!(systemd.set(&name, &second).await.unwrap(), Done::Something);
+    assert!(!directory.path().join("systemd/user/ryo-prune-web-ryo-gitea.service").exists());
+    machine.take();
     // A run that was killed before systemd was told.
     machine.enabled.lock().unwrap().clear();
     assert!(!systemd.look(&name).await.unwrap().unwrap().runs);
     assert_eq!(systemd.set(&name, &second).await.unwrap(), Done::Something);
     assert_eq!(machine.take(), ["systemctl --user enable --now ryo-backup-web-ryo-gitea.timer"]);
 
+    systemd.set(&name, &first).await.unwrap();
+    machine.take();
     assert_eq!(systemd.remove(&name).await.unwrap(), Done::Something);
     assert_eq!(
         machine.take(),

@@ -411,6 +411,7 @@ impl Stage {
         let world = self.world(lxd, self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
         let told = |failure: Failure| failure.text().replace(&self.directory.path().display().to_string(), "HERE");
+        let _held = backup::store::hold(specs, events).await.map_err(|error| told(error.into()))?;
         let seen = backup::look(&world, specs).await.map_err(|error| told(error.into()))?;
         let plan = backup::plan("backup ryo-tiny on local", specs, &seen, how);
         apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
@@ -434,6 +435,16 @@ impl Stage {
         lxd: Arc<dyn Http>,
         make: impl FnOnce(&[String], &restore::Seen) -> Result<Plan, restore::Error>,
     ) -> Result<Plan, (u8, String)> {
+        self.settles_and_tells(lxd, &Events::nowhere(), make).await
+    }
+
+    /// As [`Self::settles`], telling what happens.
+    pub async fn settles_and_tells(
+        &self,
+        lxd: Arc<dyn Http>,
+        events: &Events,
+        make: impl FnOnce(&[String], &restore::Seen) -> Result<Plan, restore::Error>,
+    ) -> Result<Plan, (u8, String)> {
         let world = self.world(lxd, self.consul.clone()).await;
         let (_sender, stop) = watch::channel(false);
         let here = self.directory.path().display().to_string();
@@ -441,7 +452,7 @@ impl Stage {
         let ids = ["ryo-tiny-store".to_owned(), "ryo-tiny".to_owned()];
         let seen = restore::look(&world, &ids).await.map_err(|error| told(error.into()))?;
         let plan = make(&ids, &seen).map_err(|error| told(error.into()))?;
-        apply::apply(&world, &plan, &Events::nowhere(), &stop).await.map_err(|error| told(error.into()))?;
+        apply::apply(&world, &plan, events, &stop).await.map_err(|error| told(error.into()))?;
         Ok(plan)
     }
 

@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let (began, mut removed) = (Instant::now(), vec![]);
-    let ended = store.remove(&catalogue.leftovers, &gone, &mut removed).map_err(Failure::from);
+    let ended = store.remove(&catalogue.leftovers, &gone, &mut removed, &shown.events).map_err(Failure::from);
     if !removed.is_empty() {
         let result = ended.as_ref().map_or_else(|failure| failure.error.to_string(), |()| "done".to_owned());
         let title = format!("prune backups in {}", catalogue.directory.display());

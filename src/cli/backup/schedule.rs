@@ -127,12 +127,13 @@ pub async fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Resul
         Done::Something => text(&title, &existing),
         Done::Nothing => format!("{}\nnothing was changed", text(&title, &existing)),
     };
+    let commands: Vec<_> = [Some(&spec.backup), spec.prune.as_ref()].into_iter().flatten().collect();
     let result = json!({
         "unit": name,
         "exists": true,
         "changed": done == Done::Something,
         "calendar": spec.calendar,
-        "commands": spec.commands,
+        "commands": commands,
         "directory": systemd.place.directory,
     });
     shown.ui.result(&result, &text);
@@ -151,8 +152,11 @@ fn text(title: &str, existing: &Existing) -> String {
     let Existing { name, units, runs } = existing;
     let state = if *runs { "" } else { ", but the timer does not run" };
     let mut lines = vec![format!("{title}: {}{state}", schedule::values(&units.timer, "OnCalendar").join(", "))];
-    lines.extend(schedule::values(&units.service, "ExecStart").iter().map(|command| format!("  {command}")));
-    lines.push(format!("  units: {name}.timer, {name}.service"));
+    let services = [Some(&units.service), units.prune.as_ref()];
+    let commands = services.into_iter().flatten().flat_map(|service| schedule::values(service, "ExecStart"));
+    lines.extend(commands.map(|command| format!("  {command}")));
+    let prune = units.prune.as_ref().map_or(String::new(), |_| format!(", {}.service", schedule::pruning(name)));
+    lines.push(format!("  units: {name}.timer, {name}.service{prune}"));
     lines.join("\n")
 }
 
@@ -201,12 +205,12 @@ fn spec(
     if let Some(key) = &common.host_key {
         first.extend(["--host-key".to_owned(), key.clone()]);
     }
-    let commands = if arguments.keep == Keep::default() { vec![first] } else { vec![first, prune] };
+    let prune = (arguments.keep != Keep::default()).then_some(prune);
     let variables = ["HOME", "XDG_CONFIG_HOME"];
     let environment = variables.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let environment = environment.filter(|(_, value)| !value.is_empty()).collect();
     let directory = absolute(&repository.working_directory);
-    Ok(Spec { host: arguments.host.clone(), id, calendar, commands, directory, environment })
+    Ok(Spec { host: arguments.host.clone(), id, calendar, backup: first, prune, directory, environment })
 }
 
 fn absolute(path: &Path) -> PathBuf {

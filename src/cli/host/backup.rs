@@ -70,6 +70,7 @@ pub async fn run(arguments: &Backup, common: &Common, shown: &Shown) -> Result<E
         shown.events.warn(format!("{id} has data on host {} and no repository in {here}", arguments.host));
     }
     let specs = specs(&arguments.only, &form, &world, &stamp, &parts)?;
+    let _held = backup::store::hold(&specs, &shown.events).await?;
     let seen = backup::look(&world, &specs).await?;
     let plan = backup::plan_at_once(&title, &arguments.host, &specs, &seen, how(arguments.freeze));
     shown.ui.print(plan.text().trim_end());

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::agent::data::Stock;
 use crate::backend::terraform;
 use crate::cli::backup::store;
 use crate::cli::restore::Settle;
@@ -164,13 +165,15 @@ async fn settle(arguments: &Restore, world: &World, shown: &Shown) -> Result<Exi
     let word = if arguments.settle.undo { "undo" } else { "commit" };
     let title = format!("{word} the restores on {}", arguments.host);
     let _lock = world.agent.lock("ryo", &format!("{}: {title}", journal::who())).await?;
-    let ids: Vec<String> = world.agent.stock(backup::DATA).await?.kept.into_keys().collect();
-    if ids.is_empty() {
-        return Err(restore::Error::NothingKept(format!("host `{}`", arguments.host)).into());
-    }
+    let Stock { present, kept, .. } = world.agent.stock(backup::DATA).await?;
+    let ids: BTreeSet<String> = present.into_iter().chain(kept.into_keys()).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
     let seen = restore::look(world, &ids).await?;
     let plan = if arguments.settle.undo { restore::plan_undo } else { restore::plan_commit };
-    let plan = plan(&title, &ids, &seen)?;
+    let plan = plan(&title, &ids, &seen).map_err(|error| match error {
+        restore::Error::NothingKept(_) => restore::Error::NothingKept(format!("host `{}`", arguments.host)),
+        error => error,
+    })?;
     shown.ui.print(plan.text().trim_end());
     if !shown.agreed(arguments.yes)? {
         return Ok(ExitCode::SUCCESS);

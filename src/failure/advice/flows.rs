@@ -85,6 +85,7 @@ pub(super) fn backup(error: &backup::Error) -> Advice {
             Advice { kind: Kind::Request, hints: vec![] }
         }
         backup::Error::Archive(_)
+        | backup::Error::Started { .. }
         | backup::Error::Unlisted { .. }
         | backup::Error::File { .. }
         | backup::Error::Remove { .. } => Advice::world(),

@@ -80,6 +80,10 @@ impl Ongoing {
         if how == How::Snapshot && self.is_whole(&id) {
             return Ok(());
         }
+        // All of it may take hours: who runs is seen before as well.
+        if how == How::Stopped {
+            at_rest(world, &id).await?;
+        }
         let draft = match self.copies.remove(&id) {
             Some(copied) => copied.draft,
             None => begun(spec).await?,
@@ -87,6 +91,9 @@ impl Ongoing {
         let snapshot = self.snapshots.get(&id).cloned();
         let path = snapshot.as_ref().map_or_else(|| spec.data(), |(path, _)| path.clone());
         let (draft, left) = copy(world, spec, (&path, how), draft, progress, stop).await?;
+        if matches!(how, How::Stopped | How::Changed) {
+            at_rest(world, &id).await?;
+        }
         if self.snapshots.remove(&id).is_some() {
             world.agent.remove_snapshot(DATA, &id).await?;
         }
@@ -142,7 +149,10 @@ impl Ongoing {
         self.stopped.extend(names.iter().map(|name| (name.clone(), now)));
         let ended = futures_util::future::join_all(names.iter().map(|name| instance::pause(world, name, how))).await;
         for (name, ended) in names.iter().zip(ended) {
-            self.stopped.insert(name.clone(), ended?);
+            match ended? {
+                Some(asked) => self.stopped.insert(name.clone(), asked),
+                None => self.stopped.remove(name),
+            };
         }
         Ok(())
     }
@@ -164,12 +174,12 @@ impl Ongoing {
         for (name, ended) in futures_util::future::join_all(ended).await {
             let since = self.stopped.remove(name);
             match (ended, since) {
-                (Ok(serves), Some(since)) => {
+                (Ok(Some(serves)), Some(since)) => {
                     let took = u64::try_from((serves - since).as_millis()).unwrap_or(u64::MAX);
                     self.outages.insert(name.clone(), took);
                     events.emit(Event::Outage { instance: name.clone(), took });
                 }
-                (Ok(_), None) => {}
+                (Ok(_), _) => {}
                 (Err(error), _) => failed = failed.and(Err(error)),
             }
         }
@@ -235,6 +245,15 @@ impl Ongoing {
             image: instance.base_image().map(str::to_owned),
             outage: self.outages.get(&instance.name).copied(),
         }
+    }
+}
+
+/// Sees that nobody writes to the data of `id`. Since the plan was made a person may have started an instance.
+async fn at_rest(world: &World, id: &str) -> Result<(), Error> {
+    let instances = world.lxd.instances().await?;
+    match instances.into_iter().find(|it| writes_to(it, id) && it.is_running()) {
+        Some(instance) => Err(Error::Started { instance: instance.name, id: id.to_owned() }),
+        None => Ok(()),
     }
 }
 

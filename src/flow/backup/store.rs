@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::seal::Identities;
+use crate::event::Events;
 use crate::flow::backup::catalogue::{self, Backup, Catalogue};
 use crate::flow::backup::location::{Location, Snapshot};
-use crate::flow::backup::{Error, record};
+use crate::flow::backup::{Error, Spec, record};
 use crate::restic;
 
 /// Where backups are kept.
@@ -69,6 +70,19 @@ impl Repository {
     }
 }
 
+/// Holds the repository that `specs` go into, if it is one: what others do with it is seen, and waited for, before anything
+/// is stopped for a copy that could not be added.
+///
+/// # Errors
+///
+/// [`Error::Restic`].
+pub async fn hold(specs: &[Spec], events: &Events) -> Result<Option<restic::Lock>, Error> {
+    let Some(Repository { place, .. }) = specs.iter().find_map(|spec| spec.repository.clone()) else { return Ok(None) };
+    let (directory, events) = (place.directory().to_owned(), events.clone());
+    let held = tokio::task::spawn_blocking(move || place.hold(&events)).await;
+    Ok(held.map_err(|error| Error::File { file: directory, source: io::Error::other(error) })??)
+}
+
 impl Store {
     /// As a person reads it.
     pub fn shown(&self) -> PathBuf {
@@ -105,7 +119,13 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Remove`], [`Error::Restic`]. The same again goes on from there.
-    pub fn remove(&self, leftovers: &[PathBuf], gone: &[&Backup], removed: &mut Vec<String>) -> Result<(), Error> {
+    pub fn remove(
+        &self,
+        leftovers: &[PathBuf],
+        gone: &[&Backup],
+        removed: &mut Vec<String>,
+        events: &Events,
+    ) -> Result<(), Error> {
         for leftover in leftovers {
             remove(leftover)?;
             removed.push(format!("remove {}", leftover.file_name().unwrap_or_default().to_string_lossy()));
@@ -126,7 +146,7 @@ impl Store {
             }
         }
         if let (Self::Repository(repository), false) = (self, ids.is_empty()) {
-            repository.place.remove(&ids)?;
+            repository.place.remove(&ids, events)?;
             removed.extend(gone.iter().map(|backup| format!("remove {}", backup.name())));
             gone.iter().try_for_each(|backup| remove(&backup.archive.record()))?;
         }

@@ -90,13 +90,16 @@ pub fn left(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Removes them.
+/// Removes them, unless somebody else was faster.
 ///
 /// # Errors
 ///
 /// One cannot be removed.
 pub fn sweep(directory: &Path) -> io::Result<()> {
-    left(directory)?.iter().try_for_each(fs::remove_file)
+    left(directory)?.iter().try_for_each(|path| match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    })
 }
 
 /// Whether a file is called like one that is not whole.
@@ -107,5 +110,13 @@ pub fn is_unfinished(path: &Path) -> bool {
 
 /// Whether somebody writes it.
 pub fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_err())
+    is_in_use(File::open(path))
+}
+
+/// Whether somebody writes a file, going by an attempt to open it. What cannot be looked at may be another account's.
+pub fn is_in_use(opened: io::Result<File>) -> bool {
+    match opened {
+        Ok(file) => file.try_lock().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }

@@ -3,6 +3,7 @@
 use crate::agent::data::Change;
 use crate::archive::tree::read::Sum;
 use crate::archive::tree::unpack::Most;
+use crate::flow::backup::catalogue::sentence;
 use crate::flow::backup::{DATA, Ongoing};
 use crate::flow::instance::Pause;
 use crate::flow::progress::Progress;
@@ -33,11 +34,13 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
     if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.path().to_owned())) }
 }
 
-/// Removes what a run that did not end well has unpacked and not exchanged. What the host does not do any more is left to
-/// the next restore.
+/// Removes what a run that did not end well has unpacked and not exchanged. If it has exchanged something else, this stays:
+/// the next run sees by it that it is to go on. What the host does not do any more is left to the next restore.
 pub async fn discard(world: &World, ongoing: &Ongoing) {
-    let exchanged = |id: &String| ongoing.exchanged.iter().any(|(other, _)| other == id);
-    for id in ongoing.unpacked.iter().filter(|id| !exchanged(id)) {
+    if !ongoing.exchanged.is_empty() {
+        return;
+    }
+    for id in &ongoing.unpacked {
         let _ = world.agent.change(DATA, id, Change::Discard, "none").await;
     }
 }
@@ -58,10 +61,27 @@ pub async fn prove(world: &World, ongoing: &mut Ongoing, names: &[String], progr
     };
     let mut all = ongoing.proven.clone();
     all.extend(names.iter().cloned());
-    ongoing.pause(world, &all, Pause::Stop).await.map_err(Box::new)?;
-    for (id, stamp) in std::mem::take(&mut ongoing.exchanged) {
-        world.agent.change(DATA, &id, Change::Undo, &stamp).await?;
+    let undone = match ongoing.pause(world, &all, Pause::Stop).await {
+        Ok(()) => undo(world, ongoing).await,
+        // Whoever goes on would write to what is removed: nothing goes back.
+        Err(error) => Err(Box::new(error).into()),
+    };
+    // However that has ended, what was stopped for it is started.
+    let resumed = ongoing.resume(world, &all, progress).await.map_err(|error| Box::new(error).into());
+    match undone.and(resumed) {
+        Ok(()) => Err(Error::SwappedBack(Box::new(source))),
+        Err(error) => {
+            progress.events.warn(format!("with the restored data it did not come up: {}", sentence(&source)));
+            Err(error)
+        }
     }
-    ongoing.resume(world, &all, progress).await.map_err(Box::new)?;
-    Err(Error::SwappedBack(Box::new(source)))
+}
+
+/// Puts back everything that this run has exchanged, as far as it can be.
+async fn undo(world: &World, ongoing: &mut Ongoing) -> Result<(), Error> {
+    let mut undone = Ok(());
+    for (id, stamp) in std::mem::take(&mut ongoing.exchanged) {
+        undone = undone.and(world.agent.change(DATA, &id, Change::Undo, &stamp).await);
+    }
+    Ok(undone?)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -43,6 +44,8 @@ pub struct FakeInstance {
     pub stubborn: bool,
     /// The method of a request that is refused once.
     pub refuses_once: Option<&'static str>,
+    /// Whether nothing stops it.
+    pub unstoppable: Arc<AtomicBool>,
     /// After how many looks at what is under way somebody's start of it has ended; 0 if there is none.
     pub starting: usize,
 }
@@ -408,6 +411,9 @@ fn start(instance: &mut FakeInstance, nics: &BTreeMap<String, Value>, number: Op
 fn stop(instance: &mut FakeInstance, force: bool) -> Result<(), String> {
     if !instance.running {
         return Err("The instance is already stopped".to_owned());
+    }
+    if instance.unstoppable.load(Ordering::SeqCst) {
+        return Err("It does not stop".to_owned());
     }
     if instance.stubborn && !force {
         return Err("Failed shutting down instance, status is \"Running\": context deadline exceeded".to_owned());
