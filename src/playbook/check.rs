@@ -11,7 +11,7 @@ use crate::place::{Place, Problem};
 use crate::playbook::inventory;
 use crate::playbook::jinja::{self, Fault, names_in, names_in_expression, tree};
 use crate::playbook::model::{Play, Playbook, Task, Vars, Written};
-use crate::playbook::parse::{self, each_task};
+use crate::playbook::parse::{self, each_brought, each_task};
 use crate::playbook::scope::{Cast, TaskScope, Trust, World};
 use crate::playbook::{Known, files, run};
 
@@ -110,8 +110,15 @@ impl Walk {
         for written in &play.vars_files {
             self.syntax(&written.value, &written.place);
         }
-        let handlers: BTreeSet<String> = play
-            .handlers
+        self.world.conceal();
+        let mut handlers = play.handlers.clone();
+        for list in play.lists() {
+            each_brought(list, &mut |brought| {
+                self.world.expose(&brought.roles);
+                handlers.extend(brought.handlers.iter().cloned());
+            });
+        }
+        let handlers: BTreeSet<String> = handlers
             .iter()
             .flat_map(|task| {
                 let title = task.name.clone().unwrap_or_default();
@@ -413,8 +420,9 @@ fn leaves<'v>(value: &'v Json, out: &mut Vec<&'v str>) {
 
 /// Calls `work` with every task and handler of a play.
 fn for_all(play: &Play, work: &mut dyn FnMut(&Task)) {
-    for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
+    for list in play.lists() {
         each_task(list, &mut |task| work(task));
+        each_brought(list, &mut |brought| brought.handlers.iter().for_each(|handler| work(handler)));
     }
     for handler in &play.handlers {
         work(handler);

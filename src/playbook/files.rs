@@ -5,15 +5,21 @@ use std::path::{Path, PathBuf};
 /// The places that a relative name is looked for in, best first, as Ansible searches.
 ///
 /// - `kind`: the subdirectory of that sort of file, e.g. `templates`.
-/// - `role`: the directory of the task's role.
+/// - `roles`: the directories of the task's role and of those that brought it.
 /// - `here`: the directory of the file that the task is written in.
-pub fn candidates(kind: &str, name: &str, role: Option<&Path>, here: &Path, playbook: &Path) -> Vec<PathBuf> {
+pub fn candidates<'p>(
+    kind: &str,
+    name: &str,
+    roles: impl IntoIterator<Item = &'p Path>,
+    here: &'p Path,
+    playbook: &'p Path,
+) -> Vec<PathBuf> {
     let path = Path::new(name);
     if path.is_absolute() {
         return vec![path.to_owned()];
     }
     let mut list: Vec<PathBuf> = vec![];
-    for base in role.into_iter().chain([here, playbook]) {
+    for base in roles.into_iter().chain([here, playbook]) {
         for candidate in [base.join(kind).join(path), base.join(path)] {
             if !list.contains(&candidate) {
                 list.push(candidate);

@@ -66,7 +66,7 @@ pub struct Play {
     pub prompts: Vec<Prompt>,
     /// The tags of the play.
     pub tags: Vec<String>,
-    /// Its roles with their dependencies, in the order of running.
+    /// Its roles in the order of running.
     pub roles: Vec<Arc<Role>>,
     /// Roles whose variables its tasks see, too: those that were imported.
     pub exposed: Vec<Arc<Role>>,
@@ -78,8 +78,17 @@ pub struct Play {
     pub tasks: Vec<Item>,
     /// `post_tasks`.
     pub post_tasks: Vec<Item>,
-    /// Its handlers, those of its roles first.
+    /// Its handlers, those of its roles first and those of imported ones last.
     pub handlers: Vec<Arc<Task>>,
+}
+
+/// What roles bring to a play beside their tasks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Brought {
+    /// Their handlers.
+    pub handlers: Vec<Arc<Task>>,
+    /// Those whose variables all tasks see.
+    pub roles: Vec<Arc<Role>>,
 }
 
 /// The order of a play's hosts.
@@ -124,7 +133,7 @@ pub enum Gather {
 }
 
 /// A role as one play uses it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Role {
     /// Its name.
     pub name: String,
@@ -134,10 +143,18 @@ pub struct Role {
     pub defaults: Vars,
     /// `vars/main.yml`.
     pub vars: Vars,
-    /// What the play gives it.
+    /// The `vars` of its entry.
+    pub given: Vars,
+    /// What else its entry gives it.
     pub params: Vars,
-    /// The name of its file of handlers, `main` if nothing else was asked for.
-    pub handlers: String,
+    /// The roles that it depends on with theirs, in the order of running.
+    pub dependencies: Vec<Arc<Role>>,
+    /// What makes it the same role again: where it is, and what it is given.
+    pub identity: String,
+    /// Whether it runs once more where it has run (`allow_duplicates`).
+    pub repeats: bool,
+    /// Whether a task brought it, not `roles` or `dependencies`.
+    pub included: bool,
 }
 
 /// A step of a play.
@@ -149,6 +166,8 @@ pub enum Item {
     Block(Arc<Block>),
     /// Tasks that are known when it is reached.
     Include(Arc<Include>),
+    /// The end of a role: where a task of it has run, it does not run again.
+    End(Arc<Role>),
 }
 
 /// An `include_tasks` or `include_role` whose name is a template or that has a loop.
@@ -165,10 +184,12 @@ pub struct Include {
 }
 
 /// Tasks that may fail.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     /// The `include_tasks` or `include_role` that brought it: where it is skipped, all of it is.
     pub gate: Option<Arc<Task>>,
+    /// What its roles bring to the play once a host is let in.
+    pub brought: Brought,
     /// What is tried.
     pub body: Vec<Item>,
     /// What is done on hosts where it failed.
@@ -198,6 +219,8 @@ pub struct Settings {
     pub environment: Vec<Written>,
     /// Variables of blocks and of the task.
     pub vars: Vars,
+    /// Variables that an `include_…` hands down: stronger than what tasks set.
+    pub params: Vars,
     /// `delegate_to`.
     pub delegate_to: Option<Written>,
     /// `no_log`.
@@ -247,6 +270,8 @@ pub struct Task {
     pub args_template: Option<Written>,
     /// What it has from itself and from around it.
     pub settings: Settings,
+    /// Its own variables, without those from around it.
+    pub vars: Vars,
     /// Where its result is kept.
     pub register: Option<String>,
     /// Over what it is repeated.
@@ -271,8 +296,8 @@ pub struct Task {
     pub poll: Option<Written>,
     /// The role it belongs to.
     pub role: Option<Arc<Role>>,
-    /// The roles that included that role, the nearest first.
-    pub parents: Vec<String>,
+    /// The roles that brought that role, the nearest first.
+    pub chain: Vec<Arc<Role>>,
     /// The directory of its file.
     pub directory: PathBuf,
 }
@@ -307,10 +332,49 @@ pub enum RepeatKind {
     Lookup(String),
 }
 
+impl Play {
+    /// Its lists of tasks in the order of running.
+    pub fn lists(&self) -> [&Vec<Item>; 4] {
+        [&self.pre_tasks, &self.role_tasks, &self.tasks, &self.post_tasks]
+    }
+}
+
+impl Item {
+    /// The role whose step it is. A block without a gate leaves it to its tasks.
+    pub fn role(&self) -> Option<&Role> {
+        match self {
+            Self::Task(task) => task.role.as_deref(),
+            Self::Include(include) => include.task.role.as_deref(),
+            Self::Block(block) => block.gate.as_ref()?.role.as_deref(),
+            Self::End(_) => None,
+        }
+    }
+}
+
 impl Task {
     /// Returns an argument.
     pub fn arg(&self, name: &str) -> Option<&Written> {
         self.args.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// What an argument says that is yes or no, where it can be known before it is rendered.
+    pub fn says(&self, name: &str) -> Option<bool> {
+        match &self.arg(name)?.value {
+            Value::Bool(value) => Some(*value),
+            Value::String(word) => match word.to_lowercase().as_str() {
+                "yes" | "true" | "on" => Some(true),
+                "no" | "false" | "off" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The names of the roles that included its role, the nearest first.
+    pub fn parents(&self) -> Vec<String> {
+        let children = self.role.iter().chain(&self.chain);
+        let pairs = children.zip(&self.chain).filter(|(child, _)| child.included);
+        pairs.map(|(_, parent)| parent.name.clone()).collect()
     }
 
     /// What a person calls it: its name, or the module's.

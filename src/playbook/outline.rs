@@ -42,7 +42,7 @@ pub fn list(path: &Path, wanted: &Wanted, listed: Listed, reading: &Reading) -> 
         let name = play.name.as_deref().unwrap_or(&hosts);
         let _ = writeln!(out, "\n  play #{number} ({hosts}): {name}\tTAGS: [{}]", play.tags.join(", "));
         let mut all = vec![];
-        for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
+        for list in play.lists() {
             tasks(list, &mut all);
         }
         write(&mut out, play, &all, wanted, listed);
@@ -79,6 +79,7 @@ fn tasks<'p>(items: &'p [Item], all: &mut Vec<&'p Task>) {
         let task = match item {
             Item::Task(task) => task,
             Item::Include(include) => &include.task,
+            Item::End(_) => continue,
             Item::Block(block) => {
                 let Some(gate) = &block.gate else {
                     for list in [&block.body, &block.rescue, &block.always] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::place::{Place, Problem, nearest};
-use crate::playbook::model::{Include, Item, Playbook, Role, Settings, Task, Vars, Written};
+use crate::playbook::model::{Brought, Include, Item, Playbook, Role, Settings, Task, Vars, Written};
 use crate::playbook::reading::Reading;
 use crate::yaml::{Kind, Node};
 
@@ -32,7 +32,8 @@ pub struct Reader {
     /// Directories of the roles in use.
     pub roles: BTreeSet<PathBuf>,
     reading: Reading,
-    exposed: Vec<Arc<Role>>,
+    /// What the roles bring that were imported so far.
+    brought: Brought,
     depth: usize,
     /// Files of tasks that are being read, each included by the one before.
     open: Vec<PathBuf>,
@@ -45,8 +46,8 @@ pub struct Reader {
 struct Around {
     settings: Settings,
     role: Option<Arc<Role>>,
-    /// The roles that included that role, the nearest first.
-    parents: Vec<String>,
+    /// The roles that brought that role, the nearest first.
+    chain: Vec<Arc<Role>>,
     /// The directory of the file.
     directory: PathBuf,
     /// The directory of the playbook.
@@ -161,11 +162,24 @@ pub fn each_task(items: &[Item], work: &mut dyn FnMut(&Arc<Task>)) {
         match item {
             Item::Task(task) => work(task),
             Item::Include(include) => work(&include.task),
+            Item::End(_) => {}
             Item::Block(block) => {
                 block.gate.iter().for_each(&mut *work);
                 each_task(&block.body, work);
                 each_task(&block.rescue, work);
                 each_task(&block.always, work);
+            }
+        }
+    }
+}
+
+/// Calls `work` with what roles bring that are included on the way.
+pub fn each_brought(items: &[Item], work: &mut dyn FnMut(&Brought)) {
+    for item in items {
+        if let Item::Block(block) = item {
+            work(&block.brought);
+            for list in [&block.body, &block.rescue, &block.always] {
+                each_brought(list, work);
             }
         }
     }

@@ -24,6 +24,7 @@ mod play;
 mod prepare;
 mod repeat;
 mod result;
+mod roles;
 mod task;
 mod tell;
 mod transfer;
@@ -40,6 +41,10 @@ struct Fate {
     /// Out of this play: `meta: end_host`.
     done: bool,
     notified: BTreeSet<String>,
+    /// Roles that a task of has run in this play.
+    begun: BTreeSet<String>,
+    /// Those of them whose end was reached.
+    ended: BTreeSet<String>,
 }
 
 /// Why a play goes no further.

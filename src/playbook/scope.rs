@@ -1,8 +1,8 @@
 //! The variables that a task sees on a host: which one wins, rendered when it is looked at.
 //!
-//! From the strongest: loop variables and magic ones, extra variables, parameters of the role, `set_fact` and registered
-//! results, `include_vars`, variables of task and blocks, of the role, of `vars_files`, of the play, facts, the
-//! inventory, defaults of roles. Source: Ansible's documentation, "Understanding variable precedence".
+//! From the strongest: loop variables and magic ones, extra variables, those of an `include_…`, parameters of the role,
+//! `set_fact` and registered results, `include_vars`, variables of task and blocks, of the role, of `vars_files`, of the
+//! play, facts, the inventory, defaults of roles. Source: ansible-core 2.15, `vars/manager.py`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +20,7 @@ use crate::playbook::reading::Reading;
 use crate::playbook::{files, lookup};
 
 mod magic;
+mod roles;
 
 use magic::MAGIC;
 
@@ -57,6 +58,7 @@ pub struct World {
     inventory: Mutex<Arc<Inventory>>,
     hosts: Mutex<BTreeMap<String, HostState>>,
     base: Mutex<BTreeMap<String, Arc<Vars>>>,
+    exposed: Mutex<Arc<Vec<Arc<Role>>>>,
 }
 
 /// What the command line says and magic variables tell.
@@ -98,7 +100,19 @@ impl World {
             named: Named::default(),
             hosts: Mutex::default(),
             base: Mutex::default(),
+            exposed: Mutex::default(),
         }
+    }
+
+    /// Lets all tasks of the play see the variables of roles, the strongest last.
+    pub fn expose(&self, roles: &[Arc<Role>]) {
+        let mut exposed = self.exposed.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut exposed).extend_from_slice(roles);
+    }
+
+    /// Ends that for all of them.
+    pub fn conceal(&self) {
+        *self.exposed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<String, HostState>> {
@@ -181,6 +195,7 @@ pub struct TaskScope<'w> {
     pub wants_facts: Cell<bool>,
     state: HostState,
     base: Arc<Vars>,
+    exposed: Arc<Vec<Arc<Role>>>,
     delegated: std::cell::OnceCell<String>,
     memo: RefCell<HashMap<String, Option<Value>>>,
     active: RefCell<Vec<String>>,
@@ -207,6 +222,7 @@ impl<'w> TaskScope<'w> {
             wants_facts: Cell::new(false),
             state: world.state(host),
             base: world.base(host),
+            exposed: world.exposed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             delegated: std::cell::OnceCell::new(),
             memo: RefCell::default(),
             active: RefCell::default(),
@@ -243,18 +259,18 @@ impl<'w> TaskScope<'w> {
 
     /// The names of all variables.
     pub fn all_names(&self) -> Vec<String> {
-        let own = self.task.and_then(|task| task.role.as_deref());
         let layers = self
             .over
             .iter()
             .map(|(vars, _)| vars)
             .chain([&self.world.extra, self.state.set.as_ref(), self.state.included.as_ref()])
-            .chain(own.map(|role| &role.params))
-            .chain(self.task.map(|task| &task.settings.vars))
+            .chain(self.role_params())
+            .chain(self.task.into_iter().flat_map(|task| [&task.settings.params, &task.settings.vars]))
             .chain([self.state.vars_files.as_ref()])
             .chain(self.play.map(|play| &play.vars))
             .chain([self.base.as_ref()])
-            .chain(self.roles().flat_map(|role| [&role.vars, &role.defaults]));
+            .chain(self.role_vars())
+            .chain(self.role_defaults());
         let mut names: Vec<String> = vec![];
         let mut seen = std::collections::BTreeSet::new();
         for name in layers.flat_map(Vars::keys) {
@@ -306,36 +322,28 @@ impl<'w> TaskScope<'w> {
         self.memo.borrow_mut().insert(name.to_owned(), Some(value));
     }
 
-    /// The roles whose variables are seen, the task's own first.
-    fn roles(&self) -> impl Iterator<Item = &Role> {
-        let own = self.task.and_then(|task| task.role.as_deref());
-        let others = self.play.into_iter().flat_map(|play| play.exposed.iter().rev().chain(play.roles.iter().rev()));
-        let others = others.map(AsRef::as_ref);
-        own.into_iter().chain(others)
-    }
-
     fn raw(&self, name: &str) -> Option<(&Json, Trust)> {
         if let Some((vars, trust)) = self.over.iter().rev().find(|(vars, _)| vars.contains_key(name)) {
             return vars.get(name).map(|value| (value, *trust));
         }
-        let own = self.task.and_then(|task| task.role.as_deref());
-        let task = self.task.map(|task| &task.settings.vars);
+        let settings = self.task.map(|task| &task.settings);
         let rendered = |value| (value, Trust::Rendered);
         let plain = |value| (value, Trust::Plain);
         self.world
             .extra
             .get(name)
             .map(rendered)
-            .or_else(|| own.and_then(|role| role.params.get(name)).map(rendered))
+            .or_else(|| settings.and_then(|settings| settings.params.get(name)).map(rendered))
+            .or_else(|| self.role_params().find_map(|vars| vars.get(name)).map(rendered))
             .or_else(|| self.state.set.get(name).map(plain))
             .or_else(|| self.state.included.get(name).map(rendered))
-            .or_else(|| task.and_then(|vars| vars.get(name)).map(rendered))
-            .or_else(|| self.roles().find_map(|role| role.vars.get(name)).map(rendered))
+            .or_else(|| settings.and_then(|settings| settings.vars.get(name)).map(rendered))
+            .or_else(|| self.role_vars().find_map(|vars| vars.get(name)).map(rendered))
             .or_else(|| self.state.vars_files.get(name).map(rendered))
             .or_else(|| self.play.and_then(|play| play.vars.get(name)).map(rendered))
             .or_else(|| self.state.told.get(name).or_else(|| self.fact(name)).map(plain))
             .or_else(|| self.base.get(name).map(rendered))
-            .or_else(|| self.roles().find_map(|role| role.defaults.get(name)).map(rendered))
+            .or_else(|| self.role_defaults().find_map(|vars| vars.get(name)).map(rendered))
     }
 
     fn fact(&self, name: &str) -> Option<&Json> {
@@ -404,9 +412,8 @@ impl<'w> TaskScope<'w> {
     /// The places that a file of that kind is looked for in.
     pub fn candidates(&self, kind: &str, name: &str) -> Vec<PathBuf> {
         let playbook = self.play.map_or(&self.world.directory, |play| &play.directory);
-        let role = self.task.and_then(|task| task.role.as_ref()).map(|role| role.path.as_path());
         let here = self.task.map_or(playbook, |task| &task.directory);
-        files::candidates(kind, name, role, here, playbook)
+        files::candidates(kind, name, self.chain().map(|role| role.path.as_path()), here, playbook)
     }
 }
 

@@ -324,6 +324,26 @@ fn roles_are_found_ordered_and_rendered_as_in_ansible() {
 }
 
 #[test]
+fn roles_that_tasks_bring_bring_handlers_and_dependencies_as_in_ansible() {
+    plays_as_ansible("bring");
+}
+
+#[test]
+fn a_role_runs_again_where_ansible_runs_it_again() {
+    plays_as_ansible("again");
+}
+
+#[test]
+fn what_roles_and_includes_are_given_is_as_strong_as_in_ansible() {
+    plays_as_ansible("strength");
+}
+
+#[test]
+fn roles_see_what_those_have_that_brought_them_as_in_ansible() {
+    plays_as_ansible("chain");
+}
+
+#[test]
 fn arguments_of_roles_are_held_to_their_specification_as_in_ansible() {
     plays_as_ansible("arguments");
 }
@@ -437,6 +457,35 @@ fn names_that_nothing_defines_are_problems() {
         "templates/a.j2:2:4: `domain` is undefined",
     ];
     assert_eq!(problems(&[("site.yml", site), ("templates/a.j2", "x\n{{ domain }} {{ x | default(1) }}\n")]), expected);
+}
+
+#[test]
+fn what_included_roles_bring_is_known_before_a_run() {
+    let site = "- hosts: all\n  tasks:\n    - include_role: {name: web, public: true}\n    - shell: echo {{ port }} {{ base_port }}\n\
+                \x20     notify: [restart web, restart base, nobody]\n";
+    let files = [
+        ("site.yml", site),
+        ("roles/web/meta/main.yml", "dependencies: [{role: base, word: '{{ port }}'}]\n"),
+        ("roles/web/defaults/main.yml", "port: 80\n"),
+        ("roles/web/handlers/main.yml", "- name: restart web\n  shell: echo {{ port }} {{ gone }}\n"),
+        ("roles/base/defaults/main.yml", "base_port: 80\n"),
+        ("roles/base/tasks/main.yml", "- shell: echo {{ word }} {{ port }} {{ base_port }}\n"),
+        ("roles/base/handlers/main.yml", "- name: restart base\n  command: 'true'\n"),
+    ];
+    let expected =
+        ["roles/web/handlers/main.yml:2:10: `gone` is undefined", "site.yml:5:43: there is no handler `nobody`"];
+    assert_eq!(problems(&files), expected);
+}
+
+#[test]
+fn roles_that_need_each_other_are_told() {
+    let files = [
+        ("site.yml", "- hosts: all\n  roles: [a]\n"),
+        ("roles/a/meta/main.yml", "dependencies: [b]\n"),
+        ("roles/b/meta/main.yml", "dependencies: [a]\n"),
+    ];
+    let expected = ["roles/b/meta/main.yml:1:16: roles include or depend on each other without end"];
+    assert_eq!(problems(&files), expected);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! `include_tasks`, `import_tasks`, `include_role` and `import_role`.
 
-use std::path::Path;
 use std::sync::Arc;
+
+use serde_json::json;
 
 use crate::place::Place;
 use crate::playbook::files;
 use crate::playbook::jinja;
-use crate::playbook::model::{Block, Include, Item, Role, Settings, Task, Vars, Written};
-use crate::playbook::parse::roles::Parts;
+use crate::playbook::model::{Block, Brought, Include, Item, Role, Settings, Task, Vars, Written};
+use crate::playbook::parse::roles::{Compiled, Parts};
 use crate::playbook::parse::validation::Validation;
 use crate::playbook::parse::{Around, Reader, at};
 use crate::yaml::{Kind, Node};
@@ -40,10 +41,8 @@ pub enum Wanted {
 pub struct Included {
     /// Its tasks.
     pub items: Vec<Item>,
-    /// Handlers of its role.
-    pub handlers: Vec<Arc<Task>>,
-    /// Its role.
-    pub role: Option<Arc<Role>>,
+    /// What its roles bring to the play.
+    pub brought: Brought,
 }
 
 /// When tasks are read.
@@ -84,11 +83,17 @@ impl Reader {
     /// What included tasks have from around them. An `include_…` hands down nothing of its own but variables and what
     /// `apply` says; an `import_…` hands down everything.
     fn inside(&mut self, around: &Around, task: &Task, apply: Option<&Node>) -> Settings {
-        if task.module.starts_with("import_") {
-            return task.settings.clone();
+        let imports = task.module.starts_with("import_");
+        let mut settings = if imports {
+            task.settings.clone()
+        } else {
+            Settings { params: task.settings.params.clone(), ..around.settings.clone() }
+        };
+        if let Some(role) = around.role.as_ref().filter(|_| task.module.ends_with("_role")) {
+            // What the role around it was given is stronger, as in Ansible.
+            settings.params.extend(role.params.clone());
         }
-        let mut settings = Settings { vars: task.settings.vars.clone(), ..around.settings.clone() };
-        if let Some(apply) = apply {
+        if let Some(apply) = apply.filter(|_| !imports) {
             if !matches!(apply.kind, Kind::Map(_)) {
                 self.problem(at(&around.file, apply), format!("`apply` must be a mapping, not {}", apply.describe()));
             }
@@ -121,11 +126,23 @@ impl Reader {
             return self.late(around, task, settings, &place);
         }
         let inside = Around { settings, ..around.clone() };
-        let body = self.task_file(&inside, &file, &place);
+        let block = self.in_place(task, |reader| reader.task_file(&inside, &file, &place));
         if when == When::Again {
             return self.late(around, task, inside.settings, &place);
         }
-        Some(Item::Block(Arc::new(Block { gate: gate(task), body, rescue: vec![], always: vec![] })))
+        Some(block)
+    }
+
+    /// Puts what an include brings in its place. An `include_…` is asked once for all: only then do roles in it bring
+    /// anything to the play.
+    fn in_place(&mut self, task: &Task, read: impl FnOnce(&mut Self) -> Vec<Item>) -> Item {
+        if task.module.starts_with("import_") {
+            return Item::Block(Arc::new(Block { body: read(self), ..Block::default() }));
+        }
+        let outer = std::mem::take(&mut self.brought);
+        let body = read(self);
+        let brought = std::mem::replace(&mut self.brought, outer);
+        Item::Block(Arc::new(Block { gate: Some(Arc::new(task.clone())), brought, body, ..Block::default() }))
     }
 
     fn file_of(&self, around: &Around, name: &str) -> std::path::PathBuf {
@@ -164,22 +181,24 @@ impl Reader {
         if when == When::Late {
             return self.late(around, task, settings, &place);
         }
-        if self.depth > 20 {
-            self.problem(place, "roles include each other without end");
-            return None;
-        }
-        let parts = parts_of(task);
-        let role = self.role(name, Vars::new(), &around.playbook, &place, &parts)?;
-        if task.module == "import_role" {
-            self.exposed.push(role.clone());
-        }
-        self.depth += 1;
-        let body = self.role_tasks(&role, &parts, around, settings.clone(), &place);
-        self.depth -= 1;
+        let inside = Around { settings, ..around.clone() };
+        let block = self.in_place(task, |reader| {
+            let compiled = reader.compile(name, asked(task, &Vars::new()), &parts_of(task), &inside, &place);
+            compiled.map(|compiled| reader.bring(task, compiled)).unwrap_or_default()
+        });
         if when == When::Again {
-            return self.late(around, task, settings, &place);
+            return self.late(around, task, inside.settings, &place);
         }
-        Some(Item::Block(Arc::new(Block { gate: gate(task), body, rescue: vec![], always: vec![] })))
+        Some(block)
+    }
+
+    /// Keeps what a role brings to the play. Returns its tasks.
+    fn bring(&mut self, task: &Task, compiled: Compiled) -> Vec<Item> {
+        if task.module == "import_role" || task.says("public") == Some(true) {
+            self.brought.roles.push(compiled.role);
+        }
+        self.brought.handlers.extend(compiled.handlers);
+        compiled.items
     }
 
     /// Reads what an include wants.
@@ -191,45 +210,42 @@ impl Reader {
         }
         self.late = include.depth + 1;
         let mut settings = include.settings.clone();
-        settings.vars.extend(vars.clone());
+        settings.params.extend(vars.clone());
         let around = Around {
-            settings: settings.clone(),
+            settings,
             role: task.role.clone(),
-            parents: task.parents.clone(),
+            chain: task.chain.clone(),
             directory: task.directory.clone(),
             playbook: include.playbook.clone(),
             file: task.place.file.clone(),
         };
-        match wanted {
+        let items = match wanted {
             Wanted::File(name) => {
                 let file = self.file_of(&around, name);
-                Included { items: self.task_file(&around, &file, &task.place), ..Included::default() }
+                self.task_file(&around, &file, &task.place)
             }
-            Wanted::Role { name, tasks, vars, defaults, handlers } => {
+            Wanted::Role { name, tasks, vars: from, defaults, handlers } => {
                 let parts = Parts {
                     tasks: tasks.clone(),
-                    vars: vars.clone(),
+                    vars: from.clone(),
                     defaults: defaults.clone(),
                     handlers: handlers.clone(),
                     validation: Validation::of(task),
                 };
-                self.late_role(&around, name, settings, &parts, &task.place)
+                let compiled = self.compile(name, asked(task, vars), &parts, &around, &task.place);
+                compiled.map(|compiled| self.bring(task, compiled)).unwrap_or_default()
             }
-        }
-    }
-
-    fn late_role(&mut self, around: &Around, name: &str, settings: Settings, parts: &Parts, place: &Place) -> Included {
-        let Some(role) = self.role(name, Vars::new(), &around.playbook, place, parts) else {
-            return Included::default();
         };
-        let items = self.role_tasks(&role, parts, around, settings, place);
-        let inside = self.around_role(&role, Settings::default(), Path::new(&around.playbook));
-        let handlers = self.handler_file(&inside, &role, &parts.handlers);
-        Included { items, handlers: self.handlers_of(handlers, place), role: Some(role) }
+        Included { items, brought: std::mem::take(&mut self.brought) }
     }
 }
 
-/// What stands before included tasks: an `include_…` is asked once for all.
-fn gate(task: &Task) -> Option<Arc<Task>> {
-    (!task.module.starts_with("import_")).then(|| Arc::new(task.clone()))
+/// How a task uses a role, with the variables of its loop.
+fn asked(task: &Task, vars: &Vars) -> Role {
+    Role {
+        identity: json!([task.vars, vars]).to_string(),
+        repeats: task.says("allow_duplicates") != Some(false),
+        included: true,
+        ..Role::default()
+    }
 }

@@ -1,12 +1,12 @@
 //! Plays and what they import.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::place::Place;
 use crate::playbook::jinja::is_template;
-use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Role, Settings, Vars, Written};
-use crate::playbook::parse::{Around, Reader, at, directory, each_task, first_place, written};
+use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Settings, Task, Vars, Written};
+use crate::playbook::parse::{Around, Reader, at, directory, first_place, written};
 use crate::yaml::{Kind, Node};
 
 /// The keywords of a play.
@@ -127,7 +127,7 @@ impl Reader {
         let around = Around {
             settings,
             role: None,
-            parents: vec![],
+            chain: vec![],
             directory: directory(path),
             playbook: directory(path),
             file: path.to_owned(),
@@ -160,24 +160,27 @@ impl Reader {
             post_tasks: vec![],
             handlers: vec![],
         };
-        if let Some(roles) = node.get("roles") {
-            for entry in self.list(path, roles, "roles").to_vec() {
-                self.role_entry(path, &entry, &around, &mut play, 0);
-            }
-        }
+        let handlers = node.get("handlers").map(|handlers| self.tasks(&around, handlers, "handlers"));
+        let handlers = self.handlers_of(handlers.unwrap_or_default(), &play.place);
+        // In the order of Ansible, as what is imported last is the strongest.
         for (key, list) in
-            [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)]
+            [("pre_tasks", &mut play.pre_tasks), ("post_tasks", &mut play.post_tasks), ("tasks", &mut play.tasks)]
         {
             if let Some(node) = node.get(key) {
                 *list = self.tasks(&around, node, key);
             }
         }
-        if let Some(handlers) = node.get("handlers") {
-            let items = self.tasks(&around, handlers, "handlers");
-            self.add_handlers(&mut play, items);
+        if let Some(roles) = node.get("roles") {
+            for entry in self.list(path, roles, "roles").to_vec() {
+                let Some(compiled) = self.role_entry(path, &entry, &around) else { continue };
+                play.roles.push(compiled.role);
+                play.role_tasks.extend(compiled.items);
+                play.handlers.extend(compiled.handlers);
+            }
         }
-        self.nested_handlers(&mut play);
-        play.exposed = std::mem::take(&mut self.exposed);
+        let brought = std::mem::take(&mut self.brought);
+        play.handlers.extend(handlers.into_iter().chain(brought.handlers));
+        play.exposed = brought.roles;
         Some(play)
     }
 
@@ -231,17 +234,8 @@ impl Reader {
         prompts
     }
 
-    pub(super) fn add_handlers(&mut self, play: &mut Play, items: Vec<Item>) {
-        let handlers = self.handlers_of(items, &play.place);
-        play.handlers.extend(handlers);
-    }
-
     /// The handlers of a list: those of a file that is included unconditionally are among them.
-    pub(super) fn handlers_of(
-        &mut self,
-        items: Vec<Item>,
-        place: &Place,
-    ) -> Vec<std::sync::Arc<crate::playbook::model::Task>> {
+    pub(super) fn handlers_of(&mut self, items: Vec<Item>, place: &Place) -> Vec<Arc<Task>> {
         let mut handlers = vec![];
         for item in items {
             match item {
@@ -253,6 +247,7 @@ impl Reader {
                     let place = first_place(&block.body).unwrap_or_else(|| place.clone());
                     self.problem(place, "a `block` among handlers is not supported");
                 }
+                Item::End(_) => {}
                 Item::Include(include) => {
                     let message = "includes with loops or templates among handlers are not supported";
                     self.problem(include.task.place.clone(), message);
@@ -260,26 +255,6 @@ impl Reader {
             }
         }
         handlers
-    }
-
-    /// Roles that tasks include bring handlers, too.
-    fn nested_handlers(&mut self, play: &mut Play) {
-        let file = |role: &Role| (role.path.clone(), role.handlers.clone());
-        let mut seen: BTreeSet<(PathBuf, String)> = play.roles.iter().map(|role| file(role)).collect();
-        let mut included = vec![];
-        for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
-            each_task(list, &mut |task| {
-                if let Some(role) = &task.role
-                    && seen.insert(file(role))
-                {
-                    included.push(role.clone());
-                }
-            });
-        }
-        for role in included {
-            let around = self.around_role(&role, Settings::default(), &play.directory);
-            self.role_handlers(&around, &role, play);
-        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Roles: found, read, with the roles that they depend on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use crate::place::Place;
 use crate::playbook::files;
 use crate::playbook::jinja::is_template;
-use crate::playbook::model::{Item, Play, Role, Settings, Vars};
+use crate::playbook::model::{Item, Role, Task, Vars};
 use crate::playbook::parse::settings::SHARED;
 use crate::playbook::parse::validation::Validation;
 use crate::playbook::parse::{Around, Reader, at, directory};
@@ -30,94 +32,116 @@ impl Default for Parts {
     }
 }
 
+/// A role as it is used, with the roles that it depends on.
+pub(super) struct Compiled {
+    pub(super) role: Arc<Role>,
+    /// Its tasks, those of its dependencies first.
+    pub(super) items: Vec<Item>,
+    /// Its handlers, those of its dependencies first.
+    pub(super) handlers: Vec<Arc<Task>>,
+}
+
 impl Reader {
-    pub(super) fn around_role(&self, role: &Arc<Role>, settings: Settings, playbook: &Path) -> Around {
+    fn around_role(&self, role: &Arc<Role>, outer: &Around) -> Around {
         let _ = self;
         let directory = role.path.join("tasks");
         Around {
-            settings,
+            settings: outer.settings.clone(),
             role: Some(role.clone()),
-            parents: vec![],
+            chain: outer.role.iter().chain(&outer.chain).cloned().collect(),
             file: directory.clone(),
             directory,
-            playbook: playbook.to_owned(),
+            playbook: outer.playbook.clone(),
         }
     }
 
-    pub(super) fn role_handlers(&mut self, around: &Around, role: &Role, play: &mut Play) {
-        let items = self.handler_file(around, role, &role.handlers);
-        self.add_handlers(play, items);
-    }
-
-    pub(super) fn handler_file(&mut self, around: &Around, role: &Role, name: &str) -> Vec<Item> {
+    fn role_handlers(&mut self, around: &Around, role: &Role, name: &str) -> Vec<Arc<Task>> {
         let Some(file) = files::main_file(&role.path, "handlers", name) else { return vec![] };
         let asked = Place::file(&file);
         let Some(node) = self.load(&file, &asked) else { return vec![] };
         let inside = Around { directory: directory(&file), file: file.clone(), ..around.clone() };
-        self.tasks(&inside, &node, "handlers")
+        let items = self.tasks(&inside, &node, "handlers");
+        self.handlers_of(items, &asked)
     }
 
-    pub(super) fn role_entry(&mut self, path: &Path, entry: &Node, around: &Around, play: &mut Play, depth: usize) {
-        if depth > 20 {
-            self.problem(at(path, entry), "roles depend on each other without end");
-            return;
-        }
+    /// Reads an entry of `roles` or of `dependencies`.
+    pub(super) fn role_entry(&mut self, path: &Path, entry: &Node, around: &Around) -> Option<Compiled> {
         let mut settings = around.settings.clone();
         let mut params = Vars::new();
         let name_node =
             if entry.text().is_some() { Some(entry) } else { entry.get("role").or_else(|| entry.get("name")) };
         for (key, value) in entry.entries() {
             match key.written().unwrap_or_default() {
-                "vars" => params.extend(self.vars(path, value)),
                 "role" => {}
                 word if SHARED.contains(&word) => {}
                 word => drop(params.insert(word.to_owned(), value.value())),
             }
         }
+        let outer = std::mem::take(&mut settings.vars);
         self.settings(path, entry, &mut settings);
-        settings.vars.clone_from(&around.settings.vars);
+        let given = std::mem::replace(&mut settings.vars, outer);
         let Some(name_node) = name_node else {
             self.problem(at(path, entry), "an entry of `roles` needs `role`");
-            return;
+            return None;
         };
-        let place = at(path, name_node);
-        let name = name_node.written().unwrap_or_default().to_owned();
-        let Some(role) = self.role(&name, params, &around.playbook, &place, &Parts::default()) else { return };
-        let twice = play.roles.iter().any(|known| **known == *role);
-        let (dependencies, again) = self.meta(&role);
-        for dependency in dependencies {
-            let mut inside = Around { settings: settings.clone(), ..around.clone() };
-            inside.parents.insert(0, role.name.clone());
-            self.role_entry(&role.path.join("meta/main.yml"), &dependency, &inside, play, depth + 1);
-        }
-        if twice && !again && around.settings.when == settings.when {
-            return;
-        }
-        play.roles.push(role.clone());
-        let items = self.role_tasks(&role, &Parts::default(), around, settings.clone(), &place);
-        play.role_tasks.extend(items);
-        let inside = self.around_role(&role, settings, &around.playbook);
-        self.role_handlers(&inside, &role, play);
+        let own = ["when", "tags"].map(|key| match entry.get(key).map(Node::value) {
+            Some(Value::Array(list)) => list,
+            own => own.into_iter().collect(),
+        });
+        let asked = Role { given, params, identity: json!(own).to_string(), ..Role::default() };
+        let inside = Around { settings, ..around.clone() };
+        let name = name_node.written().unwrap_or_default();
+        self.compile(name, asked, &Parts::default(), &inside, &at(path, name_node))
     }
 
-    /// The roles that a role depends on, and whether it may run twice.
-    fn meta(&mut self, role: &Role) -> (Vec<Node>, bool) {
-        let Some(meta) = files::main_file(&role.path, "meta", "main") else { return (vec![], false) };
-        let Some(node) = self.load(&meta, &Place::file(&meta)) else { return (vec![], false) };
-        let again = node.get("allow_duplicates").is_some_and(|it| it.value() == serde_json::Value::Bool(true));
-        let list = node.get("dependencies").map(|list| self.list(&meta, list, "dependencies").to_vec());
-        (list.unwrap_or_default(), again)
+    /// Reads a role and all that it depends on. What `asked` says of its use is kept.
+    pub(super) fn compile(
+        &mut self,
+        name: &str,
+        asked: Role,
+        parts: &Parts,
+        around: &Around,
+        place: &Place,
+    ) -> Option<Compiled> {
+        if self.depth > 20 {
+            self.problem(place.clone(), "roles include or depend on each other without end");
+            return None;
+        }
+        let mut role = Arc::new(self.role(name, asked, &around.playbook, place, parts)?);
+        let (mut items, mut handlers, mut all) = (vec![], vec![], vec![]);
+        self.depth += 1;
+        if let Some((file, meta)) = self.meta(&role) {
+            if !role.included {
+                let repeats = meta.get("allow_duplicates").is_some_and(|it| it.value() == Value::Bool(true));
+                Arc::make_mut(&mut role).repeats = repeats;
+            }
+            let outer = self.around_role(&role, around);
+            let list = meta.get("dependencies").map(|list| self.list(&file, list, "dependencies").to_vec());
+            for dependency in list.unwrap_or_default() {
+                let Some(compiled) = self.role_entry(&file, &dependency, &outer) else { continue };
+                all.extend(compiled.role.dependencies.iter().chain([&compiled.role]).cloned());
+                items.extend(compiled.items);
+                handlers.extend(compiled.handlers);
+            }
+            Arc::make_mut(&mut role).dependencies = all;
+        }
+        let inside = self.around_role(&role, around);
+        items.extend(self.role_tasks(&role, parts, &inside, place));
+        items.push(Item::End(role.clone()));
+        handlers.extend(self.role_handlers(&inside, &role, &parts.handlers));
+        self.depth -= 1;
+        Some(Compiled { role, items, handlers })
+    }
+
+    /// What a role says of itself, and the file that it stands in.
+    fn meta(&mut self, role: &Role) -> Option<(PathBuf, Node)> {
+        let file = files::main_file(&role.path, "meta", "main")?;
+        let node = self.load(&file, &Place::file(&file))?;
+        Some((file, node))
     }
 
     /// Finds a role and reads its variables.
-    pub(super) fn role(
-        &mut self,
-        name: &str,
-        params: Vars,
-        playbook: &Path,
-        place: &Place,
-        from: &Parts,
-    ) -> Option<Arc<Role>> {
+    fn role(&mut self, name: &str, asked: Role, playbook: &Path, place: &Place, from: &Parts) -> Option<Role> {
         if is_template(name) {
             self.problem(place.clone(), "templates in the name of a role are not supported here");
             return None;
@@ -133,7 +157,9 @@ impl Reader {
         let defaults = self.role_vars(&path, "defaults", &from.defaults, place);
         let vars = self.role_vars(&path, "vars", &from.vars, place);
         let name = name.rsplit('/').next().unwrap_or(name).to_owned();
-        Some(Arc::new(Role { name, path, defaults, vars, params, handlers: from.handlers.clone() }))
+        let files = [&from.tasks, &from.vars, &from.defaults, &from.handlers];
+        let identity = json!([path, files, asked.given, asked.params, asked.included, asked.identity]).to_string();
+        Some(Role { name, path, defaults, vars, identity, ..asked })
     }
 
     /// Reads `main` of a directory of a role: a file, or every file of a directory of that name.
@@ -158,26 +184,14 @@ impl Reader {
         Vars::new()
     }
 
-    pub(super) fn role_tasks(
-        &mut self,
-        role: &Arc<Role>,
-        parts: &Parts,
-        outer: &Around,
-        settings: Settings,
-        asked: &Place,
-    ) -> Vec<Item> {
-        let mut around = self.around_role(role, settings, &outer.playbook);
-        around.parents = match &outer.role {
-            Some(parent) => [std::slice::from_ref(&parent.name), &outer.parents].concat(),
-            None => outer.parents.clone(),
-        };
+    fn role_tasks(&mut self, role: &Arc<Role>, parts: &Parts, around: &Around, asked: &Place) -> Vec<Item> {
         let name = parts.tasks.as_str();
         let validated = match parts.validation {
-            Validation::AsTheRoleSays => self.validation(role, name, &around),
+            Validation::AsTheRoleSays => self.validation(role, name, around),
             Validation::None => None,
         };
         let items = match files::main_file(&role.path, "tasks", name) {
-            Some(file) => self.task_file(&around, &file, asked),
+            Some(file) => self.task_file(around, &file, asked),
             None if name == "main" => vec![],
             None => {
                 self.problem(asked.clone(), format!("role `{}` has no tasks `{name}`", role.name));

@@ -60,7 +60,7 @@ impl Reader {
         self.settings(&around.file, node, &mut inside.settings);
         let [body, rescue, always] =
             parts.map(|part| node.get(part).map(|tasks| self.tasks(&inside, tasks, part)).unwrap_or_default());
-        Item::Block(Arc::new(Block { gate: None, body, rescue, always }))
+        Item::Block(Arc::new(Block { body, rescue, always, ..Block::default() }))
     }
 
     fn task(&mut self, around: &Around, node: &Node) -> Option<Item> {
@@ -77,7 +77,13 @@ impl Reader {
         let (name, module_place, value) = self.module_of(around, node, &modules)?;
         let short = module::short(&name).to_owned();
         let mut settings = around.settings.clone();
+        let outer = std::mem::take(&mut settings.vars);
         self.settings(file, node, &mut settings);
+        let vars = std::mem::replace(&mut settings.vars, outer);
+        match short.as_str() {
+            "include_tasks" | "include_role" => settings.params.extend(vars.clone()),
+            _ => settings.vars.extend(vars.clone()),
+        }
         if node.get("local_action").is_some() {
             settings.delegate_to = Some(Written { value: Value::from("localhost"), place: module_place.clone() });
         }
@@ -91,6 +97,7 @@ impl Reader {
             args: vec![],
             args_template: None,
             settings,
+            vars,
             register: node.get("register").and_then(Node::written).map(str::to_owned),
             repeat: self.repeat(file, node),
             notify: self.conditions_of(file, node, "notify"),
@@ -103,7 +110,7 @@ impl Reader {
             background: value_of("async"),
             poll: value_of("poll"),
             role: around.role.clone(),
-            parents: around.parents.clone(),
+            chain: around.chain.clone(),
             directory: around.directory.clone(),
         };
         self.arguments(file, &mut task, &value);

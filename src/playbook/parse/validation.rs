@@ -23,9 +23,8 @@ pub(super) enum Validation {
 impl Validation {
     /// What a task says of it.
     pub(super) fn of(task: &Task) -> Self {
-        match task.arg("rolespec_validate").map(|written| &written.value) {
-            Some(Value::Bool(false)) => Self::None,
-            Some(Value::String(word)) if matches!(word.to_lowercase().as_str(), "no" | "false" | "off") => Self::None,
+        match task.says("rolespec_validate") {
+            Some(false) => Self::None,
             _ => Self::AsTheRoleSays,
         }
     }
@@ -58,7 +57,7 @@ impl Reader {
             args: arguments.map(|(name, value)| (name.to_owned(), Written { value, place: place.clone() })).to_vec(),
             settings,
             role: around.role.clone(),
-            parents: around.parents.clone(),
+            chain: around.chain.clone(),
             directory: around.directory.clone(),
             ..Task::default()
         })))

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value as Json;
 
-use crate::event::Event;
+use crate::event::{Event, TaskStatus};
 use crate::playbook::model::{Block, Item, Play, Task};
 use crate::playbook::run::task::{Report, Spot};
 use crate::playbook::run::{Engine, Hope, Stop, actions, prepare};
@@ -28,11 +28,19 @@ impl Engine<'_> {
                 if alive.is_empty() {
                     break;
                 }
+                let alive = self.due(item, alive);
+                if alive.is_empty() {
+                    continue;
+                }
                 let (fell, fatal) = match item {
                     Item::Task(task) => {
                         (self.everywhere(play, task, &alive, hope).await?, self.is_fatal(play, task, &alive))
                     }
                     Item::Block(block) => (self.block(play, block, &alive, hope).await?, play.any_errors_fatal),
+                    Item::End(role) => {
+                        self.ended(role, &alive);
+                        continue;
+                    }
                     Item::Include(include) => (self.include(play, include, &alive, hope).await?, play.any_errors_fatal),
                 };
                 // Where a `rescue` may mend it, the others go on.
@@ -85,6 +93,10 @@ impl Engine<'_> {
             let kept = hosts.iter().filter(|host| !unlet.contains(host) && self.wanted(play, gate, host));
             let_in = kept.cloned().collect::<Vec<_>>();
             hosts = &let_in;
+            if !hosts.is_empty() {
+                self.bring(&block.brought);
+                self.begun(gate, hosts);
+            }
         }
         let inner = if block.rescue.is_empty() { hope } else { Hope::Rescue };
         let mut failed = self.items(play, &block.body, hosts, inner).await?;
@@ -163,6 +175,9 @@ impl Engine<'_> {
         let reports: Vec<(String, Report)> = stream::iter(work).buffer_unordered(most).collect().await;
         let mut failed = vec![];
         for (host, report) in reports {
+            if !matches!(report.status, TaskStatus::Skipped | TaskStatus::Unreachable) {
+                self.begun(task, std::slice::from_ref(&host));
+            }
             if once && let Some(name) = &task.register {
                 for other in &hosts[1..] {
                     let value = Json::Object(report.result.clone());

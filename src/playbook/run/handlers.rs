@@ -11,6 +11,7 @@ use crate::playbook::scope::TaskScope;
 
 /// What a handler answers to: its name, with its role in front too, and its topics.
 struct Answers {
+    title: String,
     names: BTreeSet<String>,
     topics: BTreeSet<String>,
 }
@@ -53,10 +54,12 @@ impl Engine<'_> {
             let handlers = self.handlers(play);
             let all: Vec<Answers> = handlers.iter().map(|handler| self.answers(play, handler, &alive[0])).collect();
             for (at, handler) in handlers.iter().enumerate() {
-                // Of several with one name the last one answers; to a topic all of them do.
-                let shadowed = |name: &String| all[at + 1..].iter().any(|later| later.names.contains(name));
-                let names = all[at].names.iter().filter(|name| !shadowed(name));
-                let answers: BTreeSet<String> = names.chain(&all[at].topics).cloned().collect();
+                // Of several with one name the last one answers, to a topic, too.
+                let (own, later) = (&all[at], &all[at + 1..]);
+                let names = own.names.iter().filter(|name| !later.iter().any(|it| it.names.contains(*name)));
+                let again = |it: &Answers, topic: &String| it.title == own.title && it.topics.contains(topic);
+                let unheard = |topic: &&String| own.title.is_empty() || !later.iter().any(|it| again(it, topic));
+                let answers: BTreeSet<String> = names.chain(own.topics.iter().filter(unheard)).cloned().collect();
                 let chosen: Vec<String> = self
                     .able(play, &alive)
                     .into_iter()
@@ -97,6 +100,7 @@ impl Engine<'_> {
         let rendered = scope.render(&Json::from(title.as_str())).map_or(title, |value| value.to_string());
         let prefixed = handler.role.as_ref().map(|role| format!("{} : {rendered}", role.name));
         Answers {
+            title: rendered.clone(),
             names: prefixed.into_iter().chain([rendered]).filter(|name| !name.is_empty()).collect(),
             topics: handler.listen.iter().filter_map(|topic| topic.text()).map(str::to_owned).collect(),
         }

@@ -1,7 +1,5 @@
 //! Includes whose tasks are known when they are reached.
 
-use std::sync::PoisonError;
-
 use serde_json::json;
 
 use crate::event::{Event, TaskStatus};
@@ -49,7 +47,10 @@ impl Engine<'_> {
                 continue;
             }
             for (wanted, vars) in found {
-                match groups.iter_mut().find(|group| group.wanted == wanted && group.vars == vars) {
+                // What a host wants twice is done twice, one after the other.
+                let fits =
+                    |group: &&mut Group| group.wanted == wanted && group.vars == vars && !group.hosts.contains(host);
+                match groups.iter_mut().find(fits) {
                     Some(group) => group.hosts.push(host.clone()),
                     None => groups.push(Group { wanted, vars, hosts: vec![host.clone()] }),
                 }
@@ -75,11 +76,10 @@ impl Engine<'_> {
     ) -> Result<Vec<String>, Stop> {
         match parse::included(include, &group.wanted, &group.vars, &self.request.reading) {
             Ok(included) => {
-                if included.role.is_some() {
-                    let mut late = self.late_handlers.lock().unwrap_or_else(PoisonError::into_inner);
-                    late.extend(included.handlers);
-                } else {
-                    // Ansible counts every file, but no role.
+                self.bring(&included.brought);
+                self.begun(&include.task, hosts);
+                // Ansible counts every file, but no role.
+                if matches!(group.wanted, Wanted::File(_)) {
                     let mut fates = self.fates();
                     for host in hosts {
                         fates.entry(host.clone()).or_default().recap.ok += 1;

@@ -62,6 +62,8 @@ impl Engine<'_> {
         let all = self.hosts(play)?;
         for fate in self.fates().values_mut() {
             fate.done = false;
+            fate.begun.clear();
+            fate.ended.clear();
         }
         if all.is_empty() {
             self.events.emit(Event::PlayStarted { name: self.title(play, &all) });
@@ -69,6 +71,7 @@ impl Engine<'_> {
             return Ok(None);
         }
         self.late_handlers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.world.conceal();
         for batch in self.batches(play, &in_order(play, &all))? {
             self.events.emit(Event::PlayStarted { name: self.title(play, &all) });
             let ended = self.batch(play, &batch, &all).await?;
@@ -153,7 +156,7 @@ impl Engine<'_> {
             };
             self.world.change(host, |state| state.vars_files = Arc::new(vars));
         }
-        for list in [&play.pre_tasks, &play.role_tasks, &play.tasks, &play.post_tasks] {
+        for list in play.lists() {
             if list.is_empty() {
                 continue;
             }

@@ -3,6 +3,7 @@
 //! Source: Ansible's documentation, "Special Variables".
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use serde_json::Value as Json;
 use crate::module::Mode;
 use crate::playbook::inventory::is_this_computer;
 use crate::playbook::jinja::{self, Object, Value};
+use crate::playbook::model::Task;
 use crate::playbook::scope::{Cast, OMIT, TaskScope, World};
 
 /// Magic variables that are told where all variables are.
@@ -90,13 +92,18 @@ impl TaskScope<'_> {
             "ansible_play_hosts_all" => texts(self.cast.all.clone()),
             "ansible_check_mode" => Value::Bool(world.mode == Mode::Check),
             "ansible_diff_mode" => Value::Bool(false),
-            "ansible_parent_role_names" => {
-                texts(self.task.map(|task| task.parents.clone()).filter(|it| !it.is_empty())?)
+            "ansible_parent_role_names" => texts(self.task.map(Task::parents).filter(|it| !it.is_empty())?),
+            "ansible_play_role_names" | "role_names" => {
+                self.play?;
+                texts(self.named().map(|role| role.name.clone()).collect())
             }
-            "ansible_role_names" | "ansible_play_role_names" | "role_names" => {
-                texts(self.play?.roles.iter().map(|role| role.name.clone()).collect())
+            "ansible_role_names" | "ansible_dependent_role_names" => {
+                self.play?;
+                let names = self.named().filter(|_| name == "ansible_role_names").map(|role| &role.name);
+                let dependencies = self.named().flat_map(|role| &role.dependencies).map(|role| &role.name);
+                let names: BTreeSet<&String> = names.chain(dependencies).collect();
+                texts(names.into_iter().cloned().collect())
             }
-            "ansible_dependent_role_names" => texts(vec![]),
             "ansible_run_tags" => {
                 let only = &world.named.tags.only;
                 texts(if only.is_empty() { vec!["all".to_owned()] } else { only.clone() })
@@ -107,9 +114,9 @@ impl TaskScope<'_> {
             "ansible_verbosity" => Value::Int(0),
             "ansible_inventory_sources" => texts(world.named.sources.clone()),
             "ansible_search_path" => {
-                let role = role.map(|role| role.path.clone());
+                let roles = self.chain().map(|role| role.path.clone());
                 let here = self.task.map(|task| task.directory.clone());
-                let places = role.into_iter().chain(here).chain([self.directory().to_owned()]);
+                let places = roles.chain(here).chain([self.directory().to_owned()]);
                 Value::list(places.map(|place| path(&place)).collect())
             }
             "ansible_managed" if self.raw(name).is_none() => Value::text("Ansible managed"),
