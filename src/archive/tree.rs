@@ -43,6 +43,14 @@ fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
 }
 
+/// A path without its last name, and that name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
 /// The system refused something about the member at `path`.
 fn told(path: &[u8], error: Errno) -> Error {
     failed(path, io::Error::from(error))

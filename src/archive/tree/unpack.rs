@@ -18,7 +18,7 @@ use crate::archive::flush::Flush;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
-use crate::archive::tree::{acl, failed, open_below, told};
+use crate::archive::tree::{acl, failed, open_below, split, told};
 
 /// Zeros of a file with holes that are left out, at once.
 const HOLE: usize = 4096;
@@ -77,14 +77,6 @@ pub fn below(path: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
     }
     parts.remove(0);
     Ok(parts.join(&b"/"[..]))
-}
-
-/// A path without its last name, and that name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
-    }
 }
 
 impl Target<'_> {

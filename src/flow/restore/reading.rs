@@ -113,9 +113,7 @@ fn compare(
     identities: &Identities,
     said: Option<&Receiver<Member>>,
 ) -> Result<(Examined, Option<String>), Error> {
-    let (mut differs, mut sum) = (None, Sum::default());
-    // What a manifest says was read from a tree.
-    let mut shape = said.is_none().then(Shape::default);
+    let (mut differs, mut sum, mut shape) = (None, Sum::default(), Shape::default());
     let walked = walk(archive, identities, &mut |entry, content| {
         let path = below(&entry.path, id.as_bytes())?;
         if entry.kind == Kind::Device {
@@ -125,9 +123,7 @@ fn compare(
             Kind::Name(target) => Some(below(target, id.as_bytes())?),
             _ => None,
         };
-        if let Some(shape) = &mut shape {
-            shape.add(entry, &path, of.as_deref())?;
-        }
+        shape.add(entry, &path, of.as_deref())?;
         let member = digested(entry, content)?;
         if let Some(said) = said
             && said.recv().ok() != Some(Member::from(&member))
