@@ -141,7 +141,7 @@ fn specs(
     sources: &[(crate::project::Kind, String)],
 ) -> Result<Vec<Spec>, Failure> {
     let identities = store::identities(arguments.identity.as_deref(), common)?;
-    let store = arguments.from.store(common, || Ok(backup::directory(&repository.working_directory)))?;
+    let store = arguments.from.store(common, || Ok(backup::directory(&repository.working_directory)))?.held()?;
     let mut stamp = arguments.stamp.clone();
     let mut specs = vec![];
     // The project says which stamp is the newest.

@@ -18,7 +18,7 @@ use crate::archive::tree::shape::Shape;
 use crate::archive::tree::unpack::below;
 use crate::archive::{self, Compression};
 use crate::flow::backup::Manifest;
-use crate::flow::backup::location::Location;
+use crate::flow::backup::location::{Failed, Location};
 use crate::flow::backup::manifest::{self, Member};
 use crate::flow::restore::Error;
 
@@ -187,6 +187,8 @@ fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) ->
     let path = archive.path();
     let (file, size) = archive.open().map_err(|source| Error::File { file: path.to_owned(), source })?;
     let identities = archive.is_sealed().then_some(identities);
+    let failed = Failed::default();
+    let file = failed.watch(file);
     let mut member = None;
     let (into, mut stream) = pipe();
     let (walked, reached, opened) = thread::scope(|scope| {
@@ -201,14 +203,15 @@ fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) ->
         let gone = |_| Err((archive::Error::Format { reason: "it was not read".to_owned() }, reached));
         (walked, reached, opening.join().unwrap_or_else(gone))
     });
-    let ended = match (walked, opened) {
-        (Ok(()), Ok(walked)) => return Ok(walked),
+    let refused = failed.taken().map(|source| Error::File { file: path.to_owned(), source });
+    let (source, at) = match (walked, opened, refused) {
+        (Ok(()), Ok(walked), _) => return Ok(walked),
+        (_, _, Some(refused)) => return Err(refused),
         // Of which nothing came.
-        (Err(_), Err(error)) if reached == 0 => error,
-        (Err(error), _) => (error, reached),
-        (Ok(()), Err(error)) => error,
+        (Err(_), Err(error), _) if reached == 0 => error,
+        (Err(error), ..) => (error, reached),
+        (Ok(()), Err(error), _) => error,
     };
-    let (source, at) = ended;
     Err(Error::Archive { file: path.to_owned(), source, place: Place { at, size, member } })
 }
 
