@@ -16,6 +16,7 @@ pub mod acl;
 pub mod entry;
 pub mod group;
 pub mod read;
+pub mod remove;
 pub mod roll;
 pub mod said;
 pub mod scan;
@@ -29,7 +30,7 @@ pub use entry::{Entry, Kind};
 const LONGEST: usize = 4000;
 
 /// Opens the directory at `path` below `top`, never through a link, however long the path is.
-fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let (mut at, mut rest) = (None, path);

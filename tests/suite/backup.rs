@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use ryo::archive::Compression;
 use ryo::archive::seal::{Identities, Recipients};
 use ryo::archive::tree::group::Member;
@@ -360,6 +362,18 @@ async fn every_name_of_a_file_is_there_whichever_directory_was_renamed_meanwhile
     assert_eq!(look(&place.path().join("ryo-tiny")), look(&root));
     let made = catalogue::look(spec.file.parent().unwrap(), &Identities::default()).unwrap().backups;
     assert!(matches!(verify(&made[0], &Identities::default()).unwrap(), Verdict::Whole { .. }));
+}
+
+/// Makes so many directories with names of that length, one in the other below `top`, and returns the last one. Their
+/// path is longer than one that the system takes.
+pub fn deep(top: &Path, (count, length): (usize, usize)) -> OwnedFd {
+    let mut at = OwnedFd::from(fs::File::open(top).unwrap());
+    let name = "d".repeat(length);
+    for _ in 0..count {
+        mkdirat(&at, &name, 0o755.into()).unwrap();
+        at = openat(&at, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    }
+    at
 }
 
 /// A directory, and another name of a file that is not there.

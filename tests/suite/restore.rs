@@ -8,15 +8,20 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ryo::archive::Compression;
+use rustix::fs::fstat;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use ryo::agent::snapshot::has_directory;
 use ryo::archive::seal::Identities;
+use ryo::archive::tree::remove::remove;
 use ryo::archive::tree::unpack::{Most, unpack};
+use ryo::archive::Compression;
 use ryo::event::Events;
 use ryo::flow::backup;
-use ryo::flow::restore::{self, Spec, find};
+use ryo::flow::restore::{self, Seen, Spec, find};
+use ryo::plan::Plan;
 use ryo::project::Kind;
 
-use crate::backup::{data, deployed, furnish, has_attributes, look};
+use crate::backup::{data, deep, deployed, furnish, has_attributes, look};
 use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
@@ -269,6 +274,37 @@ fn holes_of_which_nothing_sensible_is_said_are_refused() {
             "{what}"
         );
     }
+}
+
+/// Whoever works in a container can make directories of any depth, and the agent may not open as many files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_any_depth_are_restored_and_removed() {
+    let stage = deployed().await;
+    fs::create_dir(data(&stage).join("deep")).unwrap();
+    let last = fstat(deep(&data(&stage).join("deep"), (600, 20))).unwrap();
+    assert!(has_directory(last.st_ino, &data(&stage)).unwrap());
+    assert!(!has_directory(u64::MAX, &data(&stage)).unwrap());
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..limit }).unwrap();
+    backed_up(&stage).await;
+    let settles = |plan: fn(&str, &[String], &Seen) -> Result<Plan, restore::Error>| {
+        stage.settles(stage.lxd.clone(), move |ids, seen| plan("settle", ids, seen))
+    };
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_undo).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_commit).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    // What a broken run has left goes with the next one.
+    let left = stage.path("host/var/containers/.ryo-restore-ryo-tiny");
+    fs::create_dir(&left).unwrap();
+    drop(deep(&left, (600, 20)));
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_commit).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    remove(&data(&stage).join("deep")).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 proptest::proptest! {

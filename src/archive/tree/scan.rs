@@ -421,7 +421,7 @@ fn records(file: &OwnedFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// What has gone meanwhile is nothing; neither is what has become something else.
-fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+pub(crate) fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     match looked {
         Ok(found) => Ok(Some(found)),
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),
