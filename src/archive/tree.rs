@@ -26,6 +26,9 @@ pub mod unpack;
 
 pub use entry::{Entry, Kind};
 
+/// Most bytes of a path in an archive. Directories can be made deeper than what the system takes for a path at once.
+pub const PATH: usize = 64 << 10;
+
 /// Longest path that is opened at once: the system takes no longer one.
 const LONGEST: usize = 4000;
 

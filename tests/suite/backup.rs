@@ -17,6 +17,8 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use ryo::archive::Compression;
 use ryo::archive::seal::{Identities, Recipients};
 use ryo::archive::tree::group::Member;
+use ryo::archive::tree::remove::remove;
+use ryo::archive::tree::roll::roll;
 use ryo::archive::tree::{Entry, Kind};
 use ryo::event::{Event, Events};
 use ryo::failure::Failure;
@@ -374,6 +376,32 @@ pub fn deep(top: &Path, (count, length): (usize, usize)) -> OwnedFd {
         at = openat(&at, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     }
     at
+}
+
+#[test]
+fn what_has_too_long_a_path_is_left_out_and_told() {
+    let place = tempfile::tempdir().unwrap();
+    let top = place.path().join("top");
+    fs::create_dir(&top).unwrap();
+    drop(deep(&top, (300, 250)));
+    let mut archive = vec![];
+    let rolled = roll(&top, b"ryo-tiny", None, &mut |piece, _| {
+        archive.extend(piece);
+        Ok(())
+    });
+    remove(&top).unwrap();
+    let beginning = "d".repeat(100);
+    assert_eq!(
+        rolled.unwrap().left.lines(),
+        [format!("not in the archive, because their paths are longer than 64 KiB: ryo-tiny/{beginning}…")]
+    );
+    let mut members = 0;
+    ryo::archive::tree::read::members(&mut &archive[..], &mut |_, _| {
+        members += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(members, 1 + ((64 << 10) - "ryo-tiny".len()) / 251);
 }
 
 /// A directory, and another name of a file that is not there.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{self, Entry, Kind, shown};
-use crate::archive::tree::{acl, failed, open_below, split, told};
+use crate::archive::tree::{PATH, acl, failed, open_below, split, told};
 
 /// Most bytes of the names, and of one value, of a file's extended attributes.
 const ATTRIBUTES: usize = 64 << 10;
@@ -28,6 +28,9 @@ const SETTLED: i64 = 2;
 /// Most pieces of a file with holes: what says where they are is read into memory by whoever unpacks it. A file with
 /// more is packed with its zeros.
 const PIECES: usize = 100_000;
+
+/// Bytes of a path that is too long, of which a person is told.
+const BEGINNING: usize = 100;
 
 /// What tells whether something is still as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +102,20 @@ pub struct LeftOut {
     pub sockets: Vec<String>,
     /// Devices, which no restore would make.
     pub devices: Vec<String>,
+    /// Beginnings of paths that are longer than [`PATH`].
+    pub long: Vec<String>,
 }
 
 impl LeftOut {
     /// What a person is told, a line each.
     pub fn lines(&self) -> Vec<String> {
-        let kinds = [(&self.sockets, "sockets"), (&self.devices, "devices")];
+        let kinds = [
+            (&self.sockets, "they are sockets"),
+            (&self.devices, "they are devices"),
+            (&self.long, "their paths are longer than 64 KiB"),
+        ];
         let some = kinds.into_iter().filter(|(paths, _)| !paths.is_empty());
-        some.map(|(paths, what)| format!("not in the archive, because they are {what}: {}", paths.join(", "))).collect()
+        some.map(|(paths, why)| format!("not in the archive, because {why}: {}", paths.join(", "))).collect()
     }
 }
 
@@ -155,6 +164,10 @@ impl<'s> Scan<'s> {
             let mut below = vec![];
             for name in names(&directory).map_err(fail)? {
                 let relative = if path.is_empty() { name.clone() } else { [&path[..], b"/", &name].concat() };
+                if self.name.len() + 1 + relative.len() > PATH {
+                    self.left.long.push(format!("{}…", shown(&[self.name, b"/", &relative[..BEGINNING]].concat())));
+                    continue;
+                }
                 let about = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW);
                 let Some(about) = vanishing(about).map_err(|error| told(&relative, error))? else { continue };
                 if FileType::from_raw_mode(about.st_mode) == FileType::Directory {
