@@ -2,7 +2,7 @@
 //! `rustic_core`.
 //!
 //! Of all snapshots in a repository `ryo` sees those with its tag. It holds restic's own locks while it adds or removes
-//! something, so that both can work on one repository. Nothing that was not read to its end becomes a snapshot.
+//! something, or reads all of it, so that both can work on one repository. Nothing that was not read to its end becomes a snapshot.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -85,13 +85,11 @@ pub struct Trouble(String);
 impl From<Box<RusticError>> for Trouble {
     fn from(error: Box<RusticError>) -> Self {
         let mut texts = vec![guidance(&error)];
-        let mut next = error.source();
-        while let Some(cause) = next {
+        texts.extend(causes(&error).map(|cause| {
             let boxed = cause.downcast_ref::<Box<RusticError>>().map(|it| &**it);
             let inner = boxed.or_else(|| cause.downcast_ref::<RusticError>());
-            texts.push(inner.map_or_else(|| cause.to_string(), guidance));
-            next = cause.source();
-        }
+            inner.map_or_else(|| cause.to_string(), guidance)
+        }));
         texts.dedup();
         Self(texts.join(": "))
     }
@@ -101,6 +99,16 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self(error.to_string())
     }
+}
+
+fn causes(error: &RusticError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+/// What the system said, if it is the cause: then something was not read, and what it is like is not known.
+fn refused(error: &RusticError) -> Option<io::Error> {
+    let code = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map(io::Error::from_raw_os_error)
 }
 
 /// What an error says, without what it says around that.
@@ -122,6 +130,8 @@ pub struct Place {
     key: Arc<OnceLock<MasterKey>>,
     /// How long somebody else is waited for.
     patience: Duration,
+    /// What keeps others from removing what is read.
+    lock: Option<Arc<Lock>>,
 }
 
 impl fmt::Debug for Place {
@@ -172,13 +182,25 @@ pub struct Snapshot {
 impl Place {
     /// That in `directory`.
     pub fn new(directory: &Path, password: Secret) -> Self {
-        Self { directory: directory.to_owned(), password, key: Arc::default(), patience: PATIENCE }
+        Self { directory: directory.to_owned(), password, key: Arc::default(), patience: PATIENCE, lock: None }
     }
 
     /// One that waits for others no longer than this.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, in which others remove nothing as long as it is there, or a file that was found in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn held(mut self, events: &Events) -> Result<Self, Error> {
+        if self.exists() {
+            self.lock = Some(Arc::new(self.lock(&self.open()?, Use::Reading, events)?));
+        }
+        Ok(self)
     }
 
     /// Its directory.
@@ -298,7 +320,7 @@ impl Place {
         let indexed = Arc::new(repository.to_indexed().map_err(|error| self.broken(error))?);
         let told = |snapshot: &SnapshotFile| Snapshot {
             id: snapshot.id.to_hex().to_string(),
-            files: files(&indexed, snapshot).map_err(Trouble::from),
+            files: files(&indexed, self.lock.as_ref(), snapshot).map_err(Trouble::from),
         };
         Ok(mine.iter().map(told).collect())
     }
@@ -365,14 +387,18 @@ fn tags(tags: &[String]) -> StringList {
 }
 
 /// The files in the one directory of a snapshot.
-fn files(repository: &Arc<Indexed>, snapshot: &SnapshotFile) -> Result<Vec<File>, Box<RusticError>> {
+fn files(
+    repository: &Arc<Indexed>,
+    lock: Option<&Arc<Lock>>,
+    snapshot: &SnapshotFile,
+) -> Result<Vec<File>, Box<RusticError>> {
     let top = repository.get_tree(&snapshot.tree)?;
     let id = snapshot.id.to_hex().to_string();
     let mut found = vec![];
     for directory in top.nodes.into_iter().filter(Node::is_dir) {
         let Some(tree) = directory.subtree else { continue };
         let nodes = repository.get_tree(&tree)?.nodes.into_iter().filter(Node::is_file);
-        found.extend(nodes.map(|node| File::new(repository, node, &id, &directory.name)));
+        found.extend(nodes.map(|node| File::new(repository, lock, node, (&id, &directory.name))));
     }
     Ok(found)
 }

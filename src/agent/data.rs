@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Compression;
 use crate::archive::pipe::{Reader, Writer, pipe};
+use crate::archive::tree::remove::remove;
 use crate::archive::tree::unpack::{Most, unpack};
 use crate::module::Failed;
 
@@ -192,7 +193,7 @@ impl<'a> Place<'a> {
             exchanged => exchanged?,
         }
         self.sync()?;
-        fs::remove_dir_all(&half.path)
+        remove(&half.path)
     }
 
     fn commit(&self) -> io::Result<()> {
@@ -207,7 +208,7 @@ impl<'a> Place<'a> {
     }
 
     fn discard(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.work()) {
+        match remove(&self.work()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
@@ -221,7 +222,7 @@ impl<'a> Place<'a> {
     fn beside(&self, bytes: u64) -> io::Result<PathBuf> {
         fs::create_dir_all(self.directory)?;
         for half in self.halves()?.into_iter().filter(|half| !half.done) {
-            fs::remove_dir_all(half.path)?;
+            remove(&half.path)?;
         }
         self.discard()?;
         let work = self.work();
@@ -255,7 +256,7 @@ impl<'a> Place<'a> {
             opened.map_err(|error| Failed::new(error.to_string()))?;
             unpacked.map(|sum| sum.text())
         });
-        unpacked.inspect_err(|_| drop(fs::remove_dir_all(&work)))
+        unpacked.inspect_err(|_| drop(remove(&work)))
     }
 }
 

@@ -8,15 +8,18 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{statfs, syncfs};
+use rustix::fs::{AtFlags, Dir, FileType, statat, statfs, syncfs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::data::Place;
 use crate::agent::facts::mounts::unescaped;
+use crate::archive::tree::open_below;
+use crate::archive::tree::scan::vanishing;
 use crate::module::program::{find, must};
 use crate::module::{Context, Failed};
 
@@ -52,7 +55,8 @@ pub(super) fn act(directory: &Path, id: &str, what: Snapshot, host: &Context) ->
     let subvolume = subvolume(&live).map_err(fail)?;
     match (what, subvolume) {
         (Snapshot::Look, Some(_)) => {
-            let possible = can_be_whole(&live).map_err(fail)? && find("btrfs").is_some();
+            // Where it cannot be told, there is none.
+            let possible = can_be_whole(&live).unwrap_or(false) && find("btrfs").is_some();
             if possible {
                 File::open(&live).and_then(|file| Ok(syncfs(file)?)).map_err(fail)?;
             }
@@ -67,11 +71,12 @@ pub(super) fn act(directory: &Path, id: &str, what: Snapshot, host: &Context) ->
         }
         (Snapshot::Remove, Some(root)) => {
             // Had it gone while it was read, it would have been taken for data that went.
-            let missing = directory_of(EMPTY, &within(&snapshot, &live, &root)).map_err(fail)?;
+            let is_missing = has_directory(EMPTY, &within(&snapshot, &live, &root)).map_err(fail)?;
             btrfs(&["delete"], &[&snapshot], host)?;
-            match missing {
-                Some(_) => Err(fail(io::Error::other("a subvolume was made in them meanwhile"))),
-                None => Ok(Value::Null),
+            if is_missing {
+                Err(fail(io::Error::other("a subvolume was made in them meanwhile")))
+            } else {
+                Ok(Value::Null)
             }
         }
         (Snapshot::Look, None) => Ok(false.into()),
@@ -107,32 +112,43 @@ fn can_be_whole(live: &Path) -> io::Result<bool> {
     let mounts = fs::read("/proc/self/mountinfo")?;
     let mounts = String::from_utf8_lossy(&mounts);
     let mut mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped);
-    Ok(!mounts.any(|mount| Path::new(&mount).starts_with(live)) && directory_of(ROOT, live)?.is_none())
+    Ok(!mounts.any(|mount| Path::new(&mount).starts_with(live)) && !has_directory(ROOT, live)?)
 }
 
-/// A directory with this number of inode below `top`, which may be changed meanwhile.
-fn directory_of(inode: u64, top: &Path) -> io::Result<Option<PathBuf>> {
-    let mut open = vec![top.to_owned()];
-    while let Some(directory) = open.pop() {
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && directory != top => continue,
-            entries => entries?,
-        };
-        for entry in entries {
+/// Whether there is a directory with this number of inode below `top`, which may be changed meanwhile and be of any
+/// depth.
+///
+/// # Errors
+///
+/// A directory cannot be read.
+pub fn has_directory(inode: u64, top: &Path) -> io::Result<bool> {
+    let top = OwnedFd::from(File::open(top)?);
+    let mut open: Vec<Vec<u8>> = vec![vec![]];
+    while let Some(path) = open.pop() {
+        let Some(directory) = vanishing(open_below(&top, &path))? else { continue };
+        for entry in Dir::read_from(&directory)? {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() {
+            let name = entry.file_name();
+            let may_be_one = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
+            if !may_be_one || matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let path = entry.path();
             // The number in the directory itself is that of another tree.
-            match fs::symlink_metadata(&path) {
-                Ok(about) if about.ino() == inode => return Ok(Some(path)),
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => open.push(path),
+            let Some(about) = vanishing(statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW))? else { continue };
+            if FileType::from_raw_mode(about.st_mode) != FileType::Directory {
+                continue;
             }
+            if about.st_ino == inode {
+                return Ok(true);
+            }
+            open.push(if path.is_empty() {
+                name.to_bytes().to_vec()
+            } else {
+                [&path, &b"/"[..], name.to_bytes()].concat()
+            });
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 fn btrfs(words: &[&str], paths: &[&Path], host: &Context) -> Result<(), Failed> {

@@ -16,6 +16,7 @@ pub mod acl;
 pub mod entry;
 pub mod group;
 pub mod read;
+pub mod remove;
 pub mod roll;
 pub mod said;
 pub mod scan;
@@ -25,11 +26,14 @@ pub mod unpack;
 
 pub use entry::{Entry, Kind};
 
+/// Most bytes of a path in an archive. Directories can be made deeper than what the system takes for a path at once.
+pub const PATH: usize = 64 << 10;
+
 /// Longest path that is opened at once: the system takes no longer one.
 const LONGEST: usize = 4000;
 
 /// Opens the directory at `path` below `top`, never through a link, however long the path is.
-fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let (mut at, mut rest) = (None, path);
@@ -40,6 +44,14 @@ fn open_below(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         let opened = openat2(at.as_ref().unwrap_or(top), piece, flags, Mode::empty(), within)?;
         let Some(end) = end else { return Ok(opened) };
         (at, rest) = (Some(opened), &rest[end + 1..]);
+    }
+}
+
+/// A path without its last name, and that name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
     }
 }
 

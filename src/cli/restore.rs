@@ -76,7 +76,7 @@ async fn make(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<E
     let repository = common.load(&arguments.directory)?;
     let sources = sources(arguments, common, &repository)?;
     let settles = arguments.settle.undo || arguments.settle.commit;
-    let specs = if settles { vec![] } else { specs(arguments, common, &repository, &sources)? };
+    let specs = if settles { vec![] } else { specs(arguments, common, &repository, &sources, shown)? };
     let title = title(arguments, &repository, &specs);
     let address = rig::address(&repository.working_directory, &arguments.host).map_err(problems)?;
     let world = rig::open(&address, &common.settings()?, &shown.events).await?;
@@ -139,9 +139,11 @@ fn specs(
     common: &Common,
     repository: &Repository,
     sources: &[(crate::project::Kind, String)],
+    shown: &Shown,
 ) -> Result<Vec<Spec>, Failure> {
     let identities = store::identities(arguments.identity.as_deref(), common)?;
     let store = arguments.from.store(common, || Ok(backup::directory(&repository.working_directory)))?;
+    let store = store.held(&shown.events)?;
     let mut stamp = arguments.stamp.clone();
     let mut specs = vec![];
     // The project says which stamp is the newest.

@@ -44,7 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Module(#[from] module::Error),
     /// Something does not answer.
-    #[error("`{url}` of instance `{name}` does not answer well after {} s: {said}", after.as_secs_f64())]
+    #[error("`{url}` of instance `{name}` does not answer well after {} s: {said}", seconds(after))]
     Silent {
         /// The instance.
         name: String,
@@ -56,7 +56,7 @@ pub enum Error {
         said: String,
     },
     /// Consul finds services of it critical.
-    #[error("Consul finds instance `{name}` critical after {} s: {}", after.as_secs_f64(), found.join("; "))]
+    #[error("Consul finds instance `{name}` critical after {} s: {}", seconds(after), found.join("; "))]
     Critical {
         /// The instance.
         name: String,
@@ -66,7 +66,7 @@ pub enum Error {
         found: Vec<String>,
     },
     /// Consul knew the one before it and does not know it.
-    #[error("Consul knew instance `{name}` before and does not know it again after {} s", after.as_secs_f64())]
+    #[error("Consul knew instance `{name}` before and does not know it again after {} s", seconds(after))]
     Unknown {
         /// The instance.
         name: String,
@@ -76,6 +76,11 @@ pub enum Error {
     /// Consul does not say, and it did a moment ago.
     #[error(transparent)]
     Consul(#[from] consul::Error),
+}
+
+/// To a tenth: what is left of a limit is no round number.
+fn seconds(after: &Duration) -> f64 {
+    (after.as_secs_f64() * 10.0).round() / 10.0
 }
 
 /// Whether Consul knew an instance before it was stopped.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
+use rustic_core::RusticError;
 use rustic_core::repofile::Node;
 use rustic_core::vfs::OpenFile;
 
-use crate::restic::{Indexed, Trouble};
+use crate::restic::lock::Lock;
+use crate::restic::{Indexed, Trouble, refused};
 
 /// A file in a snapshot.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct File {
     path: String,
     /// Where its pieces lie.
     pieces: Arc<OnceLock<OpenFile>>,
+    /// Keeps others from removing them.
+    lock: Option<Arc<Lock>>,
 }
 
 impl fmt::Debug for File {
@@ -35,9 +39,15 @@ impl PartialEq for File {
 impl Eq for File {}
 
 impl File {
-    pub(super) fn new(repository: &Arc<Indexed>, node: Node, snapshot: &str, directory: &str) -> Self {
+    pub(super) fn new(
+        repository: &Arc<Indexed>,
+        lock: Option<&Arc<Lock>>,
+        node: Node,
+        (snapshot, directory): (&str, &str),
+    ) -> Self {
         let path = format!("{}/{directory}/{}", snapshot.get(..8).unwrap_or(snapshot), node.name);
-        Self { repository: repository.clone(), node: Arc::new(node), path, pieces: Arc::default() }
+        let (repository, lock) = (repository.clone(), lock.cloned());
+        Self { repository, node: Arc::new(node), path, pieces: Arc::default(), lock }
     }
 
     /// Its name.
@@ -59,9 +69,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// They are damaged or cannot be read.
+    /// They are damaged ([`io::ErrorKind::InvalidData`]) or cannot be read.
     pub fn piece(&self, from: u64, most: u64) -> io::Result<Vec<u8>> {
-        let told = |error| io::Error::other(Trouble::from(error));
+        let told = |error| self.told(error);
         let pieces = if let Some(pieces) = self.pieces.get() {
             pieces
         } else {
@@ -70,6 +80,13 @@ impl File {
         };
         let [from, most] = [from, most].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         Ok(self.repository.read_file_at(pieces, from, most).map_err(told)?.into())
+    }
+
+    /// What is not read is damaged, unless the system has refused it.
+    fn told(&self, error: Box<RusticError>) -> io::Error {
+        let is_missing = |refused: &io::Error| self.lock.as_ref().is_some_and(|lock| lock.is_missing(refused));
+        let kind = refused(&error).filter(|refused| !is_missing(refused)).map(|refused| refused.kind());
+        io::Error::new(kind.unwrap_or(io::ErrorKind::InvalidData), Trouble::from(error))
     }
 
     /// Reads it from its beginning.

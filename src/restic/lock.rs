@@ -29,6 +29,8 @@ const DEAD: SignedDuration = SignedDuration::from_mins(30);
 /// What is done with a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
+    /// Something is read, which others may do too. Where nothing can be written, nobody hears of it.
+    Reading,
     /// Something is added, which others may do too.
     Shared,
     /// Something is removed, and nobody else may be at work.
@@ -75,6 +77,7 @@ fn computer() -> String {
 /// A lock. Dropping it removes it.
 #[derive(Debug)]
 pub struct Lock {
+    directory: PathBuf,
     ended: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,7 +94,12 @@ impl Lock {
         };
         // Whoever waits disturbs nobody by a lock that cannot be had.
         free(None)?;
-        let mine = locks.write(how).map_err(broken)?;
+        let mine = match locks.write(how) {
+            Err(error) if how == Use::Reading && is_closed(&error) => {
+                return Ok(Self { directory: directory.to_owned(), ended: None, thread: None });
+            }
+            mine => mine.map_err(broken)?,
+        };
         // Of two that come at once neither may.
         if let Err(error) = free(Some(&mine)) {
             let _ = fs::remove_file(mine);
@@ -108,7 +116,17 @@ impl Lock {
             }
             let _ = fs::remove_file(mine);
         });
-        Ok(Self { ended: Some(ended), thread: Some(thread) })
+        Ok(Self { directory: directory.to_owned(), ended: Some(ended), thread: Some(thread) })
+    }
+
+    /// Whether a file of the repository that is not there is missing: others know of this lock and remove nothing, and
+    /// the file system that the repository is on has not gone.
+    pub(super) fn is_missing(&self, error: &io::Error) -> bool {
+        let has_packs = || fs::read_dir(self.directory.join("data")).is_ok_and(|mut entries| entries.next().is_some());
+        error.kind() == io::ErrorKind::NotFound
+            && self.thread.is_some()
+            && self.directory.join("config").exists()
+            && has_packs()
     }
 }
 
@@ -119,6 +137,11 @@ impl Drop for Lock {
             let _ = thread.join();
         }
     }
+}
+
+/// Whether nothing can be written there.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 struct Locks {

@@ -1,11 +1,14 @@
 //! `consul_keys` and the `consul` provider.
 
-use crate::place::Problem;
+use crate::place::{Place, Problem};
 use crate::secret::Secret;
 use crate::terraform::body::Filled;
 use crate::terraform::read::Read;
 use crate::terraform::schema::{Attribute, Block, Kind, Need};
 use crate::terraform::{ConsulKey, ConsulKeys, ConsulProvider};
+
+/// Where the server is, if nothing is said.
+const USUAL: &str = "localhost:8500";
 
 /// What the block of the provider takes.
 pub const PROVIDER: Block = Block {
@@ -88,9 +91,15 @@ fn check_path(path: &str, block: &Filled, read: &mut Read<'_>) {
     }
 }
 
+/// The provider where no block configures it, as the original has it then.
+pub fn unconfigured(place: &Place) -> ConsulProvider {
+    let address = USUAL.to_owned();
+    ConsulProvider { address, scheme: "http".to_owned(), datacenter: None, token: None, place: place.clone() }
+}
+
 /// Makes the provider of what its block says, with the defaults of the original.
 pub fn provider(filled: &Filled, read: &mut Read<'_>) -> ConsulProvider {
-    let address = read.optional_text(filled, "address").unwrap_or_else(|| "localhost:8500".to_owned());
+    let address = read.optional_text(filled, "address").unwrap_or_else(|| USUAL.to_owned());
     let (written, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (Some(scheme.to_owned()), rest.to_owned()),
         None => (None, address),

@@ -93,6 +93,10 @@ impl Run<'_> {
         }
         twice(&resources, problems);
         let consul = self.provider("consul", &consul::PROVIDER, consul::provider, problems);
+        let consul = consul.or_else(|| {
+            let keys = resources.iter().find(|resource| matches!(resource.kind, Kind::ConsulKeys(_)))?;
+            Some(consul::unconfigured(&keys.place))
+        });
         let mysql = self.provider("mysql", &database::schema::MYSQL, database::mysql, problems);
         let postgres = self.provider("postgresql", &database::schema::POSTGRESQL, database::postgres, problems);
         let databases = mysql.into_iter().chain(postgres).collect();
@@ -279,9 +283,6 @@ impl Run<'_> {
 /// What is on a server needs to know on which.
 fn nowhere(deployment: &Deployment, problems: &mut Vec<Problem>) {
     for resource in &deployment.resources {
-        if matches!(resource.kind, Kind::ConsulKeys(_)) && deployment.consul.is_none() {
-            problems.push(Problem::new(resource.place.clone(), "the provider `consul` is not configured"));
-        }
         let Kind::Database(object) = &resource.kind else { continue };
         if resource.lifecycle.ignored != Ignored::default() {
             let message = "`ignore_changes` is not supported for what is on database servers";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,12 +13,19 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use ryo::archive::Compression;
-use ryo::archive::seal::Identities;
+use ryo::archive::seal::{Identities, Recipients};
+use ryo::archive::tree::group::Member;
+use ryo::archive::tree::remove::remove;
+use ryo::archive::tree::roll::roll;
 use ryo::archive::tree::{Entry, Kind};
 use ryo::event::{Event, Events};
+use ryo::failure::Failure;
 use ryo::flow::backup::draft::Draft;
-use ryo::flow::backup::{How, Manifest, Ongoing};
+use ryo::flow::backup::manifest::Archive;
+use ryo::flow::backup::verify::{Verdict, verify};
+use ryo::flow::backup::{How, Manifest, Ongoing, catalogue, place};
 use ryo::flow::instance::Pause;
 use ryo::flow::progress::Progress;
 use tokio::sync::watch;
@@ -316,6 +324,137 @@ async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
         paths.dedup();
         assert_eq!(paths.len(), count, "each once");
     }
+}
+
+/// Nothing of a file says that a directory above it was renamed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_name_of_a_file_is_there_whichever_directory_was_renamed_meanwhile() {
+    let stage = deployed().await;
+    let root = data(&stage);
+    let names = [["alice/mail", "bob/mail"], ["drafts/note", "archive/note"], ["same/1", "same/2"]];
+    for [first, second] in names {
+        for name in [first, second] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        }
+        fs::write(root.join(first), first.repeat(1000)).unwrap();
+        fs::hard_link(root.join(first), root.join(second)).unwrap();
+    }
+    std::os::unix::fs::symlink("there", root.join("alice/link")).unwrap();
+    fs::hard_link(root.join("alice/link"), root.join("bob/link")).unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
+    let (_sender, stop) = watch::channel(false);
+    let said = Arc::new(Mutex::new(vec![]));
+    let noted = said.clone();
+    let events = Events::new(move |event| {
+        if let Event::StepProgress { message, .. } = event {
+            noted.lock().unwrap().push(message);
+        }
+    });
+    let progress = Progress { events, number: 1 };
+    let spec = &stage.archives("1", Compression::Gzip)[1];
+    let mut ongoing = Ongoing::default();
+    ongoing.copy(&world, spec, How::Serving, &progress, &stop).await.unwrap();
+    fs::rename(root.join("alice"), root.join("carol")).unwrap();
+    fs::rename(root.join("drafts"), root.join("edited")).unwrap();
+    ongoing.copy(&world, spec, How::Changed, &progress, &stop).await.unwrap();
+    // The directory with the other names in it, both that have a new one, what is in these, and what was packed under a
+    // name that it has no more. What is as it was is not read again.
+    assert_eq!(said.lock().unwrap().last().unwrap(), "8 members");
+    ongoing.archive(&world, spec, &progress).await.unwrap();
+    let place = unpacked("tar", &["-xzpf"], &spec.file);
+    assert_eq!(look(&place.path().join("ryo-tiny")), look(&root));
+    let made = catalogue::look(spec.file.parent().unwrap(), &Identities::default()).unwrap().backups;
+    assert!(matches!(verify(&made[0], &Identities::default()).unwrap(), Verdict::Whole { .. }));
+}
+
+/// Makes so many directories with names of that length, one in the other below `top`, and returns the last one. Their
+/// path is longer than one that the system takes.
+pub fn deep(top: &Path, (count, length): (usize, usize)) -> OwnedFd {
+    let mut at = OwnedFd::from(fs::File::open(top).unwrap());
+    let name = "d".repeat(length);
+    for _ in 0..count {
+        mkdirat(&at, &name, 0o755.into()).unwrap();
+        at = openat(&at, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    }
+    at
+}
+
+#[test]
+fn what_has_too_long_a_path_is_left_out_and_told() {
+    let place = tempfile::tempdir().unwrap();
+    let top = place.path().join("top");
+    fs::create_dir(&top).unwrap();
+    drop(deep(&top, (300, 250)));
+    let mut archive = vec![];
+    let rolled = roll(&top, b"ryo-tiny", None, &mut |piece, _| {
+        archive.extend(piece);
+        Ok(())
+    });
+    remove(&top).unwrap();
+    let beginning = "d".repeat(100);
+    assert_eq!(
+        rolled.unwrap().left.lines(),
+        [format!("not in the archive, because their paths are longer than 64 KiB: ryo-tiny/{beginning}…")]
+    );
+    let mut members = 0;
+    ryo::archive::tree::read::members(&mut &archive[..], &mut |_, _| {
+        members += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(members, 1 + ((64 << 10) - "ryo-tiny".len()) / 251);
+}
+
+/// A directory, and another name of a file that is not there.
+fn name_of_nothing() -> [Entry; 2] {
+    let entry = |path: &str, kind: Kind| Entry {
+        path: path.into(),
+        kind,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        mtime: 1,
+        size: 0,
+        records: vec![],
+    };
+    [entry("ryo-tiny", Kind::Directory), entry("ryo-tiny/b", Kind::Name(b"ryo-tiny/a".to_vec()))]
+}
+
+#[test]
+fn no_archive_is_given_its_name_that_could_not_be_unpacked() {
+    let stage = Stage::new();
+    let spec = &stage.archives("1", Compression::None)[1];
+    let mut draft = Draft::begin(spec).unwrap();
+    let members: Vec<u8> = name_of_nothing().iter().flat_map(Entry::head).collect();
+    draft.group(&mut &members[..], How::Serving).unwrap();
+    let error = place::in_directory(draft, spec, |_| unreachable!()).unwrap_err();
+    assert_eq!(
+        Failure::from(error).text(),
+        "error: what comes from the host is not what it should be\n  \
+         because: it is no archive that can be read: `ryo-tiny/b` is another name of nothing\n"
+    );
+    assert!(!spec.file.exists());
+}
+
+/// As one that was made when this was not seen yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_could_not_be_unpacked_is_damaged_although_it_is_what_its_manifest_says() {
+    let stage = deployed().await;
+    let spec = &stage.archives("1", Compression::None)[1];
+    stage.backs_up(stage.lxd.clone(), std::slice::from_ref(spec), &Events::nowhere()).await.unwrap();
+    let members = name_of_nothing();
+    let bytes = [members.iter().flat_map(Entry::head).collect(), vec![0; 1024]].concat();
+    fs::write(&spec.file, &bytes).unwrap();
+    let made = manifest(&spec.file);
+    let sha256 = ryo::flow::backup::draft::digest(&mut &bytes[..]).unwrap();
+    let archive = Archive { size: bytes.len() as u64, sha256, ..made.archive };
+    let members = members.map(|entry| (&Member { entry, sha256: None }).into()).to_vec();
+    Manifest { archive, members, ..made }.write(&spec.file, &Recipients::default()).unwrap();
+    let made = catalogue::look(spec.file.parent().unwrap(), &Identities::default()).unwrap().backups;
+    let Verdict::Damaged(what) = verify(&made[0], &Identities::default()).unwrap() else { panic!("it is whole") };
+    let wanted = "it is no archive that can be read: `ryo-tiny/b` is another name of nothing, near byte";
+    assert!(what.starts_with(wanted), "{what}");
 }
 
 /// A group that becomes longer when it is written anew comes last, and so do its members, and names of its files after it.

@@ -14,6 +14,7 @@ use aes256ctr_poly1305aes::Aes256CtrPoly1305Aes;
 use aes256ctr_poly1305aes::aead::Aead as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use regex::Regex;
 use ryo::archive::Compression;
 use ryo::archive::seal::{Identities, Recipients};
 use ryo::event::{Event, Events};
@@ -467,6 +468,69 @@ async fn a_damaged_pack_is_told_by_verifying() {
     }
     fs::write(largest, whole).unwrap();
     ryo(&stage, &["backup", "verify", "--from", &from]).well();
+}
+
+/// What is missing while nobody may remove anything is damage. What the disk does not give, or what somebody may have
+/// removed meanwhile, is none, and is not remembered as such.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_of_a_repository_is_damaged_only_if_it_is_surely_missing() {
+    let stage = deployed().await;
+    fs::write(data(&stage).join("data/noise"), noise(1, 3 << 20)).unwrap();
+    backs_up(&stage, "1").await;
+    let of_tiny = |store: Store| {
+        let found = store.look(&Identities::default()).unwrap().backups.into_iter();
+        found.filter(|backup| backup.about.as_ref().unwrap().id == "ryo-tiny").collect::<Vec<_>>().remove(0)
+    };
+    let (free, held) = (of_tiny(store(&stage)), of_tiny(store(&stage).held(&Events::nowhere()).unwrap()));
+    let here = stage.path("").display().to_string();
+    let pack = Regex::new("[0-9a-f]{64}|[0-9a-f]{2}/|[0-9a-f]{8}/").unwrap();
+    let tidy = |text: &str| pack.replace_all(&text.replace(&here, "HERE/"), "").into_owned();
+    let told = |backup: &Backup| match verify(backup, &Identities::default()) {
+        Ok(Verdict::Damaged(what)) => tidy(&format!("damaged: {what}\n")),
+        Ok(verdict) => format!("{verdict:?}"),
+        Err(error) => tidy(&Failure::from(error).text()),
+    };
+    let packs = directory(&stage).join("data");
+    let largest = files(&packs).into_iter().max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap();
+    let unread = |why: &str| {
+        format!(
+            "error: cannot read `restic:HERE/repository:ryo-tiny/backup-local-ryo-tiny-1.tar`\n  \
+             because: cannot read `data/`: {why}\n"
+        )
+    };
+    let gone = stage.path("gone");
+    for (missing, instead) in [(&packs, None), (&largest, Some("/proc/self/mem")), (&largest, None)] {
+        fs::rename(missing, &gone).unwrap();
+        if let Some(instead) = instead {
+            std::os::unix::fs::symlink(instead, missing).unwrap();
+        }
+        let why = match instead {
+            Some(_) => "Input/output error (os error 5)",
+            None => "No such file or directory (os error 2)",
+        };
+        assert_eq!(told(&free), unread(why));
+        if missing == &largest && instead.is_none() {
+            assert!(!held.archive.record().exists());
+            let told = told(&held);
+            let wanted = format!("damaged: the archive cannot be read: cannot read `data/`: {why}, near byte ");
+            assert!(told.starts_with(&wanted), "{told}");
+            assert!(held.archive.record().exists());
+        } else {
+            assert_eq!(told(&held), unread(why));
+        }
+        fs::rename(&gone, missing).unwrap();
+    }
+    let error = store(&stage).remove(&[], &[&free], &mut vec![], &Events::nowhere()).unwrap_err();
+    let text =
+        Regex::new("by .* since .*").unwrap().replace(&Failure::from(error).text(), "by WHO since WHEN").into_owned();
+    assert!(
+        text.starts_with(&format!("error: the repository `{here}repository` is in use by WHO since WHEN\n")),
+        "{text}"
+    );
+    assert!(matches!(verify(&held, &Identities::default()).unwrap(), Verdict::Whole { .. }));
+    drop(held);
+    assert_eq!(files(&directory(&stage).join("locks")), BTreeSet::new());
+    store(&stage).remove(&[], &[&free], &mut vec![], &Events::nowhere()).unwrap();
 }
 
 /// Every pack and index, damaged or gone: never whole when it is not, and never a panic.

@@ -8,15 +8,21 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ryo::archive::Compression;
+use rustix::fs::fstat;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use ryo::agent::snapshot::has_directory;
 use ryo::archive::seal::Identities;
-use ryo::archive::tree::unpack::{Most, unpack};
+use ryo::archive::tree::Entry;
+use ryo::archive::tree::remove::remove;
+use ryo::archive::tree::unpack::{HELD, Most, unpack};
+use ryo::archive::{self, Compression};
 use ryo::event::Events;
 use ryo::flow::backup;
-use ryo::flow::restore::{self, Spec, find};
+use ryo::flow::restore::{self, Seen, Spec, find};
+use ryo::plan::Plan;
 use ryo::project::Kind;
 
-use crate::backup::{data, deployed, furnish, has_attributes, look};
+use crate::backup::{data, deep, deployed, furnish, has_attributes, look};
 use crate::support::faulty::{FAULTS, Fault, Faulty, every_exchange};
 use crate::support::stage::Stage;
 
@@ -206,7 +212,7 @@ fn holes_are_read_in_every_form_that_is_written() {
         assert!(length < 10 << 20, "{maker} does not leave holes out: {length} bytes");
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("ryo-tiny")).unwrap();
-        let most = Most { members: 1000, bytes: 1 << 30, stored: length };
+        let most = Most { members: 1000, bytes: 1 << 30, stored: length, held: HELD };
         let mut stream = fs::File::open(&archive).unwrap();
         unpack(&mut stream, "ryo-tiny", &place.path().join("ryo-tiny"), most)
             .unwrap_or_else(|error| panic!("{maker}: {error}"));
@@ -261,7 +267,7 @@ fn holes_of_which_nothing_sensible_is_said_are_refused() {
         (with_records(&records("18446744073709551615,3"), b"abc"), "a piece that nothing can hold"),
     ] {
         let place = tempfile::tempdir().unwrap();
-        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20 };
+        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20, held: HELD };
         let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
         assert_eq!(
             error.sentence(),
@@ -269,6 +275,90 @@ fn holes_of_which_nothing_sensible_is_said_are_refused() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn what_no_file_can_have_is_refused() {
+    let long = |length: usize| "x".repeat(length);
+    let one = |name: &str, value: &str| with_records(&[(name, value)], b"");
+    let names: Vec<String> = (0..300).map(|turn| format!("SCHILY.xattr.user.{turn}{}", long(240))).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let attributes = "`ryo-tiny/x` has attributes that no file can have";
+    let path = "a path is longer than 64 KiB";
+    for (archive, what) in [
+        (one("SCHILY.xattr.user.a", &long((64 << 10) + 1)), attributes),
+        (one(&format!("SCHILY.xattr.{}", long(256)), ""), attributes),
+        (with_records(&many, b""), attributes),
+        (one("SCHILY.acl.access", &long((512 << 10) + 1)), attributes),
+        (one("SCHILY.acl.default", &long((512 << 10) + 1)), attributes),
+        (one("path", &format!("ryo-tiny/{}", "a/".repeat(40_000))), path),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20, held: HELD };
+        let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
+        assert_eq!(error.sentence(), format!("it is no archive that can be read: {what}"));
+    }
+}
+
+fn member(path: &str, kind: archive::tree::Kind, records: Vec<(Vec<u8>, Vec<u8>)>) -> Entry {
+    Entry { path: path.into(), kind, mode: 0o755, uid: 0, gid: 0, mtime: 1, size: 0, records }
+}
+
+/// A few bytes of a compressed archive can become as much as anybody likes.
+#[test]
+fn what_directories_are_to_have_is_not_held_without_end() {
+    let records = || vec![(b"SCHILY.xattr.user.a".to_vec(), vec![b'x'; 64 << 10])];
+    let directory = |turn| member(&format!("ryo-tiny/{turn}"), archive::tree::Kind::Directory, records()).head();
+    let archive: Vec<u8> = (0..20).flat_map(directory).collect();
+    let place = tempfile::tempdir().unwrap();
+    let most = Most { members: 100, bytes: 0, stored: 0, held: 1 << 20 };
+    let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
+    assert_eq!(error.sentence(), "there is more in it than may be: 1048576 bytes of what its directories are to have");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 16);
+}
+
+#[test]
+fn directories_that_no_member_tells_of_are_made_however_many() {
+    let fifo = member(&format!("ryo-tiny/{}x", "a/".repeat(30_000)), archive::tree::Kind::Fifo, vec![]);
+    let archive = [fifo.head(), vec![0; 1024]].concat();
+    let place = tempfile::tempdir().unwrap();
+    let within = place.path().join("within");
+    fs::create_dir(&within).unwrap();
+    let most = Most { members: 1, bytes: 0, stored: 0, held: HELD };
+    let unpacked = unpack(&mut &archive[..], "ryo-tiny", &within, most);
+    remove(&within).unwrap();
+    assert_eq!(unpacked.unwrap().members, 1);
+}
+
+/// Whoever works in a container can make directories of any depth, and the agent may not open as many files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_of_any_depth_are_restored_and_removed() {
+    let stage = deployed().await;
+    fs::create_dir(data(&stage).join("deep")).unwrap();
+    let last = fstat(deep(&data(&stage).join("deep"), (600, 20))).unwrap();
+    assert!(has_directory(last.st_ino, &data(&stage)).unwrap());
+    assert!(!has_directory(u64::MAX, &data(&stage)).unwrap());
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..limit }).unwrap();
+    backed_up(&stage).await;
+    let settles = |plan: fn(&str, &[String], &Seen) -> Result<Plan, restore::Error>| {
+        stage.settles(stage.lxd.clone(), move |ids, seen| plan("settle", ids, seen))
+    };
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_undo).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_commit).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    // What a broken run has left goes with the next one.
+    let left = stage.path("host/var/containers/.ryo-restore-ryo-tiny");
+    fs::create_dir(&left).unwrap();
+    drop(deep(&left, (600, 20)));
+    restores(&stage, &specs(&stage, "1")).await.unwrap();
+    settles(restore::plan_commit).await.unwrap();
+    assert_eq!(beside(&stage), Vec::<String>::new());
+    remove(&data(&stage).join("deep")).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 proptest::proptest! {
@@ -290,7 +380,7 @@ proptest::proptest! {
     ) {
         let place = tempfile::tempdir().unwrap();
         let archive = with_records(&records, content.as_bytes());
-        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20 };
+        let most = Most { members: 10, bytes: 1 << 20, stored: 1 << 20, held: HELD };
         if unpack(&mut &archive[..], "ryo-tiny", place.path(), most).is_ok() {
             let kept = fs::read(place.path().join("x")).unwrap_or_default().into_iter().filter(|byte| *byte != 0).count();
             proptest::prop_assert!(kept <= content.len());
@@ -316,7 +406,7 @@ fn a_file_that_is_a_hole_without_end_is_refused() {
     header.set_cksum();
     for archive in [posix, [&header.as_bytes()[..], &[0; 1024]].concat()] {
         let place = tempfile::tempdir().unwrap();
-        let most = Most { members: 10, bytes: u64::MAX, stored: u64::MAX };
+        let most = Most { members: 10, bytes: u64::MAX, stored: u64::MAX, held: HELD };
         let error = unpack(&mut &archive[..], "ryo-tiny", place.path(), most).unwrap_err();
         assert_eq!(error.sentence(), "it is no archive that can be read: `ryo-tiny/x` is larger than 16 TiB");
     }

@@ -8,6 +8,7 @@ use regex::Regex;
 use ryo::archive::Compression;
 use ryo::archive::seal::Identities;
 use ryo::event::Events;
+use ryo::failure::Failure;
 use ryo::flow::backup;
 use ryo::flow::backup::catalogue::{self, Backup, State};
 use ryo::flow::backup::verify::{Verdict, verify};
@@ -309,6 +310,30 @@ async fn pruning_that_breaks_off_says_what_is_gone() {
     );
     fs::remove_dir(held).unwrap();
     ryo(&stage, &words).well();
+}
+
+/// A disk that fails, or a share that has gone, says nothing of what is on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_now_is_not_damaged_and_what_was_known_stays_known() {
+    let stage = with_backups(&[("1", 1_790_000_000)]).await;
+    ryo(&stage, &["backup", "verify", "ryo-tiny"]).well();
+    let backup = &look(&stage)[0];
+    let record = fs::read(backup.archive.record()).unwrap();
+    let archive = backup.archive.path();
+    for file in [archive.to_owned(), backup::manifest::beside(archive)] {
+        let whole = file.with_extension("whole");
+        fs::rename(&file, &whole).unwrap();
+        // Where nothing is mapped.
+        std::os::unix::fs::symlink("/proc/self/mem", &file).unwrap();
+        let error = verify(backup, &Identities::default()).unwrap_err();
+        assert_eq!(
+            Failure::from(error).text(),
+            format!("error: cannot read `{}`\n  because: Input/output error (os error 5)\n", file.display())
+        );
+        fs::rename(&whole, &file).unwrap();
+    }
+    assert_eq!(fs::read(backup.archive.record()).unwrap(), record);
+    assert!(matches!(look(&stage)[0].state, State::Verified(_)));
 }
 
 /// What could not be unpacked is no whole backup, although its bytes can be read.

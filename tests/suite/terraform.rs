@@ -692,12 +692,6 @@ fn databases_of_the_field_become_objects_with_their_servers() {
 }
 
 #[test]
-fn keys_of_nowhere_are_told() {
-    let text = "resource \"consul_keys\" \"a\" {\n  key {\n    path  = \"a\"\n    value = \"1\"\n  }\n}\n";
-    assert_eq!(problems_of(text), ["ryo-a/project-deployment/main.tf:1:1: the provider `consul` is not configured"]);
-}
-
-#[test]
 fn what_is_wrong_with_a_database_is_told_with_its_place() {
     let text = r#"resource "postgresql_database" "a" {
   name            = "a"

@@ -133,7 +133,7 @@ async fn an_instance_that_cannot_be_set_aside_serves_again() {
             tiny.refuses_once = Some(refused);
             address(tiny)
         });
-        let what = if refused == "PUT" { "update of instance `tiny`" } else { "renaming of instance `tiny`" };
+        let what = if refused == "PUT" { "change of instance `tiny`" } else { "renaming of instance `tiny` to `tiny-ryo-old`" };
         assert_eq!(
             stage.fails().await,
             Told {
@@ -186,7 +186,7 @@ async fn an_instance_that_is_called_otherwise_and_does_not_come_up_gives_the_one
     assert_eq!(
         stage.fails().await.text,
         format!(
-            "error: step 1 of 2 failed: ryo-tiny: replace instance tiny by tinier from ryo-tiny-tiny-1\n  \
+            "error: step 1 of 1 failed: ryo-tiny: replace instance tiny by tinier from ryo-tiny-tiny-1\n  \
              because: the new instance `tinier` did not come up, and the old one is back\n  \
              because: instance `tinier` did not come up\n  \
              because: `http://127.0.0.1:{port}/` of instance `tinier` does not answer well after 0.3 s: status 503\n\

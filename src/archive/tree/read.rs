@@ -8,12 +8,21 @@ use tar::EntryType;
 use crate::archive::Error;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, MTIME, XATTR, shown};
 use crate::archive::tree::group::Member;
-use crate::archive::tree::said::Said;
-use crate::archive::tree::sparse;
+use crate::archive::tree::said::{Records, Said};
+use crate::archive::tree::{PATH, sparse};
 use crate::archive::walk::entries;
 
 /// Most bytes of a file, holes among them: all of it is read, and more than this fits into few file systems.
 const LARGEST: u64 = 16 << 40;
+
+/// Most bytes of the name of an attribute, of all their names, each with a zero behind it, and of one value, as in
+/// `linux/limits.h`. No file system lets a file have more; how much it may have in all is left to the headers.
+const NAME: usize = 255;
+const NAMES: usize = 64 << 10;
+const VALUE: usize = 64 << 10;
+
+/// Most bytes of an access list as text, in which eight bytes of an attribute become a line with a name.
+const LIST: usize = 8 * VALUE;
 
 /// Zeros at the end of an archive that is whole.
 const END: u64 = 1024;
@@ -133,14 +142,12 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, said: &Said) -> Result<Entry, Erro
     // What a file with holes is called for programs that do not know of them comes in the other places.
     let named = said.record("GNU.sparse.name").or_else(|| said.record("path")).map(<[u8]>::to_vec);
     let named = named.or_else(|| said.name.clone());
-    let mut path = named.unwrap_or_else(|| header.path_bytes().into_owned());
+    let mut path = short(named.unwrap_or_else(|| header.path_bytes().into_owned()))?;
     let directory = path.ends_with(b"/");
     while path.ends_with(b"/") {
         path.pop();
     }
-    let kept =
-        |name: &[u8]| name.starts_with(XATTR.as_bytes()) || name == ACCESS.as_bytes() || name == DEFAULT.as_bytes();
-    let records = said.records.iter().filter(|(name, _)| kept(name)).cloned().collect();
+    let records = records(said).ok_or_else(|| format(&path, "has attributes that no file can have"))?;
     let plain = header.entry_size().map_err(wrong)?;
     let size = said.number("size").and_then(|size| size.parse::<u64>().ok());
     if size.is_some_and(|size| plain != 0 && plain != size) {
@@ -152,7 +159,8 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, said: &Said) -> Result<Entry, Erro
     let link = || {
         let named = said.record("linkpath").map(<[u8]>::to_vec).or_else(|| said.link.clone());
         let target = named.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
-        target.filter(|target| !target.is_empty()).ok_or_else(|| format(&path, "is a link to nothing"))
+        let target = target.filter(|target| !target.is_empty());
+        short(target.ok_or_else(|| format(&path, "is a link to nothing"))?)
     };
     let kind = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous if directory => Kind::Directory,
@@ -185,4 +193,31 @@ fn member<R: Read>(entry: &tar::Entry<'_, R>, said: &Said) -> Result<Entry, Erro
         path,
         records,
     })
+}
+
+fn short(path: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let is_short = path.len() <= PATH;
+    is_short
+        .then_some(path)
+        .ok_or_else(|| Error::Format { reason: format!("a path is longer than {} KiB", PATH >> 10) })
+}
+
+/// Attributes and access lists; nothing if there are some that no file can have: of directories they are held in memory.
+fn records(said: &Said) -> Option<Records> {
+    let (mut found, mut names) = (vec![], 0);
+    for (key, value) in &said.records {
+        let longest = match key.strip_prefix(XATTR.as_bytes()) {
+            Some(name) => {
+                names += name.len() + 1;
+                if name.len() <= NAME && names <= NAMES { VALUE } else { return None }
+            }
+            None if key == ACCESS.as_bytes() || key == DEFAULT.as_bytes() => LIST,
+            None => continue,
+        };
+        if value.len() > longest {
+            return None;
+        }
+        found.push((key.clone(), value.clone()));
+    }
+    Some(found)
 }

@@ -7,13 +7,19 @@ use std::path::Path;
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{Entry, Kind, padding, shown};
-use crate::archive::tree::scan::{Found, LeftOut, Scan, Stamp};
+use crate::archive::tree::scan::{Firsts, Found, LeftOut, Scan, Stamp};
 
 /// Bytes after which a group ends with the present member. One that is longer is a group by itself.
 pub const PIECE: usize = 1 << 20;
 
-/// What was in a tree when it was looked at, by path.
-pub type Past = HashMap<Vec<u8>, Stamp>;
+/// What was in a tree when it was looked at.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// All of it, by path.
+    paths: HashMap<Vec<u8>, Stamp>,
+    /// What has several names.
+    firsts: Firsts,
+}
 
 /// What a look at a tree came to.
 #[derive(Debug, Default)]
@@ -44,11 +50,13 @@ pub type Sink<'s> = dyn FnMut(Vec<u8>, Ends) -> io::Result<()> + 's;
 ///
 /// [`Error::File`], and [`Error::Write`] if the sink takes no more.
 pub fn roll(root: &Path, name: &[u8], past: Option<&Past>, sink: &mut Sink) -> Result<Rolled, Error> {
-    let mut scan = Scan::open(root, name)?;
+    let nothing = Past::default();
+    let past = past.unwrap_or(&nothing);
+    let mut scan = Scan::open(root, name, &past.firsts)?;
     let mut rolling = Rolling { sink, buffer: Vec::with_capacity(PIECE) };
-    let mut present = Past::new();
-    let mut unchanged = Past::new();
-    let mut wanted = |path: &[u8], now: &Stamp| match past.and_then(|past| past.get(path)) {
+    let mut paths = HashMap::new();
+    let mut unchanged = HashMap::new();
+    let mut wanted = |path: &[u8], now: &Stamp| match past.paths.get(path) {
         Some(before) if before.holds(now) => {
             unchanged.insert(path.to_vec(), *before);
             false
@@ -56,14 +64,13 @@ pub fn roll(root: &Path, name: &[u8], past: Option<&Past>, sink: &mut Sink) -> R
         _ => true,
     };
     scan.walk(&mut wanted, &mut |found| {
-        present.insert(found.entry.path.clone(), found.stamp);
+        paths.insert(found.entry.path.clone(), found.stamp);
         rolling.add(found)
     })?;
     rolling.end()?;
-    present.extend(unchanged);
-    let gone = past.into_iter().flat_map(HashMap::keys).filter(|path| !present.contains_key(*path));
-    let gone = gone.cloned().collect();
-    Ok(Rolled { present, gone, left: scan.left })
+    paths.extend(unchanged);
+    let gone = past.paths.keys().filter(|path| !paths.contains_key(*path)).cloned().collect();
+    Ok(Rolled { present: Past { paths, firsts: scan.known }, gone, left: scan.left })
 }
 
 struct Rolling<'s, 'f> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Error;
 use crate::archive::tree::entry::{self, Entry, Kind, shown};
-use crate::archive::tree::{acl, failed, open_below, told};
+use crate::archive::tree::{PATH, acl, failed, open_below, split, told};
 
 /// Most bytes of the names, and of one value, of a file's extended attributes.
 const ATTRIBUTES: usize = 64 << 10;
@@ -28,6 +28,9 @@ const SETTLED: i64 = 2;
 /// Most pieces of a file with holes: what says where they are is read into memory by whoever unpacks it. A file with
 /// more is packed with its zeros.
 const PIECES: usize = 100_000;
+
+/// Bytes of a path that is too long, of which a person is told.
+const BEGINNING: usize = 100;
 
 /// What tells whether something is still as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +77,22 @@ pub type Wanted<'w> = dyn FnMut(&[u8], &Stamp) -> bool + 'w;
 pub struct Scan<'s> {
     top: OwnedFd,
     name: &'s [u8],
-    /// What has several names: the first of them, by inode.
-    known: HashMap<(u64, u64), (Vec<u8>, Stamp, Packed)>,
+    past: &'s Firsts,
+    /// What has several names.
+    pub known: Firsts,
     /// What was left out.
     pub left: LeftOut,
+}
+
+/// Of what has several names, by inode, the one that its content is packed under.
+pub type Firsts = HashMap<(u64, u64), First>;
+
+/// The name that something with several is packed under.
+#[derive(Clone, Debug)]
+pub struct First {
+    path: Vec<u8>,
+    stamp: Stamp,
+    packed: Packed,
 }
 
 /// What is not packed, by path.
@@ -87,35 +102,41 @@ pub struct LeftOut {
     pub sockets: Vec<String>,
     /// Devices, which no restore would make.
     pub devices: Vec<String>,
+    /// Beginnings of paths that are longer than [`PATH`].
+    pub long: Vec<String>,
 }
 
 impl LeftOut {
     /// What a person is told, a line each.
     pub fn lines(&self) -> Vec<String> {
-        let kinds = [(&self.sockets, "sockets"), (&self.devices, "devices")];
+        let kinds = [
+            (&self.sockets, "they are sockets"),
+            (&self.devices, "they are devices"),
+            (&self.long, "their paths are longer than 64 KiB"),
+        ];
         let some = kinds.into_iter().filter(|(paths, _)| !paths.is_empty());
-        some.map(|(paths, what)| format!("not in the archive, because they are {what}: {}", paths.join(", "))).collect()
+        some.map(|(paths, why)| format!("not in the archive, because {why}: {}", paths.join(", "))).collect()
     }
 }
 
-/// Whether the first name of a file has been handed out.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// When something was packed under its first name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packed {
-    Yes,
-    No,
+    Now,
+    Before,
 }
 
 impl<'s> Scan<'s> {
-    /// Opens the directory `root`.
+    /// Opens the directory `root`. `past` is of what was packed before, if only what has changed since is wanted.
     ///
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn open(root: &Path, name: &'s [u8]) -> Result<Self, Error> {
+    pub fn open(root: &Path, name: &'s [u8], past: &'s Firsts) -> Result<Self, Error> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let top = rustix::fs::open(root, flags, Mode::empty());
         let top = top.map_err(|error| told(root.as_os_str().as_bytes(), error))?;
-        Ok(Self { top, name, known: HashMap::new(), left: LeftOut::default() })
+        Ok(Self { top, name, past, known: Firsts::new(), left: LeftOut::default() })
     }
 
     /// Visits the tree, each directory before what is in it and that before anything else, as GNU tar wants it, so that it
@@ -143,6 +164,10 @@ impl<'s> Scan<'s> {
             let mut below = vec![];
             for name in names(&directory).map_err(fail)? {
                 let relative = if path.is_empty() { name.clone() } else { [&path[..], b"/", &name].concat() };
+                if self.name.len() + 1 + relative.len() > PATH {
+                    self.left.long.push(format!("{}…", shown(&[self.name, b"/", &relative[..BEGINNING]].concat())));
+                    continue;
+                }
                 let about = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW);
                 let Some(about) = vanishing(about).map_err(|error| told(&relative, error))? else { continue };
                 if FileType::from_raw_mode(about.st_mode) == FileType::Directory {
@@ -197,37 +222,55 @@ impl<'s> Scan<'s> {
             return Ok(());
         }
         let stamp = stamp(about, now());
-        let packed = if wanted(&path, &stamp) { Packed::Yes } else { Packed::No };
-        self.note(&path, about, stamp, packed);
-        match packed {
-            Packed::Yes => visit(Found { entry: entry(path, about, kind), stamp, file: None }),
-            Packed::No => Ok(()),
+        if about.st_nlink == 1 && !wanted(&path, &stamp) {
+            return Ok(());
         }
+        self.note(&path, about, stamp);
+        visit(Found { entry: entry(path, about, kind), stamp, file: None })
     }
 
     /// Takes note of the first name of something that has others.
-    fn note(&mut self, path: &[u8], about: &Stat, stamp: Stamp, packed: Packed) {
+    fn note(&mut self, path: &[u8], about: &Stat, stamp: Stamp) {
         if about.st_nlink > 1 {
-            self.known.insert((about.st_dev, about.st_ino), (path.to_vec(), stamp, packed));
+            self.known.insert(inode(about), First { path: path.to_vec(), stamp, packed: Packed::Now });
         }
     }
 
-    /// Whether it is another name of something whose first has been found. It is handed out as such if the first was.
+    /// Whether it is a name of something that is packed under its first one: it is handed out as another name then, if
+    /// it is not packed as that already.
+    ///
+    /// What has several names is as it was before only if the first is still one of them. A directory above that may
+    /// have been renamed, which leaves no trace in what is below it.
     fn again(
-        &self,
+        &mut self,
         path: &[u8],
         about: &Stat,
         wanted: &mut Wanted,
         visit: &mut dyn FnMut(Found) -> Result<(), Error>,
     ) -> Result<bool, Error> {
-        let Some((first, stamp, packed)) = self.known.get(&(about.st_dev, about.st_ino)) else { return Ok(false) };
+        let inode = inode(about);
+        if !self.known.contains_key(&inode)
+            && let Some(first) = self.past.get(&inode)
+            && first.stamp.holds(&stamp(about, now()))
+            && self.is_at(&first.path, inode)
+        {
+            self.known.insert(inode, First { packed: Packed::Before, ..first.clone() });
+        }
+        let Some(first) = self.known.get(&inode) else { return Ok(false) };
         // A name is as trustworthy as the content, which came under the first.
-        wanted(path, stamp);
-        if *packed == Packed::Yes {
-            let entry = entry(path.to_vec(), about, Kind::Name(first.clone()));
-            visit(Found { entry, stamp: *stamp, file: None })?;
+        if first.packed == Packed::Now || wanted(path, &first.stamp) {
+            let entry = entry(path.to_vec(), about, Kind::Name(first.path.clone()));
+            visit(Found { entry, stamp: first.stamp, file: None })?;
         }
         Ok(true)
+    }
+
+    /// Whether this is what is at `path`, as that is called in the archive.
+    fn is_at(&self, path: &[u8], wanted: (u64, u64)) -> bool {
+        let below = path.strip_prefix(self.name).and_then(|path| path.strip_prefix(b"/"));
+        let (above, name) = split(below.unwrap_or_default());
+        let found = open_below(&self.top, above).and_then(|above| statat(&above, name, AtFlags::SYMLINK_NOFOLLOW));
+        found.is_ok_and(|about| inode(&about) == wanted)
     }
 
     /// A file or directory that is open.
@@ -247,10 +290,8 @@ impl<'s> Scan<'s> {
         let began = now();
         let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
         let before = stamp(about, began);
-        if !wanted(path, &before) {
-            if is_file {
-                self.note(path, about, before, Packed::No);
-            }
+        let has_others = is_file && about.st_nlink > 1;
+        if !has_others && !wanted(path, &before) {
             return Ok(());
         }
         if is_file {
@@ -263,7 +304,7 @@ impl<'s> Scan<'s> {
         let mut entry = entry(path.to_vec(), &about, kind);
         entry.records = records(&opened).map_err(fail)?;
         if is_file {
-            self.note(path, &about, stamp, Packed::Yes);
+            self.note(path, &about, stamp);
         }
         visit(Found { entry, stamp, file: is_file.then(|| File::from(opened)) })
     }
@@ -283,6 +324,8 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<Vec<u8>>> {
         }
     }
     names.sort();
+    // One that is changed meanwhile may be listed twice.
+    names.dedup();
     Ok(names)
 }
 
@@ -306,9 +349,13 @@ fn stamp(about: &Stat, now: i64) -> Stamp {
         size: about.st_size,
         mtime: (about.st_mtime, about.st_mtime_nsec),
         ctime: (about.st_ctime, about.st_ctime_nsec),
-        inode: (about.st_dev, about.st_ino),
+        inode: inode(about),
         trusted: if settled { Trusted::Yes } else { Trusted::No },
     }
+}
+
+fn inode(about: &Stat) -> (u64, u64) {
+    (about.st_dev, about.st_ino)
 }
 
 fn now() -> i64 {
@@ -387,7 +434,7 @@ fn records(file: &OwnedFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// What has gone meanwhile is nothing; neither is what has become something else.
-fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+pub(crate) fn vanishing<T>(looked: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     match looked {
         Ok(found) => Ok(Some(found)),
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),

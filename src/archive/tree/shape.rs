@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use crate::archive::Error;
 use crate::archive::tree::acl;
@@ -46,31 +46,42 @@ impl Shape {
         if path.is_empty() {
             return if what == What::Directory { Ok(()) } else { Err(wrong("is no directory")) };
         }
-        for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            match self.get(&path[..at]) {
+        let hashes = self.hashes(path);
+        let Some((own, above)) = hashes.split_last() else { return Ok(()) };
+        for directory in above {
+            match self.known.get(directory) {
                 Some(What::Other) => return Err(Error::Through { path: shown(&entry.path) }),
                 Some(What::Directory) => {}
-                None => self.note(&path[..at], What::Directory),
+                None => self.note(*directory, What::Directory),
             }
         }
-        if of.is_some_and(|of| self.known.len() < MOST && self.get(of) != Some(What::Other)) {
+        let is_other = |of| self.hashes(of).last().is_some_and(|of| self.known.get(of) == Some(&What::Other));
+        if of.is_some_and(|of| self.known.len() < MOST && !is_other(of)) {
             return Err(wrong("is another name of nothing"));
         }
-        match self.get(path) {
-            None => self.note(path, what),
+        match self.known.get(own) {
+            None => self.note(*own, what),
             Some(What::Directory) if what == What::Directory => {}
             Some(_) => return Err(wrong("is there twice")),
         }
         Ok(())
     }
 
-    fn get(&self, path: &[u8]) -> Option<What> {
-        self.known.get(&self.hasher.hash_one(path)).copied()
+    /// The hashes of the directories that a path leads through, and last its own.
+    fn hashes(&self, path: &[u8]) -> Vec<u64> {
+        let mut hasher = self.hasher.build_hasher();
+        let parts = path.split(|byte| *byte == b'/');
+        let reached = parts.map(|part| {
+            hasher.write(part);
+            hasher.write(b"/");
+            hasher.finish()
+        });
+        reached.collect()
     }
 
-    fn note(&mut self, path: &[u8], what: What) {
+    fn note(&mut self, path: u64, what: What) {
         if self.known.len() < MOST {
-            self.known.insert(self.hasher.hash_one(path), what);
+            self.known.insert(path, what);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::archive::flush::Flush;
 use crate::archive::tree::entry::{ACCESS, DEFAULT, Entry, Kind, XATTR, shown};
 use crate::archive::tree::group::digested;
 use crate::archive::tree::read::{self, Sum};
-use crate::archive::tree::{acl, failed, open_below, told};
+use crate::archive::tree::{acl, failed, open_below, split, told};
 
 /// Zeros of a file with holes that are left out, at once.
 const HOLE: usize = 4096;
@@ -32,10 +32,33 @@ pub struct Most {
     pub bytes: u64,
     /// Bytes of them that take room: holes do not.
     pub stored: u64,
+    /// Bytes of what its directories are to have, their attributes and paths: they get it last, and it is held until then.
+    pub held: u64,
 }
 
-/// What a directory gets once nothing more is put into it.
-type Directories = BTreeMap<Vec<u8>, Entry>;
+/// What may be held at most.
+pub const HELD: u64 = 1 << 30;
+
+/// What directories get once nothing more is put into them.
+#[derive(Default)]
+struct Directories {
+    by_path: BTreeMap<Vec<u8>, Entry>,
+    /// Bytes that it takes, about.
+    held: u64,
+}
+
+impl Directories {
+    fn add(&mut self, path: Vec<u8>, entry: &Entry, most: u64) -> Result<(), Error> {
+        let records = entry.records.iter().map(|record| record.0.len() + record.1.len() + size_of_val(record));
+        let held = path.len() + entry.path.len() + size_of::<Entry>() + records.sum::<usize>();
+        self.held = self.held.saturating_add(held as u64);
+        if self.held > most {
+            return Err(Error::Large { most: format!("{most} bytes of what its directories are to have") });
+        }
+        self.by_path.insert(path, entry.clone());
+        Ok(())
+    }
+}
 
 /// Unpacks the tree called `name` to the empty directory `into`. Returns the sum of what was unpacked.
 ///
@@ -46,7 +69,7 @@ pub fn unpack(stream: &mut dyn Read, name: &str, into: &Path, most: Most) -> Res
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::open(into, flags, Mode::empty()).map_err(|error| told(name.as_bytes(), error))?;
     let flush = Flush::below(&root).map_err(|source| failed(name.as_bytes(), source))?;
-    let (directories, sum) = (Directories::new(), Sum::default());
+    let (directories, sum) = (Directories::default(), Sum::default());
     let mut target = Target { root, name: name.as_bytes(), most, directories, sum, flush };
     read::whole(stream, &mut |entry, content| target.put(entry, content))?;
     target.finish()
@@ -79,14 +102,6 @@ pub fn below(path: &[u8], name: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(parts.join(&b"/"[..]))
 }
 
-/// A path without its last name, and that name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
-    }
-}
-
 impl Target<'_> {
     fn put(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
         let Sum { members, bytes, stored, .. } = &self.sum;
@@ -106,9 +121,9 @@ impl Target<'_> {
         match &entry.kind {
             Kind::Directory => {
                 if !path.is_empty() {
-                    self.directory(&path, &entry.path)?;
+                    opened(made(&above, name), &entry.path)?;
                 }
-                self.directories.insert(path.clone(), entry.clone());
+                self.directories.add(path, entry, most.held)?;
             }
             Kind::File | Kind::Sparse(_) => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -154,28 +169,19 @@ impl Target<'_> {
     /// Opens a directory below, made if it is missing, never through a link.
     fn directory(&self, path: &[u8], member: &[u8]) -> Result<OwnedFd, Error> {
         match open_below(&self.root, path) {
-            Err(Errno::NOENT) => {
-                let (above, name) = split(path);
-                let above = self.directory(above, member)?;
-                match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(told(member, error)),
-                }
-                open_below(&self.root, path).map_err(|error| told(member, error))
-            }
-            Err(Errno::LOOP | Errno::XDEV | Errno::NOTDIR) => Err(Error::Through { path: shown(member) }),
-            opened => opened.map_err(|error| told(member, error)),
+            Err(Errno::NOENT) => opened(made(&self.root, path), member),
+            there => opened(there, member),
         }
     }
 
     /// Gives directories what they are to have, the deepest first, and waits until everything is on the disk.
     fn finish(self) -> Result<Sum, Error> {
         // What is below something comes behind it.
-        for (path, entry) in self.directories.iter().rev() {
+        for (path, entry) in self.directories.by_path.iter().rev() {
             let directory = open_below(&self.root, path).map_err(|error| told(&entry.path, error))?;
             dress(&directory, entry)?;
         }
-        if !self.directories.contains_key(&b""[..]) {
+        if !self.directories.by_path.contains_key(&b""[..]) {
             // Archives of the original do not say what the directory itself is like.
             fchmod(&self.root, Mode::from_raw_mode(0o755)).map_err(|error| told(self.name, error))?;
         }
@@ -183,6 +189,26 @@ impl Target<'_> {
         syncfs(&self.root).map_err(|error| told(self.name, error))?;
         Ok(self.sum)
     }
+}
+
+/// Makes what is missing of the directories on the way to `path` below `top`, however many, and opens the last one.
+fn made(top: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let mut at = open_below(top, b"")?;
+    for name in path.split(|byte| *byte == b'/') {
+        match mkdirat(&at, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => at = open_below(&at, name)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(at)
+}
+
+/// A directory on the way to `member`, if it could be opened.
+fn opened(directory: rustix::io::Result<OwnedFd>, member: &[u8]) -> Result<OwnedFd, Error> {
+    directory.map_err(|error| match error {
+        Errno::LOOP | Errno::XDEV | Errno::NOTDIR => Error::Through { path: shown(member) },
+        error => told(member, error),
+    })
 }
 
 /// Hands content on to whoever reads it, and writes it to a file.

@@ -32,7 +32,7 @@ pub struct Arguments {
 /// A [`Failure`] with what a person should read: also if one of them is damaged.
 pub async fn run(arguments: &Arguments, common: &Common, shown: &Shown) -> Result<ExitCode, Failure> {
     let identities = arguments.choice.identities(common)?;
-    let catalogue = arguments.choice.catalogue(common, &identities)?;
+    let catalogue = arguments.choice.store(common)?.held(&shown.events)?.look(&identities)?;
     let choice = arguments.choice.of(arguments.stamp.as_deref());
     let backups: Vec<Backup> = catalogue.backups.into_iter().filter(|backup| choice.takes(backup)).collect();
     if backups.is_empty() {

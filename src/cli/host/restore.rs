@@ -67,7 +67,7 @@ pub async fn run(arguments: &Restore, common: &Common, shown: &Shown) -> Result<
     }
     let known = Known::here(&directory, &arguments.host, repositories);
     let identities = store::identities(arguments.identity.as_deref(), common)?;
-    let archives = arguments.from.store(common, || Ok(backup::directory(&directory)))?;
+    let archives = arguments.from.store(common, || Ok(backup::directory(&directory)))?.held(&shown.events)?;
     let set = set::find(&archives, &arguments.host, arguments.stamp.as_deref(), &known, &identities)?;
     let repositories = if arguments.no_deploy { vec![] } else { wanted(&set, &known, &directory, shown) };
     for repository in &repositories {

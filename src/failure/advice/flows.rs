@@ -130,6 +130,9 @@ pub(super) fn restore(error: &restore::Error) -> Advice {
                 "name the file with the identity: `--identity FILE`, or `backup: {identity: FILE}` in the settings",
             )
         }
+        restore::Error::File { .. }
+        | restore::Error::Manifest { source: manifest::Error::Read(_), .. }
+        | restore::Error::Unpacked(_) => Advice::world(),
         restore::Error::Archive { .. } | restore::Error::Manifest { .. } | restore::Error::Differs { .. } => {
             Advice::of(Kind::World, "restore another backup; the data on the host are as they were")
         }
@@ -142,7 +145,6 @@ pub(super) fn restore(error: &restore::Error) -> Advice {
         },
         restore::Error::NothingKept(_) => Advice { kind: Kind::Request, hints: vec![] },
         restore::Error::SwappedBack(_) => Advice { kind: Kind::Unhealthy, hints: vec![] },
-        restore::Error::File { .. } | restore::Error::Unpacked(_) => Advice::world(),
     }
 }
 

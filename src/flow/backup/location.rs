@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::archive::seal::Identities;
 use crate::flow::backup::manifest;
@@ -56,8 +57,46 @@ impl Snapshot {
     }
 
     fn reader(&self, file: Option<&restic::File>, what: &str) -> io::Result<restic::Reader> {
-        let missing = || io::Error::other(self.trouble.clone().unwrap_or_else(|| format!("there is no {what} in it")));
+        let missing = || match &self.trouble {
+            Some(trouble) => io::Error::other(trouble.clone()),
+            None => io::Error::new(io::ErrorKind::InvalidData, format!("there is no {what} in it")),
+        };
         file.map(restic::File::reader).ok_or_else(missing)
+    }
+}
+
+/// Reads an archive or a manifest, and remembers why it could not be read on: whoever decodes it makes something else of
+/// that, and what cannot be read just now may be whole.
+pub struct Watched<'f, R> {
+    from: R,
+    failed: &'f Failed,
+}
+
+/// Why something could not be read on. That what was read is wrong is no reason.
+#[derive(Debug, Default)]
+pub struct Failed(Mutex<Option<io::Error>>);
+
+impl Failed {
+    /// Reads `from`, and remembers here.
+    pub fn watch<R: Read>(&self, from: R) -> Watched<'_, R> {
+        Watched { from, failed: self }
+    }
+
+    /// What was remembered.
+    pub fn taken(&self) -> Option<io::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.from.read(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::Interrupted => error,
+            kind => {
+                self.failed.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                kind.into()
+            }
+        })
     }
 }
 
@@ -84,7 +123,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// It cannot be read. Reading says [`io::ErrorKind::InvalidData`] of what was read and is wrong.
     pub fn open(&self) -> io::Result<(Box<dyn Read + Send>, u64)> {
         match self {
             Self::File(path) => {
@@ -104,14 +143,14 @@ impl Location {
     /// # Errors
     ///
     /// It cannot be read.
-    pub fn manifest(&self) -> io::Result<Option<Box<dyn Read>>> {
+    pub fn manifest(&self) -> io::Result<Option<Box<dyn Read + Send>>> {
         match self {
             Self::File(path) => {
                 let beside = manifest::beside(path);
                 match std::fs::metadata(&beside) {
                     // What is no file could be waited for without end.
                     Ok(about) if about.is_file() => Ok(Some(Box::new(BufReader::new(File::open(beside)?)))),
-                    Ok(_) => Err(io::Error::other("it is no file")),
+                    Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                     Err(error) => Err(error),
                 }

@@ -13,7 +13,7 @@ use crate::archive::tree::entry::shown;
 use crate::archive::tree::group;
 use crate::archive::{self, Compression};
 use crate::flow::backup::kept::Kept;
-use crate::flow::backup::location::Location;
+use crate::flow::backup::location::{Failed, Location};
 use crate::flow::backup::unfinished;
 use crate::flow::whole::Part;
 
@@ -132,9 +132,12 @@ impl From<&group::Member> for Member {
 /// A manifest cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
+    /// The file cannot be read. That says nothing of what is in it.
     #[error(transparent)]
-    Read(#[from] io::Error),
+    Read(io::Error),
+    /// What was read of the file is damaged.
+    #[error(transparent)]
+    Damaged(io::Error),
     /// It is sealed, or not as it must be.
     #[error(transparent)]
     Sealed(#[from] archive::Error),
@@ -179,8 +182,7 @@ impl Manifest {
     ///
     /// See [`Error`].
     pub fn head(archive: impl Into<Location>, identities: &Identities) -> Result<Option<Self>, Error> {
-        let Some(mut stream) = open(&archive.into(), identities)? else { return Ok(None) };
-        members::head(&mut stream).map(Some)
+        opened(&archive.into(), identities, members::head)
     }
 
     /// Reads that of `archive` to its end, and hands each member to `visit`, which says whether it wants more.
@@ -193,8 +195,7 @@ impl Manifest {
         identities: &Identities,
         visit: &mut dyn FnMut(Member) -> bool,
     ) -> Result<Option<Self>, Error> {
-        let Some(mut stream) = open(&archive.into(), identities)? else { return Ok(None) };
-        Self::parse(&mut stream, visit).map(Some)
+        opened(&archive.into(), identities, |stream| Self::parse(stream, visit))
     }
 
     /// Reads one to its end, and hands each member to `visit`, which says whether it wants more.
@@ -207,13 +208,27 @@ impl Manifest {
     }
 }
 
-fn open(archive: &Location, identities: &Identities) -> Result<Option<Box<dyn Read>>, Error> {
-    let Some(stream) = archive.manifest()? else { return Ok(None) };
-    if archive.is_sealed() {
-        let opened = identities.open(BufReader::new(stream))?;
-        return Ok(Some(Box::new(BufReader::new(opened))));
+fn opened<T>(
+    archive: &Location,
+    identities: &Identities,
+    parse: impl FnOnce(&mut dyn Read) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let failed = Failed::default();
+    let stream = archive.manifest().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Error::Damaged(error),
+        _ => Error::Read(error),
+    });
+    let Some(stream) = stream? else { return Ok(None) };
+    let mut stream = BufReader::new(failed.watch(stream));
+    let parsed = if archive.is_sealed() {
+        identities.open(stream).map_err(Error::Sealed).and_then(|opened| parse(&mut BufReader::new(opened)))
+    } else {
+        parse(&mut stream)
+    };
+    match parsed {
+        Err(error) => Err(failed.taken().map_or(error, Error::Read)),
+        parsed => parsed.map(Some),
     }
-    Ok(Some(stream))
 }
 
 /// Whether a file is sealed, by its name.

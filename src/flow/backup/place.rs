@@ -6,6 +6,8 @@ use std::io::{self, BufReader, Read, Write as _};
 use std::sync::Arc;
 
 use crate::archive::seal::Identities;
+use crate::archive::tree::Kind;
+use crate::archive::tree::shape::Shape;
 use crate::flow::backup::draft::contents::Section;
 use crate::flow::backup::draft::{Digesting, Draft, Whole};
 use crate::flow::backup::manifest::{self, Manifest};
@@ -21,7 +23,7 @@ use crate::restic::{self, Added, Addition};
 ///
 /// See [`Error`].
 pub fn in_directory(mut draft: Draft, spec: &Spec, manifest: impl FnOnce(Whole) -> Manifest) -> Result<(), Error> {
-    let manifest = manifest(draft.finish()?);
+    let manifest = manifest(fitting(draft.finish()?)?);
     let failed = |source| Error::File { file: manifest::beside(&spec.file), source };
     manifest.write(&spec.file, &spec.recipients).map_err(failed)?;
     if !spec.recipients.is_empty() {
@@ -44,6 +46,7 @@ pub fn in_repository(
     manifest: impl FnOnce(Whole) -> Manifest,
 ) -> Result<Added, Error> {
     let (contents, whole) = draft.read_out()?;
+    let whole = fitting(whole)?;
     let (archive, size) = (spec.name(), whole.size);
     let manifest = manifest(whole);
     let beside = manifest::beside(&spec.file);
@@ -63,6 +66,17 @@ pub fn in_repository(
         Addition::new(&name, sealed.size, move || sealed.open()),
     ];
     Ok(repository.place.add(&about, files)?)
+}
+
+/// Sees that an archive can be unpacked, and that every name in it is of a file before it: copied from what somebody
+/// moved about meanwhile, it might not be.
+fn fitting(whole: Whole) -> Result<Whole, Error> {
+    let mut shape = Shape::default();
+    for entry in whole.members.iter().map(|member| &member.entry) {
+        let of = if let Kind::Name(of) = &entry.kind { Some(&of[..]) } else { None };
+        shape.add(entry, &entry.path, of).map_err(Error::Archive)?;
+    }
+    Ok(whole)
 }
 
 /// A manifest, sealed to a key that is nowhere but in this process.

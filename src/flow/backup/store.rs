@@ -94,6 +94,20 @@ impl Store {
         }
     }
 
+    /// The same, in which others remove nothing as long as a backup that was found in it is there, if that can be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Restic`].
+    pub fn held(self, events: &Events) -> Result<Self, Error> {
+        match self {
+            Self::Repository(Repository { place, records }) => {
+                Ok(Self::Repository(Repository { place: place.held(events)?, records }))
+            }
+            Self::Directory(_) => Ok(self),
+        }
+    }
+
     /// Looks which backups there are. `identities` open those that are sealed; the others need none.
     ///
     /// # Errors

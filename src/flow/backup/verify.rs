@@ -6,7 +6,7 @@ use crate::archive::seal::Identities;
 use crate::archive::{self, Compression};
 use crate::flow::backup::catalogue::{Backup, Made, State, sentence};
 use crate::flow::backup::draft::digest;
-use crate::flow::backup::manifest::Archive;
+use crate::flow::backup::manifest::{self, Archive};
 use crate::flow::backup::record::{About, Record, Verified};
 use crate::flow::restore::reading::{self, Examined};
 use crate::flow::{journal, restore};
@@ -95,14 +95,14 @@ fn opened_one(backup: &Backup, identities: &Identities) -> Result<(Verdict, Opti
     Ok((Verdict::Damaged(damage), Some(nothing).filter(|_| backup.known.is_none())))
 }
 
-/// What is wrong with a backup, if it is the backup that something is wrong with.
+/// What is wrong with a backup, if it is the backup that something is wrong with: what cannot be read now is not damaged.
 fn damage(error: restore::Error) -> Result<String, restore::Error> {
     match error {
         restore::Error::Archive { source: archive::Error::Sealed | archive::Error::Foreign, .. } => Err(error),
         restore::Error::Archive { source, place, .. } => Ok(format!("{}, {place}", source.sentence())),
         restore::Error::Differs { what, .. } => Ok(what),
         restore::Error::Manifest { ref source, .. } => match source {
-            crate::flow::backup::manifest::Error::Sealed(archive::Error::Sealed | archive::Error::Foreign) => {
+            manifest::Error::Read(_) | manifest::Error::Sealed(archive::Error::Sealed | archive::Error::Foreign) => {
                 Err(error)
             }
             source => Ok(format!("its manifest cannot be read: {}", sentence(source))),

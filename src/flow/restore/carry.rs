@@ -2,7 +2,7 @@
 
 use crate::agent::data::Change;
 use crate::archive::tree::read::Sum;
-use crate::archive::tree::unpack::Most;
+use crate::archive::tree::unpack::{HELD, Most};
 use crate::flow::backup::catalogue::sentence;
 use crate::flow::backup::{DATA, Ongoing};
 use crate::flow::instance::Pause;
@@ -29,7 +29,7 @@ pub async fn unpack(world: &World, spec: &Spec, progress: &Progress) -> Result<(
     let Digest { sha256, size } = examined.opened;
     let content = Content { sha256, sha1: String::new(), size };
     let Sum { members, bytes, stored, .. } = examined.sum;
-    let most = Most { members, bytes, stored };
+    let most = Most { members, bytes, stored, held: HELD };
     let sum = world.agent.unpack(DATA, &spec.id, spec.archive.blob(&spec.identities), content, most).await?;
     if sum == examined.sum.text() { Ok(()) } else { Err(Error::Unpacked(spec.archive.path().to_owned())) }
 }

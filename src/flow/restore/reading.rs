@@ -18,7 +18,7 @@ use crate::archive::tree::shape::Shape;
 use crate::archive::tree::unpack::below;
 use crate::archive::{self, Compression};
 use crate::flow::backup::Manifest;
-use crate::flow::backup::location::Location;
+use crate::flow::backup::location::{Failed, Location};
 use crate::flow::backup::manifest::{self, Member};
 use crate::flow::restore::Error;
 
@@ -113,9 +113,7 @@ fn compare(
     identities: &Identities,
     said: Option<&Receiver<Member>>,
 ) -> Result<(Examined, Option<String>), Error> {
-    let (mut differs, mut sum) = (None, Sum::default());
-    // What a manifest says was read from a tree.
-    let mut shape = said.is_none().then(Shape::default);
+    let (mut differs, mut sum, mut shape) = (None, Sum::default(), Shape::default());
     let walked = walk(archive, identities, &mut |entry, content| {
         let path = below(&entry.path, id.as_bytes())?;
         if entry.kind == Kind::Device {
@@ -125,9 +123,7 @@ fn compare(
             Kind::Name(target) => Some(below(target, id.as_bytes())?),
             _ => None,
         };
-        if let Some(shape) = &mut shape {
-            shape.add(entry, &path, of.as_deref())?;
-        }
+        shape.add(entry, &path, of.as_deref())?;
         let member = digested(entry, content)?;
         if let Some(said) = said
             && said.recv().ok() != Some(Member::from(&member))
@@ -191,6 +187,8 @@ fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) ->
     let path = archive.path();
     let (file, size) = archive.open().map_err(|source| Error::File { file: path.to_owned(), source })?;
     let identities = archive.is_sealed().then_some(identities);
+    let failed = Failed::default();
+    let file = failed.watch(file);
     let mut member = None;
     let (into, mut stream) = pipe();
     let (walked, reached, opened) = thread::scope(|scope| {
@@ -205,14 +203,15 @@ fn walk(archive: &Location, identities: &Identities, visit: &mut read::Visit) ->
         let gone = |_| Err((archive::Error::Format { reason: "it was not read".to_owned() }, reached));
         (walked, reached, opening.join().unwrap_or_else(gone))
     });
-    let ended = match (walked, opened) {
-        (Ok(()), Ok(walked)) => return Ok(walked),
+    let refused = failed.taken().map(|source| Error::File { file: path.to_owned(), source });
+    let (source, at) = match (walked, opened, refused) {
+        (Ok(()), Ok(walked), _) => return Ok(walked),
+        (_, _, Some(refused)) => return Err(refused),
         // Of which nothing came.
-        (Err(_), Err(error)) if reached == 0 => error,
-        (Err(error), _) => (error, reached),
-        (Ok(()), Err(error)) => error,
+        (Err(_), Err(error), _) if reached == 0 => error,
+        (Err(error), ..) => (error, reached),
+        (Ok(()), Err(error), _) => error,
     };
-    let (source, at) = ended;
     Err(Error::Archive { file: path.to_owned(), source, place: Place { at, size, member } })
 }
 

@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     let place = tempfile::tempdir_in("/dev/shm").unwrap();
     let within = place.path().join("within");
     fs::create_dir(&within).unwrap();
-    let most = Most { members: 100, bytes: 1 << 20, stored: 1 << 20 };
+    let most = Most { members: 100, bytes: 1 << 20, stored: 1 << 20, held: 1 << 20 };
     if let Ok(sum) = unpack(&mut &with_sums(bytes)[..], "t", &within, most) {
         assert!(sum.members <= most.members && sum.bytes <= most.bytes);
     }

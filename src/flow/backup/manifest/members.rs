@@ -43,7 +43,7 @@ fn parse(stream: &mut dyn Read, want: Want<'_>) -> Result<Manifest, Error> {
     match ended {
         Ok(()) => {}
         Err(_) if enough => {}
-        Err(error) if error.is_io() => return Err(Error::Read(error.into())),
+        Err(error) if error.is_io() => return Err(Error::Damaged(error.into())),
         Err(error) => return Err(Error::Shape(error.to_string())),
     }
     match head.get("form").and_then(Value::as_u64).and_then(|form| u32::try_from(form).ok()) {
