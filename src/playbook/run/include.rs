@@ -114,7 +114,7 @@ impl Engine<'_> {
             diff: None,
             took: 0,
         });
-        Report { result, status, refused: None }
+        Report { result, status, refused: None, notify: vec![] }
     }
 
     /// What a host wants of an include, item by item, and how the include itself ended there.

@@ -86,14 +86,29 @@ pub struct Remote {
     pub way: Way,
 }
 
-/// Prepares a task. `scope` sees the host's variables and those of the loop.
-pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Prepared {
+/// Prepares a task, and names the handlers that it notifies. `scope` sees the host's variables and those of the loop.
+pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> (Prepared, Vec<String>) {
     match conditions(scope, &task.settings.when) {
         Ok(None) => {}
-        Ok(Some(condition)) => return Prepared::Skip(condition),
-        Err(message) => return Prepared::Fail(message),
+        Ok(Some(condition)) => return (Prepared::Skip(condition), vec![]),
+        Err(message) => return (Prepared::Fail(message), vec![]),
     }
-    ready(scope, task, request).unwrap_or_else(Prepared::Fail)
+    match notified(scope, task) {
+        Ok(names) => (ready(scope, task, request).unwrap_or_else(Prepared::Fail), names),
+        Err(message) => (Prepared::Fail(message), vec![]),
+    }
+}
+
+fn notified(scope: &TaskScope<'_>, task: &Task) -> Result<Vec<String>, String> {
+    let mut names = vec![];
+    for written in &task.notify {
+        let value = rendered(scope, written)?;
+        match value.as_list() {
+            Some(items) => names.extend(items.iter().map(ToString::to_string)),
+            None => names.push(value.to_string()),
+        }
+    }
+    Ok(names)
 }
 
 fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepared, String> {

@@ -65,7 +65,7 @@ impl Engine<'_> {
         let items = match self.listed(spot) {
             Items::Facts(way) => {
                 if let Err(refused) = self.gather(spot.host, &way).await {
-                    let ended = Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) };
+                    let ended = Ended::away(refused);
                     return Err(Box::new(self.finish(spot, &[], ended, None)));
                 }
                 self.listed(spot)
@@ -128,7 +128,7 @@ impl Engine<'_> {
         let Some(repeat) = &spot.task.repeat else {
             return self.finish(spot, &[], Ended::of(TaskResult::new()), None);
         };
-        let (mut results, mut refused) = (vec![], None);
+        let (mut results, mut notify, mut refused) = (vec![], vec![], None);
         for (index, item) in items.iter().enumerate() {
             if let (true, Some(pause)) = (index > 0, &repeat.pause) {
                 tokio::time::sleep(Duration::from_secs_f64(pause.value.as_f64().unwrap_or(0.0).clamp(0.0, 3600.0)))
@@ -147,6 +147,7 @@ impl Engine<'_> {
             };
             self.tell(spot, &ended, Some(label), began);
             refused = ended.refused.take();
+            notify.append(&mut ended.notify);
             ended.result.insert(repeat.var.clone(), json);
             ended.result.insert("ansible_loop_var".to_owned(), json!(repeat.var));
             if let Some(name) = &repeat.index_var {
@@ -162,7 +163,7 @@ impl Engine<'_> {
         if refused.is_some() {
             whole.insert("unreachable".to_owned(), Json::Bool(true));
         }
-        let ended = Ended { result: whole, diffs: vec![], refused };
+        let ended = Ended { refused, notify, ..Ended::of(whole) };
         self.finish(spot, &results, ended, None)
     }
 }

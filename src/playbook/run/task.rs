@@ -38,6 +38,8 @@ pub struct Report {
     pub status: TaskStatus,
     /// What the carrier said when the host could not be reached.
     pub refused: Option<Refused>,
+    /// The handlers that it notifies if it changed something.
+    pub notify: Vec<String>,
 }
 
 /// How one item ended.
@@ -45,11 +47,17 @@ pub(super) struct Ended {
     pub(super) result: TaskResult,
     pub(super) diffs: Vec<Diff>,
     pub(super) refused: Option<Refused>,
+    pub(super) notify: Vec<String>,
 }
 
 impl Ended {
     pub(super) fn of(result: TaskResult) -> Self {
-        Self { result, diffs: vec![], refused: None }
+        Self { result, diffs: vec![], refused: None, notify: vec![] }
+    }
+
+    /// The host could not be reached.
+    pub(super) fn away(refused: Refused) -> Self {
+        Self { refused: Some(refused), ..Self::of(TaskResult::new()) }
     }
 }
 
@@ -70,7 +78,7 @@ impl Engine<'_> {
                     return self.finish(
                         spot,
                         &[],
-                        Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                        Ended::away(refused),
                         None,
                     );
                 }
@@ -176,13 +184,18 @@ impl Engine<'_> {
 
     /// Carries out one attempt. Facts that turn out to be needed are gathered, and it is prepared again.
     async fn attempt(&self, spot: Spot<'_>, over: &Vars) -> Ended {
-        let (mut prepared, facts) = self.prepared(spot, over);
+        let ((mut prepared, mut notify), facts) = self.prepared(spot, over);
         if let Some(way) = facts {
             if let Err(refused) = self.gather(spot.host, &way).await {
-                return Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) };
+                return Ended::away(refused);
             }
-            prepared = self.prepared(spot, over).0;
+            (prepared, notify) = self.prepared(spot, over).0;
         }
+        Ended { notify, ..self.act(spot, over, prepared).await }
+    }
+
+    /// Carries out what was prepared.
+    async fn act(&self, spot: Spot<'_>, over: &Vars, prepared: Prepared) -> Ended {
         match prepared {
             Prepared::Skip(condition) => Ended::of(result::skipped(condition)),
             Prepared::Fail(message) => Ended::of(result::failed(message)),
@@ -207,7 +220,7 @@ impl Engine<'_> {
                         [("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", Json::Object(facts))];
                     Ended::of(result::pairs(pairs))
                 }
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(refused) => Ended::away(refused),
             },
             Prepared::Reach(way) => match self.agents.at(&way).await {
                 Ok(_) => Ended::of(result::pairs([
@@ -215,12 +228,12 @@ impl Engine<'_> {
                     ("failed", json!(false)),
                     ("ping", json!("pong")),
                 ])),
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(refused) => Ended::away(refused),
             },
             Prepared::Await(way, patience) => Ended::of(wait::reached(&self.agents, &way, &patience).await),
             Prepared::Reboot(way, wanted) => match wait::reboot(&self.agents, &way, &wanted).await {
                 Ok(result) => Ended::of(result),
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(refused) => Ended::away(refused),
             },
             Prepared::Job(question) => Ended::of(match question {
                 Question::Status(id) => self.jobs.status(&id).await,
@@ -246,7 +259,7 @@ impl Engine<'_> {
         }
     }
 
-    fn prepared(&self, spot: Spot<'_>, over: &Vars) -> (Prepared, Option<Way>) {
+    fn prepared(&self, spot: Spot<'_>, over: &Vars) -> ((Prepared, Vec<String>), Option<Way>) {
         let scope = self.scope(spot, over);
         let prepared = prepare(&scope, spot.task, self.request);
         let way = if scope.wants_facts.get() { super::connect::way(&scope, self.request).ok() } else { None };
@@ -315,18 +328,18 @@ async fn reached(agents: &Agents, way: &Way) -> Result<Arc<agent::Client>, Ended
         Ok(error) if matches!(*error, agent::Error::Become { .. } | agent::Error::Password { .. }) => {
             Ended::of(result::failed(error.to_string()))
         }
-        Ok(error) => Ended { refused: Some(error), ..Ended::of(TaskResult::new()) },
-        Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+        Ok(error) => Ended::away(error),
+        Err(refused) => Ended::away(refused),
     })
 }
 
 async fn ended(agents: &Agents, way: &Way, outcome: Result<Outcome, agent::Error>) -> Ended {
     match outcome {
-        Ok(outcome) => Ended { result: result::of_outcome(&outcome), diffs: outcome.diffs, refused: None },
+        Ok(outcome) => Ended { diffs: outcome.diffs.clone(), ..Ended::of(result::of_outcome(&outcome)) },
         Err(error @ agent::Error::Refused { .. }) => Ended::of(result::failed(error.to_string())),
         Err(error) => {
             agents.forget(way).await;
-            Ended { refused: Some(Box::new(error)), ..Ended::of(TaskResult::new()) }
+            Ended::away(Box::new(error))
         }
     }
 }

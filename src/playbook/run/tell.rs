@@ -37,7 +37,7 @@ impl Engine<'_> {
                 Arc::make_mut(&mut state.set).insert(name.clone(), value);
             });
         }
-        Report { result: ended.result, status, refused: ended.refused }
+        Report { result: ended.result, status, refused: ended.refused, notify: ended.notify }
     }
 
     /// Keeps facts that a module of the target told.
