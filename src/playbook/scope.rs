@@ -15,7 +15,7 @@ use crate::module::Mode;
 use crate::playbook::inventory::Inventory;
 use crate::playbook::jinja::value::Keys;
 use crate::playbook::jinja::{self, Fault, NoValue, Source, Value};
-use crate::playbook::model::{Play, Role, Task, Vars};
+use crate::playbook::model::{Keyword, Play, Role, Task, Vars};
 use crate::playbook::reading::Reading;
 use crate::playbook::{files, lookup};
 
@@ -225,13 +225,13 @@ impl<'w> TaskScope<'w> {
     pub fn facts_host(&self) -> &str {
         self.delegated.get_or_init(|| {
             let settings = self.task.map(|task| &task.settings);
-            let render = |written: &crate::playbook::model::Written| self.render(&written.value).ok();
-            let meant = settings.and_then(|it| it.delegate_facts.as_ref()).and_then(render);
+            let keyword = |written: &Keyword| self.keyword(written).ok().flatten();
+            let meant = settings.and_then(|it| keyword(&it.delegate_facts));
             let wanted = meant.is_some_and(|value| match &value {
                 Value::Str(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
                 other => other.truth(),
             });
-            let target = settings.and_then(|it| it.delegate_to.as_ref()).filter(|_| wanted).and_then(render);
+            let target = settings.filter(|_| wanted).and_then(|it| keyword(&it.delegate_to));
             target.map_or_else(|| self.host.clone(), |target| target.to_string())
         })
     }
@@ -399,6 +399,22 @@ impl<'w> TaskScope<'w> {
             }
             other => Ok(Value::from(other)),
         }
+    }
+
+    /// What a keyword says; nothing if it is not given.
+    ///
+    /// # Errors
+    ///
+    /// Where it is written and why it cannot be rendered.
+    pub fn keyword(&self, written: &Keyword) -> Result<Option<Value>, String> {
+        for written in written.iter().rev() {
+            match self.render(&written.value).map_err(|error| format!("{}: {}", written.place, error.message))? {
+                Value::None => return Ok(None),
+                value if value.as_str() == Some(OMIT) => {}
+                value => return Ok(Some(value)),
+            }
+        }
+        Ok(None)
     }
 
     /// The places that a file of that kind is looked for in.

@@ -309,6 +309,11 @@ fn handlers_run_when_and_in_the_order_that_ansible_runs_them() {
 }
 
 #[test]
+fn keywords_that_are_omitted_are_those_around_as_in_ansible() {
+    plays_as_ansible("omit");
+}
+
+#[test]
 fn blocks_rescue_and_end_as_in_ansible() {
     plays_as_ansible("blocks");
 }

@@ -79,7 +79,7 @@ impl Reader {
         let mut settings = around.settings.clone();
         self.settings(file, node, &mut settings);
         if node.get("local_action").is_some() {
-            settings.delegate_to = Some(Written { value: Value::from("localhost"), place: module_place.clone() });
+            settings.delegate_to.push(Written { value: Value::from("localhost"), place: module_place.clone() });
         }
         let value_of = |key: &str| node.get(key).map(|value| written(file, value));
         let mut task = Task {

@@ -81,6 +81,6 @@ impl Engine<'_> {
     fn unreachable_is_ignored(&self, play: &Play, task: &Task, host: &str) -> bool {
         let cast = Arc::default();
         let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-        actions::keyword(&scope, task.settings.ignore_unreachable.as_ref()).unwrap_or(false)
+        actions::keyword(&scope, &task.settings.ignore_unreachable).unwrap_or(false)
     }
 }

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value as Json;
 
 use crate::event::Event;
-use crate::playbook::model::{Block, Item, Play, Task};
+use crate::playbook::model::{Block, Item, Keyword, Play, Task};
 use crate::playbook::run::task::{Report, Spot};
 use crate::playbook::run::{Engine, Hope, Stop, actions, prepare};
 use crate::playbook::scope::TaskScope;
@@ -50,9 +50,9 @@ impl Engine<'_> {
     fn is_fatal(&self, play: &Play, task: &Task, hosts: &[String]) -> bool {
         let cast = Arc::default();
         let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
-        let set = |written: Option<&super::Written>| actions::keyword(&scope, written).unwrap_or(false);
-        let once = task.module == "add_host" || set(task.settings.run_once.as_ref());
-        once || set(task.settings.any_errors_fatal.as_ref())
+        let set = |written: &Keyword| actions::keyword(&scope, written).unwrap_or(false);
+        let once = task.module == "add_host" || set(&task.settings.run_once);
+        once || set(&task.settings.any_errors_fatal)
     }
 
     /// Ends everything once more hosts failed than `max_fail_percentage` lets.
@@ -144,8 +144,8 @@ impl Engine<'_> {
         let cast = self.cast();
         let (name, once, throttle) = {
             let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
-            let once = actions::keyword(&scope, task.settings.run_once.as_ref()).unwrap_or(false);
-            let throttle = task.settings.throttle.as_ref().and_then(|written| scope.render(&written.value).ok());
+            let once = actions::keyword(&scope, &task.settings.run_once).unwrap_or(false);
+            let throttle = scope.keyword(&task.settings.throttle).ok().flatten();
             let throttle = throttle.and_then(|value| value.to_string().parse::<usize>().ok()).filter(|most| *most > 0);
             (self.name(task, Some(&scope)), once, throttle)
         };

@@ -132,11 +132,10 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
         "ping" => return Ok(Prepared::Reach(way)),
         _ => {}
     }
-    let mode = match task.settings.check_mode.as_ref().map(|written| scope.render(&written.value)) {
+    let mode = match scope.keyword(&task.settings.check_mode)? {
         None => request.mode,
-        Some(Ok(value)) if truth(&value) => Mode::Check,
-        Some(Ok(_)) => Mode::Apply,
-        Some(Err(error)) => return Err(error.message),
+        Some(value) if truth(&value) => Mode::Check,
+        Some(_) => Mode::Apply,
     };
     let arguments = arguments(scope, task)?;
     match task.module.as_str() {
@@ -190,11 +189,7 @@ fn offer(scope: &TaskScope<'_>, arguments: &mut synchronize::Arguments, blobs: &
 
 /// Returns the scope of the host that the task is delegated to.
 fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskScope<'w>>, String> {
-    let Some(written) = &task.settings.delegate_to else { return Ok(None) };
-    let name = rendered(scope, written)?.to_string();
-    if name.is_empty() || name == OMIT || name == scope.host {
-        return Ok(None);
-    }
+    let Some(name) = delegate_name(scope, task)? else { return Ok(None) };
     let mut target = TaskScope::new(scope.world, &name, scope.play, Some(task), &scope.cast);
     for (vars, trust) in &scope.over {
         target.add(vars.clone(), *trust);
@@ -203,10 +198,13 @@ fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskSco
 }
 
 /// The name of the host that a task is delegated to.
-pub fn delegate_name(scope: &TaskScope<'_>, task: &Task) -> Option<String> {
-    let written = task.settings.delegate_to.as_ref()?;
-    let name = scope.render(&written.value).ok()?.to_string();
-    (!name.is_empty() && name != OMIT && name != scope.host).then_some(name)
+///
+/// # Errors
+///
+/// It cannot be rendered.
+pub fn delegate_name(scope: &TaskScope<'_>, task: &Task) -> Result<Option<String>, String> {
+    let name = scope.keyword(&task.settings.delegate_to)?.map(|name| name.to_string());
+    Ok(name.filter(|name| !name.is_empty() && *name != scope.host))
 }
 
 /// Evaluates conditions from left to right. Returns the first that is false.

@@ -168,7 +168,8 @@ impl Engine<'_> {
 
     /// Carries out one attempt, in the time that it may take.
     async fn in_time(&self, spot: Spot<'_>, over: &Vars) -> Ended {
-        let limit = self.number(spot, over, spot.task.settings.timeout.as_ref(), 0);
+        let limit = self.scope(spot, over).keyword(&spot.task.settings.timeout).ok().flatten();
+        let limit = limit.and_then(|limit| limit.to_string().parse().ok()).unwrap_or(0);
         if limit == 0 {
             return self.attempt(spot, over).await;
         }

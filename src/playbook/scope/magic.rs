@@ -154,10 +154,7 @@ impl TaskScope<'_> {
         if self.is_implicit() {
             return Some(Value::text("local"));
         }
-        match &self.task?.settings.connection {
-            Some(written) => self.render(&written.value).ok(),
-            None => Some(Value::text("ssh")),
-        }
+        self.keyword(&self.task?.settings.connection).ok().map(|kind| kind.unwrap_or_else(|| Value::text("ssh")))
     }
 }
 
