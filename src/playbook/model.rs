@@ -52,6 +52,8 @@ pub struct Play {
     pub vars_files: Vec<Written>,
     /// Whether facts are gathered when they are asked for.
     pub gather_facts: Gather,
+    /// The task that gathers them, with what the play says of itself.
+    pub setup: Arc<Task>,
     /// Whether a failed host ends the play for all.
     pub any_errors_fatal: bool,
     /// How many hosts at a time go through all of the play; all where nothing is written.

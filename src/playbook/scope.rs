@@ -4,8 +4,8 @@
 //! results, `include_vars`, variables of task and blocks, of the role, of `vars_files`, of the play, facts, the
 //! inventory, defaults of roles. Source: Ansible's documentation, "Understanding variable precedence".
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +20,10 @@ use crate::playbook::reading::Reading;
 use crate::playbook::{files, lookup};
 
 mod magic;
+mod wanted;
 
 use magic::MAGIC;
+pub use wanted::Wanted;
 
 /// Stands for "leave this parameter out".
 pub const OMIT: &str = "__omit_place_holder__";
@@ -35,6 +37,8 @@ pub struct HostState {
     pub included: Arc<Vars>,
     /// Its facts, once they were asked for, without `ansible_` in front.
     pub facts: Option<Arc<Vars>>,
+    /// Whether a play gathers its facts and none of them was asked for yet: those that are there are older.
+    pub due: bool,
     /// Facts that modules told, as they named them.
     pub told: Arc<Vars>,
     /// What `vars_files` of the play hold for it.
@@ -117,7 +121,7 @@ impl World {
 
     /// Forgets what is known about a machine itself.
     pub fn forget_facts(&self, host: &str) {
-        self.change(host, |state| (state.facts, state.told) = (None, Arc::default()));
+        self.change(host, |state| (state.facts, state.told, state.due) = (None, Arc::default(), false));
     }
 
     /// Returns the hosts and groups that there are now.
@@ -175,10 +179,8 @@ pub struct TaskScope<'w> {
     pub cast: Arc<Cast>,
     /// Variables over all others, the last ones strongest.
     pub over: Vec<(Vars, Trust)>,
-    /// Whether facts may be asked for.
-    pub gathers: bool,
-    /// Whether facts were asked for that are not there yet.
-    pub wants_facts: Cell<bool>,
+    /// Whose facts were asked for that are not there yet, here and in scopes that were made of this one.
+    pub wanted: Wanted,
     state: HostState,
     base: Arc<Vars>,
     delegated: std::cell::OnceCell<String>,
@@ -195,7 +197,6 @@ impl<'w> TaskScope<'w> {
         task: Option<&'w Task>,
         cast: &Arc<Cast>,
     ) -> Self {
-        let gathers = play.is_some_and(|play| play.gather_facts == crate::playbook::model::Gather::WhenAsked);
         Self {
             world,
             host: host.to_owned(),
@@ -203,8 +204,7 @@ impl<'w> TaskScope<'w> {
             task,
             cast: cast.clone(),
             over: vec![],
-            gathers,
-            wants_facts: Cell::new(false),
+            wanted: Wanted::default(),
             state: world.state(host),
             base: world.base(host),
             delegated: std::cell::OnceCell::new(),
@@ -218,6 +218,7 @@ impl<'w> TaskScope<'w> {
     pub fn again(&self) -> Self {
         let mut scope = Self::new(self.world, &self.host, self.play, self.task, &self.cast);
         scope.over.clone_from(&self.over);
+        scope.wanted = self.wanted.clone();
         scope
     }
 
@@ -256,7 +257,7 @@ impl<'w> TaskScope<'w> {
             .chain([self.base.as_ref()])
             .chain(self.roles().flat_map(|role| [&role.vars, &role.defaults]));
         let mut names: Vec<String> = vec![];
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for name in layers.flat_map(Vars::keys) {
             if seen.insert(name) {
                 names.push(name.clone());
@@ -338,6 +339,13 @@ impl<'w> TaskScope<'w> {
             .or_else(|| self.roles().find_map(|role| role.defaults.get(name)).map(rendered))
     }
 
+    /// Notes that facts are asked for.
+    fn ask(&self) {
+        if self.state.due {
+            self.wanted.add(&self.host);
+        }
+    }
+
     fn fact(&self, name: &str) -> Option<&Json> {
         self.state.facts.as_ref()?.get(name.strip_prefix("ansible_")?)
     }
@@ -351,12 +359,12 @@ impl<'w> TaskScope<'w> {
         if let Some(value) = self.magic(name) {
             return Ok(Some(value));
         }
-        let Some((raw, trust)) = self.raw(name) else {
-            if self.gathers && self.state.facts.is_none() && name.starts_with("ansible_") && !NO_FACTS.contains(&name) {
-                self.wants_facts.set(true);
-            }
-            return Ok(None);
-        };
+        let written = self.raw(name);
+        let fact = name.starts_with("ansible_") && !NO_FACTS.contains(&name);
+        if fact && (written.is_none() || self.fact(name).is_some()) {
+            self.ask();
+        }
+        let Some((raw, trust)) = written else { return Ok(None) };
         if trust == Trust::Plain {
             return Ok(Some(Value::from(raw)));
         }
@@ -469,6 +477,7 @@ impl jinja::Scope for TaskScope<'_> {
     }
 
     fn whole(&self) -> Option<Value> {
+        self.ask();
         Some(self.everything(|name| self.written(name)))
     }
 

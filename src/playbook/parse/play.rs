@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::place::Place;
 use crate::playbook::jinja::is_template;
-use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Role, Settings, Vars, Written};
+use crate::playbook::model::{Gather, Item, Order, Play, Prompt, Role, Settings, Task, Vars, Written};
 use crate::playbook::parse::{Around, Reader, at, directory, each_task, first_place, written};
 use crate::yaml::{Kind, Node};
 
@@ -132,6 +133,15 @@ impl Reader {
             playbook: directory(path),
             file: path.to_owned(),
         };
+        let setup = Task {
+            place: at(path, node),
+            name: Some("Gathering Facts".to_owned()),
+            module: "gather_facts".to_owned(),
+            module_place: at(path, node),
+            settings: around.settings.clone(),
+            directory: directory(path),
+            ..Task::default()
+        };
         let is_set = |key: &str| matches!(node.get(key).map(|it| &it.kind), Some(Kind::Bool(true)));
         let value_of = |key: &str| node.get(key).map(|value| written(path, value));
         let mut play = Play {
@@ -145,6 +155,7 @@ impl Reader {
                 Some(Kind::Bool(false)) => Gather::Never,
                 _ => Gather::WhenAsked,
             },
+            setup: Arc::new(setup),
             any_errors_fatal: is_set("any_errors_fatal"),
             serial: value_of("serial"),
             max_fail_percentage: value_of("max_fail_percentage"),
@@ -237,11 +248,7 @@ impl Reader {
     }
 
     /// The handlers of a list: those of a file that is included unconditionally are among them.
-    pub(super) fn handlers_of(
-        &mut self,
-        items: Vec<Item>,
-        place: &Place,
-    ) -> Vec<std::sync::Arc<crate::playbook::model::Task>> {
+    pub(super) fn handlers_of(&mut self, items: Vec<Item>, place: &Place) -> Vec<Arc<Task>> {
         let mut handlers = vec![];
         for item in items {
             match item {

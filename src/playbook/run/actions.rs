@@ -150,9 +150,12 @@ fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Str
         }
     }
     let facts_json = Json::Object(facts.clone());
-    scope.world.change(scope.facts_host(), |state| {
-        std::sync::Arc::make_mut(&mut state.set).extend(facts);
-    });
+    // What was made without facts that are being gathered is made again.
+    if scope.wanted.hosts().is_empty() {
+        scope.world.change(scope.facts_host(), |state| {
+            std::sync::Arc::make_mut(&mut state.set).extend(facts);
+        });
+    }
     Ok(pairs([("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", facts_json)]))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::event::{Event, TaskStatus};
 use crate::playbook::jinja;
@@ -10,7 +10,7 @@ use crate::playbook::model::{Include, Play, Task, Vars, Written};
 use crate::playbook::parse::{self, Wanted};
 use crate::playbook::run::prepare::{conditions, rendered};
 use crate::playbook::run::result;
-use crate::playbook::run::task::{Report, Spot};
+use crate::playbook::run::task::{Ended, Report, Spot};
 use crate::playbook::run::{Engine, Hope, Stop};
 use crate::playbook::scope::TaskScope;
 
@@ -126,19 +126,21 @@ impl Engine<'_> {
         let mut found = vec![];
         let mut results = vec![];
         for over in overs {
-            let scope = self.scope(spot, &over);
-            let unmet = conditions(&scope, &spot.task.settings.when);
-            let result = match unmet {
-                Ok(Some(condition)) => result::skipped(condition),
-                Err(message) => result::failed(message),
-                Ok(None) => match wanted(&scope, spot.task) {
-                    Ok(wanted) => {
-                        let told = json!(format!("{wanted:?}"));
-                        found.push((wanted, inner_vars(&over)));
-                        result::pairs([("changed", json!(false)), ("failed", json!(false)), ("include", told)])
-                    }
-                    Err(message) => result::failed(message),
-                },
+            let look = |scope: &TaskScope<'_>| -> Result<Result<Wanted, Json>, String> {
+                match conditions(scope, &spot.task.settings.when)? {
+                    Some(condition) => Ok(Err(condition)),
+                    None => wanted(scope, spot.task).map(Ok),
+                }
+            };
+            let result = match self.look(spot, &over, look).await {
+                Ok(Ok(Ok(wanted))) => {
+                    let told = json!(format!("{wanted:?}"));
+                    found.push((wanted, inner_vars(&over)));
+                    result::pairs([("changed", json!(false)), ("failed", json!(false)), ("include", told)])
+                }
+                Ok(Ok(Err(condition))) => result::skipped(condition),
+                Ok(Err(message)) => result::failed(message),
+                Err(ended) => return (vec![], self.finish_include(spot, ended)),
             };
             results.push(result);
         }
@@ -148,10 +150,10 @@ impl Engine<'_> {
         };
         let status = result::status(&whole);
         if status != TaskStatus::Ok {
-            let ended = self.finish_include(spot, whole);
+            let ended = self.finish_include(spot, Ended::of(whole));
             return (if status == TaskStatus::Failed { vec![] } else { found }, ended);
         }
-        (found, self.finish_include(spot, whole))
+        (found, self.finish_include(spot, Ended::of(whole)))
     }
 }
 

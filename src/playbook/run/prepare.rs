@@ -93,6 +93,12 @@ pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> (Prepar
         Ok(Some(condition)) => return (Prepared::Skip(condition), vec![]),
         Err(message) => return (Prepared::Fail(message), vec![]),
     }
+    // What is only looked at once it has ended is asked for its facts now.
+    let settings = &task.settings;
+    let later = [&settings.ignore_errors, &settings.ignore_unreachable, &settings.no_log, &settings.any_errors_fatal];
+    for keyword in later {
+        drop(scope.keyword(keyword));
+    }
     match notified(scope, task) {
         Ok(names) => (ready(scope, task, request).unwrap_or_else(Prepared::Fail), names),
         Err(message) => (Prepared::Fail(message), vec![]),
@@ -191,6 +197,7 @@ fn offer(scope: &TaskScope<'_>, arguments: &mut synchronize::Arguments, blobs: &
 fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskScope<'w>>, String> {
     let Some(name) = delegate_name(scope, task)? else { return Ok(None) };
     let mut target = TaskScope::new(scope.world, &name, scope.play, Some(task), &scope.cast);
+    target.wanted = scope.wanted.clone();
     for (vars, trust) in &scope.over {
         target.add(vars.clone(), *trust);
     }
