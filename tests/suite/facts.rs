@@ -1,8 +1,9 @@
-//! Facts: when they are gathered, as whom, and what waits for them.
+//! Facts: when they are gathered, as whom, and what waits for them; `async`, which goes on beside the others.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Plays `site.yml` of a directory. Returns the exit code and what was said.
 fn played(directory: &Path, site: &str, flags: &[&str]) -> (i32, String) {
@@ -124,4 +125,52 @@ fn a_handler_that_cannot_be_named_fails_the_task_before_it_acts() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("site.yml:5:15: `nothing` is undefined"), "{said}");
     assert!(!directory.path().join("touched").exists(), "{said}");
+}
+
+#[test]
+fn a_job_holds_up_nobody_and_goes_on_when_the_run_has_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display();
+    let site = format!(
+        "- hosts: localhost
+  gather_facts: false
+  tasks:
+    - shell: while [ ! -e {place}/second ]; do sleep 0.1; done; echo done
+      async: 60
+      poll: 0
+      register: first
+    - shell: touch {place}/second
+      async: 60
+      poll: 0
+    - async_status: {{jid: '{{{{ first.ansible_job_id }}}}'}}
+      register: status
+      until: status.finished
+      delay: 1
+      retries: 30
+    - assert: {{that: status.stdout == 'done'}}
+    - shell: while [ ! -e {place}/ended ]; do sleep 0.1; done; echo said; touch {place}/afterwards
+      async: 60
+      poll: 0
+    - shell: sleep 60
+      async: 1
+      poll: 0
+      register: long
+    - async_status: {{jid: '{{{{ long.ansible_job_id }}}}'}}
+      register: status
+      until: status.finished
+      delay: 1
+      retries: 30
+      failed_when: false
+    - assert: {{that: status.msg == 'the job took longer than 1 seconds'}}
+"
+    );
+    let began = Instant::now();
+    let (code, said) = played(directory.path(), &site, &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(began.elapsed() < Duration::from_secs(50), "{said}");
+    fs::write(directory.path().join("ended"), "").unwrap();
+    while !directory.path().join("afterwards").exists() {
+        assert!(began.elapsed() < Duration::from_secs(55), "it did not go on");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

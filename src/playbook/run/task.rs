@@ -240,11 +240,7 @@ impl Engine<'_> {
                 Question::Forget(id) => self.jobs.forget(&id),
             }),
             Prepared::Remote(remote) => match self.background(spot, over).await {
-                Some((limit, 0)) => {
-                    let agents = self.agents.clone();
-                    let work = async move { carry_out(&agents, &remote).await.into_result() };
-                    Ended::of(self.jobs.start(spot.host, limit, work))
-                }
+                Some((limit, 0)) => self.begun(limit, *remote).await,
                 Some((limit, _)) => self.awaited(limit, &remote).await,
                 None => carry_out(&self.agents, &remote).await,
             },
@@ -256,6 +252,23 @@ impl Engine<'_> {
                 Ok(client) => ended(&self.agents, &pull.way, pull.run(&client).await).await,
                 Err(ended) => ended,
             },
+        }
+    }
+
+    /// Begins a task that goes on beside the others.
+    async fn begun(&self, limit: Duration, remote: prepare::Remote) -> Ended {
+        let client = match reached(&self.agents, &remote.way).await {
+            Ok(client) => client,
+            Err(ended) => return ended,
+        };
+        let sent = !remote.blobs.is_empty();
+        match client.begin(&remote.task, &remote.environment, remote.blobs, remote.mode, limit).await {
+            Ok(begun) => {
+                let (agents, way) = (self.agents.clone(), remote.way);
+                let work = async move { ended(&agents, &way, begun.outcome().await).await.into_result() };
+                Ended::of(self.jobs.start(sent, work))
+            }
+            Err(error) => ended(&self.agents, &remote.way, Err(error)).await,
         }
     }
 
