@@ -32,6 +32,8 @@ mod databases;
 mod deploy;
 #[path = "suite/drift.rs"]
 mod drift;
+#[path = "suite/facts.rs"]
+mod facts;
 #[path = "suite/failure.rs"]
 mod failure;
 #[path = "suite/fetched.rs"]

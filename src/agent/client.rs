@@ -1,6 +1,7 @@
 //! This side of an agent.
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +22,11 @@ use crate::module::{Blobs, Environment, Mode, Outcome, Task};
 use crate::playbook::connection::Become;
 use crate::secret::Secret;
 
+mod begun;
 mod data;
 mod handshake;
 
+pub use begun::Begun;
 pub use data::{Packed, Packing};
 pub(super) use handshake::{Handshake, Prompt};
 
@@ -166,8 +169,13 @@ impl Client {
             let _ = errors.await;
             lock(&listening.waiting).take();
         });
-        // The agent ends by itself when its input does, and takes its programs along: it is not to be killed before.
-        tokio::spawn(end);
+        // The agent ends by itself when its input does, and takes its programs along but those that go on: it is not to
+        // be killed before, also not when this program ends.
+        let mut end = ManuallyDrop::new(end);
+        tokio::spawn(async move {
+            let _ = end.as_mut().await;
+            drop(ManuallyDrop::into_inner(end));
+        });
         let shared = Shared { machine: machine.to_owned(), frames, pending, next: AtomicU64::new(1), reader };
         Ok(Self { shared: Arc::new(shared), hello })
     }
@@ -193,10 +201,8 @@ impl Client {
         blobs: &Blobs,
         mode: Mode,
     ) -> Result<Outcome, Error> {
-        let eager = task.contents().into_iter().filter(|it| it.size <= EAGER && blobs.contains_key(&it.sha256));
-        let contents = eager.map(|it| it.sha256.clone()).collect();
-        let ask = Ask::Task { task: Box::new(task.clone()), mode, environment: environment.clone() };
-        match self.shared.ask(ask, contents, blobs).await? {
+        let ask = Ask::Task { task: Box::new(task.clone()), mode, environment: environment.clone(), beside: None };
+        match self.shared.ask(ask, eager(task, blobs), blobs).await? {
             (Answer::Outcome(outcome), _) => Ok(*outcome),
             (other, _) => Err(self.shared.refused(other)),
         }
@@ -328,6 +334,12 @@ impl Client {
     }
 }
 
+/// The contents of a task that go along with it.
+fn eager(task: &Task, blobs: &Blobs) -> Vec<String> {
+    let eager = task.contents().into_iter().filter(|it| it.size <= EAGER && blobs.contains_key(&it.sha256));
+    eager.map(|it| it.sha256.clone()).collect()
+}
+
 /// What a written file shall have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
@@ -350,9 +362,13 @@ impl Shared {
 
     /// Sends a request with its contents and waits for the answer, giving what the target asks for in between.
     async fn ask(&self, ask: Ask, contents: Vec<String>, blobs: &Blobs) -> Result<(Answer, Vec<u8>), Error> {
+        let mut asked = self.send(ask, contents, blobs).await?;
+        self.answer(&mut asked, blobs).await
+    }
+
+    async fn send(&self, ask: Ask, contents: Vec<String>, blobs: &Blobs) -> Result<Asked, Error> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut incoming = self.wait_for(id)?;
-        let _forget = Forget { pending: &self.pending, id };
+        let asked = Asked { incoming: self.wait_for(id)?, pending: Arc::clone(&self.pending), id };
         let wrong = |source| Error::Wire { machine: self.machine.clone(), source };
         let request = Request { id, ask, contents };
         let mut frames = vec![Frame::control(&request).map_err(wrong)?];
@@ -360,14 +376,18 @@ impl Shared {
             frames.extend(Frame::data(id, &window(blobs, sha256, 0, u64::MAX).await));
         }
         let _ = self.frames.send(frames);
+        Ok(asked)
+    }
+
+    async fn answer(&self, asked: &mut Asked, blobs: &Blobs) -> Result<(Answer, Vec<u8>), Error> {
         let mut data = vec![];
         loop {
-            match incoming.recv().await {
+            match asked.incoming.recv().await {
                 Some(Incoming::Data(piece)) => data.extend(piece),
                 Some(Incoming::End) => {}
                 Some(Incoming::Answer(Answer::Want { sha256, from })) => {
                     let piece = window(blobs, &sha256, from, wire::WINDOW).await;
-                    let _ = self.frames.send(Frame::data(id, &piece).collect());
+                    let _ = self.frames.send(Frame::data(asked.id, &piece).collect());
                 }
                 Some(Incoming::Answer(answer)) => return Ok((answer, data)),
                 None => return Err(self.gone()),
@@ -411,21 +431,27 @@ async fn window(blobs: &Blobs, sha256: &str, from: u64, most: u64) -> Vec<u8> {
     read.await.unwrap_or_default()
 }
 
-/// Nobody waits any more, however the request ended.
-struct Forget<'a> {
-    pending: &'a Pending,
+/// A request that is waited for until this is dropped.
+struct Asked {
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    pending: Arc<Pending>,
     id: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for Asked {
     fn drop(&mut self) {
-        if let Some(waiting) = lock(&self.pending.waiting).as_mut() {
-            waiting.remove(&self.id);
-        }
+        self.pending.forget(self.id);
     }
 }
 
 impl Pending {
+    /// Nobody waits any more, however the request ended.
+    fn forget(&self, id: u64) {
+        if let Some(waiting) = lock(&self.waiting).as_mut() {
+            waiting.remove(&id);
+        }
+    }
+
     fn said(&self) -> String {
         String::from_utf8_lossy(&lock(&self.said)).trim().to_owned()
     }

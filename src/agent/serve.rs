@@ -1,7 +1,7 @@
 //! The agent's side: requests from standard input, answers to standard output.
 //!
 //! Plain threads: one reads, one carries out tasks and files in the order in which they came, programs and facts have
-//! one each. The end of the input ends all.
+//! one each. The end of the input ends all but tasks that were begun to go on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufReader, Read, Write};
@@ -18,7 +18,7 @@ use crate::agent::packing::{self, Trees};
 use crate::agent::wire::{self, Answer, Ask, Frame, Hello, Kind, Reply, Request};
 use crate::agent::{facts, files, snapshot};
 use crate::module::copy::Content;
-use crate::module::{self, Context, Environment, Failed, System, program, text};
+use crate::module::{self, Context, Environment, Failed, Outcome, System, program, text};
 
 /// Most bytes of one content.
 const LARGEST: usize = 1 << 30;
@@ -45,16 +45,28 @@ pub fn serve(system: System, input: impl Read, output: impl Write + Send + 'stat
         }
         drop(idle);
     });
-    let mut locks = Locks::default();
-    agent.read(BufReader::with_capacity(64 << 10, input), &queue, &mut locks);
+    let (going_on, gone) = mpsc::channel::<()>();
+    let mut hands = Hands { queue, locks: Locks::default(), going_on };
+    agent.read(BufReader::with_capacity(64 << 10, input), &mut hands);
     agent.closed.store(true, Ordering::Release);
     // Whoever waits for something from the client waits in vain.
     lock(&agent.uploads).clear();
     agent.system.children().kill();
-    drop(queue);
+    drop(hands.queue);
     // What is being written is finished, so that no half file is left beside it, and only then somebody else may begin.
     let _ = ended.recv_timeout(GRACE);
-    drop(locks);
+    drop(hands.locks);
+    // Nobody sends anything here: it ends with the last of those that go on.
+    drop(hands.going_on);
+    let _ = gone.recv();
+}
+
+/// Who is handed what the client asks for.
+struct Hands {
+    queue: mpsc::Sender<Job>,
+    locks: Locks,
+    /// Held by every task that goes on when the client has gone.
+    going_on: mpsc::Sender<()>,
 }
 
 fn hello() -> Hello {
@@ -117,7 +129,7 @@ struct Agent {
 
 impl Agent {
     /// Reads to the end of the input, or to something that is no frame.
-    fn read(&self, mut input: impl Read, queue: &mpsc::Sender<Job>, locks: &mut Locks) {
+    fn read(&self, mut input: impl Read, hands: &mut Hands) {
         let mut pieces = HashMap::<u64, Vec<u8>>::new();
         while let Ok(Some(frame)) = wire::read(&mut input) {
             match frame.kind {
@@ -126,7 +138,7 @@ impl Agent {
                     let (sender, coming) = mpsc::channel();
                     lock(&self.uploads).insert(request.id, sender);
                     let contents = Contents { coming, come: BTreeMap::new(), announced: request.contents.len() };
-                    self.hand_out(Job { request, contents: Mutex::new(contents) }, queue, locks);
+                    self.hand_out(Job { request, contents: Mutex::new(contents) }, hands);
                 }
                 Kind::Data => {
                     let Ok((id, piece)) = frame.piece() else { return };
@@ -147,14 +159,14 @@ impl Agent {
         }
     }
 
-    fn hand_out(&self, job: Job, queue: &mpsc::Sender<Job>, locks: &mut Locks) {
+    fn hand_out(&self, job: Job, hands: &mut Hands) {
         match &job.request.ask {
             Ask::Lock { name, who } => {
-                let answer = locks.take(&self.system, name, who);
+                let answer = hands.locks.take(&self.system, name, who);
                 self.reply(job.request.id, answer);
             }
             Ask::Unlock { name } => {
-                locks.give_back(name);
+                hands.locks.give_back(name);
                 self.reply(job.request.id, Answer::Done);
             }
             Ask::GiveUp { request } => {
@@ -165,6 +177,16 @@ impl Agent {
                 let agent = self.clone();
                 thread::spawn(move || agent.carry_out(&job));
             }
+            Ask::Task { beside: Some(limit), .. } => {
+                let (agent, limit) =
+                    (Self { system: self.system.apart(), ..self.clone() }, Duration::from_secs(*limit));
+                let going_on = hands.going_on.clone();
+                self.out.send(&Reply { id: job.request.id, answer: Answer::Done });
+                thread::spawn(move || {
+                    agent.go_on(job, limit);
+                    drop(going_on);
+                });
+            }
             Ask::Task { .. }
             | Ask::Read { .. }
             | Ask::Piece { .. }
@@ -174,7 +196,7 @@ impl Agent {
             | Ask::Stock { .. }
             | Ask::Change { .. }
             | Ask::Journal { .. } => {
-                let _ = queue.send(job);
+                let _ = hands.queue.send(job);
             }
         }
     }
@@ -193,12 +215,28 @@ impl Agent {
         self.reply(id, answer);
     }
 
+    /// Carries out a task for so long at most.
+    fn go_on(&self, job: Job, limit: Duration) {
+        let (id, worker) = (job.request.id, self.clone());
+        let (sender, answered) = mpsc::channel();
+        thread::spawn(move || {
+            let answer = worker.answer(&job).unwrap_or_else(|failed| Answer::Failed { message: failed.message });
+            let _ = sender.send(answer);
+        });
+        let answer = answered.recv_timeout(limit).unwrap_or_else(|_| {
+            self.system.children().kill();
+            let message = format!("the job took longer than {} seconds", limit.as_secs());
+            Answer::Outcome(Box::new(Outcome { failed: Some(message), ..Outcome::default() }))
+        });
+        self.reply(id, answer);
+    }
+
     fn answer(&self, job: &Job) -> Result<Answer, Failed> {
         let nothing = Environment::new();
         let content = |content: &Content, into: &mut dyn Write| self.content(job, content, into);
         let host = Context { system: &self.system, environment: &nothing, content: &content };
         match &job.request.ask {
-            Ask::Task { task, mode, environment } => {
+            Ask::Task { task, mode, environment, .. } => {
                 let outcome = module::run(task, &Context { environment, ..host }, *mode);
                 Ok(Answer::Outcome(Box::new(outcome)))
             }

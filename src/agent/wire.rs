@@ -19,7 +19,7 @@ use crate::module::copy::Content;
 use crate::module::{Environment, Mode, Outcome, Task};
 
 /// What both sides must have in common.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// Most bytes of one frame's payload.
 pub const LONGEST: usize = 32 << 20;
@@ -151,6 +151,9 @@ pub enum Ask {
         mode: Mode,
         /// Variables for its programs.
         environment: Environment,
+        /// Seconds that it may take beside all others, also when the client has gone; nothing for one in its turn.
+        /// That it was begun is answered with [`Answer::Done`] before its outcome.
+        beside: Option<u64>,
     },
     /// What is known about the machine.
     Facts,

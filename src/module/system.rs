@@ -83,6 +83,12 @@ impl System {
         Self { root: root.into(), children: Children::default() }
     }
 
+    /// The same machine, with programs of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::below(&self.root)
+    }
+
     /// The programs that run for tasks.
     pub fn children(&self) -> &Children {
         &self.children

@@ -52,6 +52,8 @@ pub struct Play {
     pub vars_files: Vec<Written>,
     /// Whether facts are gathered when they are asked for.
     pub gather_facts: Gather,
+    /// The task that gathers them, with what the play says of itself.
+    pub setup: Arc<Task>,
     /// Whether a failed host ends the play for all.
     pub any_errors_fatal: bool,
     /// How many hosts at a time go through all of the play; all where nothing is written.
@@ -198,23 +200,26 @@ pub struct Block {
     pub always: Vec<Item>,
 }
 
+/// A keyword as it is written around a task and at last on it: where one is `omit`, the one before counts.
+pub type Keyword = Vec<Written>;
+
 /// What tasks have from themselves or from what is around them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Conditions, outermost first.
     pub when: Vec<Written>,
     /// `become`.
-    pub becomes: Option<Written>,
+    pub becomes: Keyword,
     /// `become_user`.
-    pub become_user: Option<Written>,
+    pub become_user: Keyword,
     /// `become_method`.
-    pub become_method: Option<Written>,
+    pub become_method: Keyword,
     /// `become_flags`.
-    pub become_flags: Option<Written>,
+    pub become_flags: Keyword,
     /// `connection`.
-    pub connection: Option<Written>,
+    pub connection: Keyword,
     /// `remote_user`.
-    pub remote_user: Option<Written>,
+    pub remote_user: Keyword,
     /// `environment`, outermost first.
     pub environment: Vec<Written>,
     /// Variables of blocks and of the task.
@@ -222,29 +227,29 @@ pub struct Settings {
     /// Variables that an `include_…` hands down: stronger than what tasks set.
     pub params: Vars,
     /// `delegate_to`.
-    pub delegate_to: Option<Written>,
+    pub delegate_to: Keyword,
     /// `no_log`.
-    pub no_log: Option<Written>,
+    pub no_log: Keyword,
     /// `ignore_errors`.
-    pub ignore_errors: Option<Written>,
+    pub ignore_errors: Keyword,
     /// `check_mode`.
-    pub check_mode: Option<Written>,
+    pub check_mode: Keyword,
     /// `run_once`.
-    pub run_once: Option<Written>,
+    pub run_once: Keyword,
     /// `any_errors_fatal`.
-    pub any_errors_fatal: Option<Written>,
+    pub any_errors_fatal: Keyword,
     /// `ignore_unreachable`.
-    pub ignore_unreachable: Option<Written>,
+    pub ignore_unreachable: Keyword,
     /// `delegate_facts`.
-    pub delegate_facts: Option<Written>,
+    pub delegate_facts: Keyword,
     /// `diff`.
-    pub diff: Option<Written>,
+    pub diff: Keyword,
     /// `port`.
-    pub port: Option<Written>,
+    pub port: Keyword,
     /// `throttle`.
-    pub throttle: Option<Written>,
+    pub throttle: Keyword,
     /// `timeout`.
-    pub timeout: Option<Written>,
+    pub timeout: Keyword,
     /// `module_defaults`: arguments by the name of a module.
     pub module_defaults: Vec<(String, Vec<(String, Written)>)>,
     /// `tags`, with those from around it.

@@ -14,6 +14,7 @@ use crate::playbook::{Connect, Error, Recap, Refused, Request, parse};
 mod actions;
 mod connect;
 mod count;
+mod facts;
 mod flow;
 mod handlers;
 mod include;
@@ -78,6 +79,8 @@ pub(super) struct Engine<'e> {
     started: AtomicBool,
     jobs: jobs::Jobs,
     stage: Mutex<Stage>,
+    /// Facts that plays gather, by host.
+    due: Mutex<BTreeMap<String, Arc<facts::Due>>>,
 }
 
 /// Whether a failure may still be mended.
@@ -119,6 +122,7 @@ pub(super) async fn run(request: &Request, connect: Connect, events: &Events) ->
         started: AtomicBool::new(request.start_at.is_none()),
         jobs: jobs::Jobs::default(),
         stage: Mutex::default(),
+        due: Mutex::default(),
     };
     let mut stopped = None;
     for play in &playbook.plays {

@@ -4,8 +4,8 @@
 //! `set_fact` and registered results, `include_vars`, variables of task and blocks, of the role, of `vars_files`, of the
 //! play, facts, the inventory, defaults of roles. Source: ansible-core 2.15, `vars/manager.py`.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,14 +15,16 @@ use crate::module::Mode;
 use crate::playbook::inventory::Inventory;
 use crate::playbook::jinja::value::Keys;
 use crate::playbook::jinja::{self, Fault, NoValue, Source, Value};
-use crate::playbook::model::{Play, Role, Task, Vars};
+use crate::playbook::model::{Keyword, Play, Role, Task, Vars};
 use crate::playbook::reading::Reading;
 use crate::playbook::{files, lookup};
 
 mod magic;
 mod roles;
+mod wanted;
 
 use magic::MAGIC;
+pub use wanted::Wanted;
 
 /// Stands for "leave this parameter out".
 pub const OMIT: &str = "__omit_place_holder__";
@@ -36,6 +38,8 @@ pub struct HostState {
     pub included: Arc<Vars>,
     /// Its facts, once they were asked for, without `ansible_` in front.
     pub facts: Option<Arc<Vars>>,
+    /// Whether a play gathers its facts and none of them was asked for yet: those that are there are older.
+    pub due: bool,
     /// Facts that modules told, as they named them.
     pub told: Arc<Vars>,
     /// What `vars_files` of the play hold for it.
@@ -131,7 +135,7 @@ impl World {
 
     /// Forgets what is known about a machine itself.
     pub fn forget_facts(&self, host: &str) {
-        self.change(host, |state| (state.facts, state.told) = (None, Arc::default()));
+        self.change(host, |state| (state.facts, state.told, state.due) = (None, Arc::default(), false));
     }
 
     /// Returns the hosts and groups that there are now.
@@ -189,10 +193,8 @@ pub struct TaskScope<'w> {
     pub cast: Arc<Cast>,
     /// Variables over all others, the last ones strongest.
     pub over: Vec<(Vars, Trust)>,
-    /// Whether facts may be asked for.
-    pub gathers: bool,
-    /// Whether facts were asked for that are not there yet.
-    pub wants_facts: Cell<bool>,
+    /// Whose facts were asked for that are not there yet, here and in scopes that were made of this one.
+    pub wanted: Wanted,
     state: HostState,
     base: Arc<Vars>,
     exposed: Arc<Vec<Arc<Role>>>,
@@ -210,7 +212,6 @@ impl<'w> TaskScope<'w> {
         task: Option<&'w Task>,
         cast: &Arc<Cast>,
     ) -> Self {
-        let gathers = play.is_some_and(|play| play.gather_facts == crate::playbook::model::Gather::WhenAsked);
         Self {
             world,
             host: host.to_owned(),
@@ -218,8 +219,7 @@ impl<'w> TaskScope<'w> {
             task,
             cast: cast.clone(),
             over: vec![],
-            gathers,
-            wants_facts: Cell::new(false),
+            wanted: Wanted::default(),
             state: world.state(host),
             base: world.base(host),
             exposed: world.exposed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -234,6 +234,7 @@ impl<'w> TaskScope<'w> {
     pub fn again(&self) -> Self {
         let mut scope = Self::new(self.world, &self.host, self.play, self.task, &self.cast);
         scope.over.clone_from(&self.over);
+        scope.wanted = self.wanted.clone();
         scope
     }
 
@@ -241,13 +242,13 @@ impl<'w> TaskScope<'w> {
     pub fn facts_host(&self) -> &str {
         self.delegated.get_or_init(|| {
             let settings = self.task.map(|task| &task.settings);
-            let render = |written: &crate::playbook::model::Written| self.render(&written.value).ok();
-            let meant = settings.and_then(|it| it.delegate_facts.as_ref()).and_then(render);
+            let keyword = |written: &Keyword| self.keyword(written).ok().flatten();
+            let meant = settings.and_then(|it| keyword(&it.delegate_facts));
             let wanted = meant.is_some_and(|value| match &value {
                 Value::Str(text) => matches!(text.to_lowercase().as_str(), "yes" | "true" | "on" | "1" | "y" | "t"),
                 other => other.truth(),
             });
-            let target = settings.and_then(|it| it.delegate_to.as_ref()).filter(|_| wanted).and_then(render);
+            let target = settings.filter(|_| wanted).and_then(|it| keyword(&it.delegate_to));
             target.map_or_else(|| self.host.clone(), |target| target.to_string())
         })
     }
@@ -272,7 +273,7 @@ impl<'w> TaskScope<'w> {
             .chain(self.role_vars())
             .chain(self.role_defaults());
         let mut names: Vec<String> = vec![];
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for name in layers.flat_map(Vars::keys) {
             if seen.insert(name) {
                 names.push(name.clone());
@@ -346,6 +347,13 @@ impl<'w> TaskScope<'w> {
             .or_else(|| self.role_defaults().find_map(|vars| vars.get(name)).map(rendered))
     }
 
+    /// Notes that facts are asked for.
+    fn ask(&self) {
+        if self.state.due {
+            self.wanted.add(&self.host);
+        }
+    }
+
     fn fact(&self, name: &str) -> Option<&Json> {
         self.state.facts.as_ref()?.get(name.strip_prefix("ansible_")?)
     }
@@ -359,12 +367,12 @@ impl<'w> TaskScope<'w> {
         if let Some(value) = self.magic(name) {
             return Ok(Some(value));
         }
-        let Some((raw, trust)) = self.raw(name) else {
-            if self.gathers && self.state.facts.is_none() && name.starts_with("ansible_") && !NO_FACTS.contains(&name) {
-                self.wants_facts.set(true);
-            }
-            return Ok(None);
-        };
+        let written = self.raw(name);
+        let fact = name.starts_with("ansible_") && !NO_FACTS.contains(&name);
+        if fact && (written.is_none() || self.fact(name).is_some()) {
+            self.ask();
+        }
+        let Some((raw, trust)) = written else { return Ok(None) };
         if trust == Trust::Plain {
             return Ok(Some(Value::from(raw)));
         }
@@ -407,6 +415,22 @@ impl<'w> TaskScope<'w> {
             }
             other => Ok(Value::from(other)),
         }
+    }
+
+    /// What a keyword says; nothing if it is not given.
+    ///
+    /// # Errors
+    ///
+    /// Where it is written and why it cannot be rendered.
+    pub fn keyword(&self, written: &Keyword) -> Result<Option<Value>, String> {
+        for written in written.iter().rev() {
+            match self.render(&written.value).map_err(|error| format!("{}: {}", written.place, error.message))? {
+                Value::None => return Ok(None),
+                value if value.as_str() == Some(OMIT) => {}
+                value => return Ok(Some(value)),
+            }
+        }
+        Ok(None)
     }
 
     /// The places that a file of that kind is looked for in.
@@ -460,6 +484,7 @@ impl jinja::Scope for TaskScope<'_> {
     }
 
     fn whole(&self) -> Option<Value> {
+        self.ask();
         Some(self.everything(|name| self.written(name)))
     }
 

@@ -357,6 +357,7 @@ async fn every_name_of_a_file_is_there_whichever_directory_was_renamed_meanwhile
     ongoing.copy(&world, spec, How::Serving, &progress, &stop).await.unwrap();
     fs::rename(root.join("alice"), root.join("carol")).unwrap();
     fs::rename(root.join("drafts"), root.join("edited")).unwrap();
+    ongoing.pause(&world, &["tiny".to_owned()], Pause::Stop).await.unwrap();
     ongoing.copy(&world, spec, How::Changed, &progress, &stop).await.unwrap();
     // The directory with the other names in it, both that have a new one, what is in these, and what was packed under a
     // name that it has no more. What is as it was is not read again.

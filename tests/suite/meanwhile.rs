@@ -56,7 +56,9 @@ async fn what_is_written_to_while_it_is_copied_is_no_backup() {
 
     // One of two that write to them was stopped when it was looked.
     let other = stage.lxd.with_instance("tiny", |tiny| tiny.clone());
-    stage.lxd.add_instance("other", FakeInstance { running: false, ..other });
+    let mut devices = other.devices.clone();
+    devices.retain(|name, _| name == "data");
+    stage.lxd.add_instance("other", FakeInstance { running: false, devices, ..other });
     let started = |lxd: &FakeLxd| lxd.with_instance("other", |other| other.running = true);
     let events = meanwhile(&stage, "ryo-tiny: copy /var/containers/ryo-tiny while it serves", started);
     assert_eq!(

@@ -309,6 +309,25 @@ fn handlers_run_when_and_in_the_order_that_ansible_runs_them() {
 }
 
 #[test]
+fn handlers_are_notified_item_by_item_as_in_ansible() {
+    plays_as_ansible("notify");
+}
+
+#[test]
+fn keywords_that_are_omitted_are_those_around_as_in_ansible() {
+    plays_as_ansible("omit");
+}
+
+#[test]
+fn facts_are_there_wherever_they_are_in_ansible() {
+    let text = fs::read_to_string(fixtures().join("facts/expected.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    let (got, said) = outcome("facts", "");
+    // It counts the gathering as a task.
+    assert_eq!((&got["failed"], &got["files"]), (&expected["failed"], &expected["files"]), "{said}");
+}
+
+#[test]
 fn blocks_rescue_and_end_as_in_ansible() {
     plays_as_ansible("blocks");
 }

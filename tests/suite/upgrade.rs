@@ -133,7 +133,11 @@ async fn an_instance_that_cannot_be_set_aside_serves_again() {
             tiny.refuses_once = Some(refused);
             address(tiny)
         });
-        let what = if refused == "PUT" { "change of instance `tiny`" } else { "renaming of instance `tiny` to `tiny-ryo-old`" };
+        let what = if refused == "PUT" {
+            "change of instance `tiny`"
+        } else {
+            "renaming of instance `tiny` to `tiny-ryo-old`"
+        };
         assert_eq!(
             stage.fails().await,
             Told {
@@ -365,7 +369,7 @@ async fn services_that_consul_finds_critical_give_the_old_instance_back() {
     stage.consul.finds("tiny", &[well.clone(), ill.clone(), well.clone()]);
     assert_eq!(
         stage.fails().await,
-        told("Consul finds instance `tiny` critical after 0.01 s: `page` of service `web` says: HTTP GET: 500")
+        told("Consul finds instance `tiny` critical after 0 s: `page` of service `web` says: HTTP GET: 500")
     );
 
     stage.consul.finds("tiny", &[well.clone(), json!([]), well.clone()]);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Client, Forget, Incoming, Shared};
+use super::{Client, Incoming, Shared};
 use crate::agent::Error;
 use crate::agent::data::{Change, Stock};
 use crate::agent::snapshot::Snapshot;
@@ -67,7 +67,7 @@ impl Packing {
 
 impl Drop for Packing {
     fn drop(&mut self) {
-        drop(Forget { pending: &self.shared.pending, id: self.id });
+        self.shared.pending.forget(self.id);
         self.shared.tell(Ask::GiveUp { request: self.id });
     }
 }

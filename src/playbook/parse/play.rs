@@ -132,6 +132,15 @@ impl Reader {
             playbook: directory(path),
             file: path.to_owned(),
         };
+        let setup = Task {
+            place: at(path, node),
+            name: Some("Gathering Facts".to_owned()),
+            module: "gather_facts".to_owned(),
+            module_place: at(path, node),
+            settings: around.settings.clone(),
+            directory: directory(path),
+            ..Task::default()
+        };
         let is_set = |key: &str| matches!(node.get(key).map(|it| &it.kind), Some(Kind::Bool(true)));
         let value_of = |key: &str| node.get(key).map(|value| written(path, value));
         let mut play = Play {
@@ -145,6 +154,7 @@ impl Reader {
                 Some(Kind::Bool(false)) => Gather::Never,
                 _ => Gather::WhenAsked,
             },
+            setup: Arc::new(setup),
             any_errors_fatal: is_set("any_errors_fatal"),
             serial: value_of("serial"),
             max_fail_percentage: value_of("max_fail_percentage"),

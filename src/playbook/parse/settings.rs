@@ -44,31 +44,31 @@ impl Reader {
     /// Reads what blocks, tasks, plays and roles have in common, on top of what is around them.
     pub(super) fn settings(&mut self, file: &Path, node: &Node, settings: &mut Settings) {
         for (key, value) in node.entries() {
-            let given = Some(written(file, value));
+            let given = written(file, value);
             match key.written().unwrap_or_default() {
                 "when" => settings.when.extend(self.conditions(file, value)),
-                "any_errors_fatal" => settings.any_errors_fatal = given,
-                "become" => settings.becomes = given,
-                "become_user" => settings.become_user = given,
-                "become_flags" => settings.become_flags = given,
-                "become_method" => settings.become_method = given,
-                "connection" => settings.connection = given,
-                "remote_user" => settings.remote_user = given,
-                "delegate_facts" => settings.delegate_facts = given,
-                "delegate_to" => settings.delegate_to = given,
-                "diff" => settings.diff = given,
-                "no_log" => settings.no_log = given,
-                "ignore_errors" => settings.ignore_errors = given,
-                "ignore_unreachable" => settings.ignore_unreachable = given,
-                "check_mode" => settings.check_mode = given,
-                "port" => settings.port = given,
-                "run_once" => settings.run_once = given,
-                "throttle" => settings.throttle = given,
-                "timeout" => settings.timeout = given,
+                "any_errors_fatal" => settings.any_errors_fatal.push(given),
+                "become" => settings.becomes.push(given),
+                "become_user" => settings.become_user.push(given),
+                "become_flags" => settings.become_flags.push(given),
+                "become_method" => settings.become_method.push(given),
+                "connection" => settings.connection.push(given),
+                "remote_user" => settings.remote_user.push(given),
+                "delegate_facts" => settings.delegate_facts.push(given),
+                "delegate_to" => settings.delegate_to.push(given),
+                "diff" => settings.diff.push(given),
+                "no_log" => settings.no_log.push(given),
+                "ignore_errors" => settings.ignore_errors.push(given),
+                "ignore_unreachable" => settings.ignore_unreachable.push(given),
+                "check_mode" => settings.check_mode.push(given),
+                "port" => settings.port.push(given),
+                "run_once" => settings.run_once.push(given),
+                "throttle" => settings.throttle.push(given),
+                "timeout" => settings.timeout.push(given),
                 "vars" => settings.vars.extend(self.vars(file, value)),
                 "environment" => match &value.kind {
                     Kind::Seq(items) => settings.environment.extend(items.iter().map(|item| written(file, item))),
-                    _ => settings.environment.extend(given),
+                    _ => settings.environment.push(given),
                 },
                 "tags" => {
                     for tag in self.tags(file, value) {

@@ -85,7 +85,7 @@ impl Reader {
             _ => settings.vars.extend(vars.clone()),
         }
         if node.get("local_action").is_some() {
-            settings.delegate_to = Some(Written { value: Value::from("localhost"), place: module_place.clone() });
+            settings.delegate_to.push(Written { value: Value::from("localhost"), place: module_place.clone() });
         }
         let value_of = |key: &str| node.get(key).map(|value| written(file, value));
         let mut task = Task {

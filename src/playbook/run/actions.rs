@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::playbook::argument_spec;
 use crate::playbook::jinja::{self, Value};
-use crate::playbook::model::{Task, Written};
+use crate::playbook::model::{Keyword, Task, Written};
 use crate::playbook::run::connect::truth;
 use crate::playbook::run::prepare::{Prepared, arguments, conditions, rendered};
 use crate::playbook::run::result::{self, pairs};
@@ -150,13 +150,16 @@ fn set_fact(scope: &TaskScope<'_>, task: &Task) -> Result<Map<String, Json>, Str
         }
     }
     let facts_json = Json::Object(facts.clone());
-    scope.world.change(scope.facts_host(), |state| {
-        std::sync::Arc::make_mut(&mut state.set).extend(facts);
-    });
+    // What was made without facts that are being gathered is made again.
+    if scope.wanted.hosts().is_empty() {
+        scope.world.change(scope.facts_host(), |state| {
+            std::sync::Arc::make_mut(&mut state.set).extend(facts);
+        });
+    }
     Ok(pairs([("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", facts_json)]))
 }
 
 /// Reads a keyword that is a truth value.
-pub fn keyword(scope: &TaskScope<'_>, written: Option<&Written>) -> Result<bool, String> {
-    written.map_or(Ok(false), |written| rendered(scope, written).map(|value| truth(&value)))
+pub fn keyword(scope: &TaskScope<'_>, written: &Keyword) -> Result<bool, String> {
+    Ok(scope.keyword(written)?.is_some_and(|value| truth(&value)))
 }

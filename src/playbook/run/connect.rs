@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::module::program;
 use crate::playbook::connection::{Become, Connection, Guest, Method, Ssh};
 use crate::playbook::jinja::{self, Value, filters_text};
-use crate::playbook::model::Written;
+use crate::playbook::model::{Keyword, Settings};
 use crate::playbook::scope::TaskScope;
 use crate::playbook::{Connect, Refused, Request};
 use crate::secret::Secret;
@@ -46,10 +46,8 @@ fn variable(scope: &TaskScope<'_>, names: &[&str]) -> Result<Option<Value>, Stri
     Ok(None)
 }
 
-fn keyword(scope: &TaskScope<'_>, written: Option<&Written>) -> Result<Option<Value>, String> {
-    let Some(written) = written else { return Ok(None) };
-    let value = scope.render(&written.value).map_err(|error| error.message)?;
-    Ok((!matches!(value, Value::None)).then_some(value))
+fn keyword(scope: &TaskScope<'_>, of: fn(&Settings) -> &Keyword) -> Result<Option<Value>, String> {
+    scope.task.map_or(Ok(None), |task| scope.keyword(of(&task.settings)))
 }
 
 fn text(scope: &TaskScope<'_>, names: &[&str]) -> Result<Option<String>, String> {
@@ -60,11 +58,9 @@ fn connection(scope: &TaskScope<'_>, request: &Request) -> Result<Connection, St
     if scope.is_implicit() {
         return Ok(Connection::Local);
     }
-    let settings = scope.task.map(|task| &task.settings);
     let kind = match text(scope, &["ansible_connection"])? {
         Some(kind) => kind,
-        None => keyword(scope, settings.and_then(|it| it.connection.as_ref()))?
-            .map_or_else(|| "ssh".to_owned(), |it| it.to_string()),
+        None => keyword(scope, |it| &it.connection)?.map_or_else(|| "ssh".to_owned(), |it| it.to_string()),
     };
     let short = kind.rsplit('.').next().unwrap_or(&kind);
     match short {
@@ -77,8 +73,7 @@ fn connection(scope: &TaskScope<'_>, request: &Request) -> Result<Connection, St
 }
 
 fn ssh(scope: &TaskScope<'_>, request: &Request) -> Result<Ssh, String> {
-    let settings = scope.task.map(|task| &task.settings);
-    let keyword_port = keyword(scope, settings.and_then(|it| it.port.as_ref()))?;
+    let keyword_port = keyword(scope, |it| &it.port)?;
     let port = match variable(scope, &["ansible_port", "ansible_ssh_port"])?.or(keyword_port) {
         None => 22,
         Some(value) => {
@@ -86,7 +81,7 @@ fn ssh(scope: &TaskScope<'_>, request: &Request) -> Result<Ssh, String> {
             text.parse().map_err(|_| format!("`ansible_port` is `{text}`, must be a port"))?
         }
     };
-    let remote_user = keyword(scope, settings.and_then(|it| it.remote_user.as_ref()))?.map(|user| user.to_string());
+    let remote_user = keyword(scope, |it| &it.remote_user)?.map(|user| user.to_string());
     let user = text(scope, &["ansible_user", "ansible_ssh_user"])?.or(remote_user).or_else(|| request.user.clone());
     let key = text(scope, &["ansible_ssh_private_key_file", "ansible_private_key_file"])?
         .map(|path| PathBuf::from(filters_text::expand_user(&path)))
@@ -123,27 +118,25 @@ fn account(
     request: &Request,
     connection: &Connection,
 ) -> Result<Option<(Become, Option<Secret>)>, String> {
-    let settings = scope.task.map(|task| &task.settings);
     let wanted = match variable(scope, &["ansible_become"])? {
         Some(value) => truth(&value),
-        None => keyword(scope, settings.and_then(|it| it.becomes.as_ref()))?.is_some_and(|value| truth(&value)),
+        None => keyword(scope, |it| &it.becomes)?.is_some_and(|value| truth(&value)),
     };
     if !wanted {
         return Ok(None);
     }
-    let or_keyword = |name: &str, written: Option<&Written>| match text(scope, &[name])? {
+    let or_keyword = |name: &str, of: fn(&Settings) -> &Keyword| match text(scope, &[name])? {
         Some(value) => Ok::<_, String>(Some(value)),
-        None => Ok(keyword(scope, written)?.map(|value| value.to_string()).filter(|text| !text.is_empty())),
+        None => Ok(keyword(scope, of)?.map(|value| value.to_string()).filter(|text| !text.is_empty())),
     };
-    let user = or_keyword("ansible_become_user", settings.and_then(|it| it.become_user.as_ref()))?
-        .unwrap_or_else(|| "root".to_owned());
-    let method = or_keyword("ansible_become_method", settings.and_then(|it| it.become_method.as_ref()))?;
+    let user = or_keyword("ansible_become_user", |it| &it.become_user)?.unwrap_or_else(|| "root".to_owned());
+    let method = or_keyword("ansible_become_method", |it| &it.become_method)?;
     let method = match method.as_deref().map(|name| name.rsplit('.').next().unwrap_or(name)) {
         None | Some("sudo") => Method::Sudo,
         Some("su") => Method::Su,
         Some(other) => return Err(format!("there is no become method `{other}` here")),
     };
-    let flags = or_keyword("ansible_become_flags", settings.and_then(|it| it.become_flags.as_ref()))?;
+    let flags = or_keyword("ansible_become_flags", |it| &it.become_flags)?;
     let flags = program::split(flags.as_deref().unwrap_or_default());
     let flags = flags.map_err(|error| format!("`become_flags` cannot be read: {error}"))?;
     let already = match connection {

@@ -44,10 +44,10 @@ impl Engine<'_> {
             }
         }
         let mut lost = None;
-        if changed && matches!(report.status, TaskStatus::Changed | TaskStatus::Ignored) && !task.notify.is_empty() {
-            let names = self.notified(play, task, host);
-            lost = self.lost(play, host, &names);
-            fate.notified.extend(names);
+        // Of a loop all items notify once one of them changed something, but those that were skipped.
+        if report.status == TaskStatus::Changed {
+            lost = self.lost(play, host, &report.notify);
+            fate.notified.extend(report.notify);
         }
         if lost.is_some() {
             fate.recap.failed += 1;
@@ -81,20 +81,6 @@ impl Engine<'_> {
     fn unreachable_is_ignored(&self, play: &Play, task: &Task, host: &str) -> bool {
         let cast = Arc::default();
         let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-        actions::keyword(&scope, task.settings.ignore_unreachable.as_ref()).unwrap_or(false)
-    }
-
-    fn notified(&self, play: &Play, task: &Task, host: &str) -> Vec<String> {
-        let cast = Arc::default();
-        let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-        task.notify
-            .iter()
-            .filter_map(|written| scope.render(&written.value).ok())
-            .flat_map(|value| {
-                value
-                    .as_list()
-                    .map_or_else(|| vec![value.to_string()], |items| items.iter().map(ToString::to_string).collect())
-            })
-            .collect()
+        actions::keyword(&scope, &task.settings.ignore_unreachable).unwrap_or(false)
     }
 }

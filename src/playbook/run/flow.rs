@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value as Json;
 
 use crate::event::{Event, TaskStatus};
-use crate::playbook::model::{Block, Item, Play, Task};
-use crate::playbook::run::task::{Report, Spot};
-use crate::playbook::run::{Engine, Hope, Stop, actions, prepare};
+use crate::playbook::model::{Block, Item, Keyword, Play, Task, Vars};
+use crate::playbook::run::task::{Ended, Report, Spot};
+use crate::playbook::run::{Engine, Hope, Stop, actions, prepare, result};
 use crate::playbook::scope::TaskScope;
 
 impl Engine<'_> {
@@ -58,9 +58,9 @@ impl Engine<'_> {
     fn is_fatal(&self, play: &Play, task: &Task, hosts: &[String]) -> bool {
         let cast = Arc::default();
         let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
-        let set = |written: Option<&super::Written>| actions::keyword(&scope, written).unwrap_or(false);
-        let once = task.module == "add_host" || set(task.settings.run_once.as_ref());
-        once || set(task.settings.any_errors_fatal.as_ref())
+        let set = |written: &Keyword| actions::keyword(&scope, written).unwrap_or(false);
+        let once = task.module == "add_host" || set(&task.settings.run_once);
+        once || set(&task.settings.any_errors_fatal)
     }
 
     /// Ends everything once more hosts failed than `max_fail_percentage` lets.
@@ -84,18 +84,24 @@ impl Engine<'_> {
             if !self.request.tags.includes(&gate.settings.tags) {
                 return Ok(vec![]);
             }
+            let mut kept = vec![];
+            for host in hosts {
+                if matches!(self.wanted(play, gate, host).await, Ok(true)) {
+                    kept.push(host.clone());
+                }
+            }
             // Ansible counts the include of a file, but that of a role only where it is skipped.
             let counted: Vec<String> = match gate.module.as_str() {
                 "include_tasks" => hosts.to_vec(),
-                _ => hosts.iter().filter(|host| !self.wanted(play, gate, host)).cloned().collect(),
+                _ => hosts.iter().filter(|host| !kept.contains(host)).cloned().collect(),
             };
             unlet = if counted.is_empty() { vec![] } else { self.everywhere(play, gate, &counted, hope).await? };
-            let kept = hosts.iter().filter(|host| !unlet.contains(host) && self.wanted(play, gate, host));
-            let_in = kept.cloned().collect::<Vec<_>>();
+            kept.retain(|host| !unlet.contains(host));
+            let_in = kept;
             hosts = &let_in;
             if !hosts.is_empty() {
                 self.bring(&block.brought);
-                self.begun(gate, hosts);
+                self.role_begun(gate, hosts);
             }
         }
         let inner = if block.rescue.is_empty() { hope } else { Hope::Rescue };
@@ -124,10 +130,10 @@ impl Engine<'_> {
     }
 
     /// Whether the conditions of a task hold on a host.
-    pub(super) fn wanted(&self, play: &Play, task: &Task, host: &str) -> bool {
-        let cast = Arc::default();
-        let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-        matches!(prepare::conditions(&scope, &task.settings.when), Ok(None))
+    pub(super) async fn wanted(&self, play: &Play, task: &Task, host: &str) -> Result<bool, Ended> {
+        let spot = Spot { play, task, host, cast: &self.cast() };
+        let unmet = self.look(spot, &Vars::new(), |scope| prepare::conditions(scope, &task.settings.when)).await?;
+        unmet.map(|unmet| unmet.is_none()).map_err(|message| Ended::of(result::failed(message)))
     }
 
     /// Whether a task is to be carried out at all: by its tags, and once the first task was reached.
@@ -154,16 +160,18 @@ impl Engine<'_> {
     ) -> Result<Vec<String>, Stop> {
         let handler = self.is_handler(play, task);
         let cast = self.cast();
-        let (name, once, throttle) = {
-            let scope = TaskScope::new(&self.world, &hosts[0], Some(play), Some(task), &cast);
-            let once = actions::keyword(&scope, task.settings.run_once.as_ref()).unwrap_or(false);
-            let throttle = task.settings.throttle.as_ref().and_then(|written| scope.render(&written.value).ok());
-            let throttle = throttle.and_then(|value| value.to_string().parse::<usize>().ok()).filter(|most| *most > 0);
-            (self.name(task, Some(&scope)), once, throttle)
-        };
+        let first = Spot { play, task, host: &hosts[0], cast: &cast };
+        let name = self.name(task, Some(&self.scope(first, &Vars::new())));
         if !handler && !self.is_chosen(task, &name) {
             return Ok(vec![]);
         }
+        let limits = |scope: &TaskScope<'_>| {
+            let once = actions::keyword(scope, &task.settings.run_once).unwrap_or(false);
+            let throttle = scope.keyword(&task.settings.throttle).ok().flatten();
+            (once, throttle.and_then(|value| value.to_string().parse::<usize>().ok()).filter(|most| *most > 0))
+        };
+        // A host that cannot be reached tells so itself.
+        let (once, throttle) = self.look(first, &Vars::new(), limits).await.unwrap_or_default();
         if task.module == "meta" {
             return self.meta(play, task, hosts).await;
         }
@@ -176,7 +184,7 @@ impl Engine<'_> {
         let mut failed = vec![];
         for (host, report) in reports {
             if !matches!(report.status, TaskStatus::Skipped | TaskStatus::Unreachable) {
-                self.begun(task, std::slice::from_ref(&host));
+                self.role_begun(task, std::slice::from_ref(&host));
             }
             if once && let Some(name) = &task.register {
                 for other in &hosts[1..] {

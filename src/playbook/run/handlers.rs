@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use serde_json::Value as Json;
 
-use crate::playbook::model::{Play, Task, Written};
+use crate::playbook::model::{Play, Task, Vars, Written};
+use crate::playbook::run::task::Spot;
 use crate::playbook::run::{Engine, Hope, Stop, connect, result};
 use crate::playbook::scope::TaskScope;
 
@@ -106,16 +108,35 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) async fn meta(&self, play: &Play, task: &Task, hosts: &[String]) -> Result<Vec<String>, Stop> {
+    /// The hosts that a `meta` is meant for.
+    async fn meant(&self, play: &Play, task: &Task, hosts: &[String]) -> Result<Vec<String>, Stop> {
         let mut meant = vec![];
         for host in hosts {
-            if self.wanted(play, task, host) {
-                meant.push(host.clone());
+            match self.wanted(play, task, host).await {
+                Ok(true) => meant.push(host.clone()),
+                Ok(false) => {}
+                Err(ended) => {
+                    let spot = Spot { play, task, host, cast: &self.cast() };
+                    let report = self.finish(spot, &[], ended, Some(Instant::now()));
+                    // Nobody knows what was wanted: as in Ansible, that ends everything.
+                    if self.count(play, task, host, report, Hope::None) {
+                        return Err(Stop::All);
+                    }
+                }
             }
         }
+        Ok(meant)
+    }
+
+    pub(super) async fn meta(&self, play: &Play, task: &Task, hosts: &[String]) -> Result<Vec<String>, Stop> {
         let word = task.free_form.as_ref().and_then(Written::text).unwrap_or_default().trim();
+        let unconditional = matches!(word, "noop" | "refresh_inventory" | "reset_connection");
+        if unconditional && !task.settings.when.is_empty() {
+            self.events.warn(format!("{}: `when` does not count for `{word}`", task.place));
+        }
+        let meant = if unconditional { hosts.to_vec() } else { self.meant(play, task, hosts).await? };
         match word {
-            "flush_handlers" => Box::pin(self.flush(play, hosts)).await?,
+            "flush_handlers" => Box::pin(self.flush(play, &meant)).await?,
             "end_play" | "end_batch" if !meant.is_empty() => return Err(Stop::Play),
             "end_host" => {
                 // Out for the rest of the play only.
@@ -125,9 +146,6 @@ impl Engine<'_> {
                 }
             }
             "refresh_inventory" => {
-                if !task.settings.when.is_empty() {
-                    self.events.warn(format!("{}: `when` does not count for `refresh_inventory`", task.place));
-                }
                 if let Err(message) = self.refresh() {
                     let report = self.told(task, &hosts[0], result::failed(message));
                     self.count(play, task, &hosts[0], report, Hope::None);
@@ -141,9 +159,9 @@ impl Engine<'_> {
             }),
             "reset_connection" => {
                 for host in &meant {
-                    let cast = Arc::default();
-                    let scope = TaskScope::new(&self.world, host, Some(play), Some(task), &cast);
-                    if let Ok(way) = connect::way(&scope, self.request) {
+                    let spot = Spot { play, task, host, cast: &self.cast() };
+                    let way = self.look(spot, &Vars::new(), |scope| connect::way(scope, self.request)).await;
+                    if let Ok(Ok(way)) = way {
                         self.agents.lost(&way.connection).await;
                     }
                 }

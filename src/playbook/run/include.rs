@@ -1,6 +1,6 @@
 //! Includes whose tasks are known when they are reached.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::event::{Event, TaskStatus};
 use crate::playbook::jinja;
@@ -8,7 +8,7 @@ use crate::playbook::model::{Include, Play, Task, Vars, Written};
 use crate::playbook::parse::{self, Wanted};
 use crate::playbook::run::prepare::{conditions, rendered};
 use crate::playbook::run::result;
-use crate::playbook::run::task::{Report, Spot};
+use crate::playbook::run::task::{Ended, Report, Spot};
 use crate::playbook::run::{Engine, Hope, Stop};
 use crate::playbook::scope::TaskScope;
 
@@ -77,7 +77,7 @@ impl Engine<'_> {
         match parse::included(include, &group.wanted, &group.vars, &self.request.reading) {
             Ok(included) => {
                 self.bring(&included.brought);
-                self.begun(&include.task, hosts);
+                self.role_begun(&include.task, hosts);
                 // Ansible counts every file, but no role.
                 if matches!(group.wanted, Wanted::File(_)) {
                     let mut fates = self.fates();
@@ -114,7 +114,7 @@ impl Engine<'_> {
             diff: None,
             took: 0,
         });
-        Report { result, status, refused: None }
+        Report { result, status, refused: None, notify: vec![] }
     }
 
     /// What a host wants of an include, item by item, and how the include itself ended there.
@@ -126,19 +126,21 @@ impl Engine<'_> {
         let mut found = vec![];
         let mut results = vec![];
         for over in overs {
-            let scope = self.scope(spot, &over);
-            let unmet = conditions(&scope, &spot.task.settings.when);
-            let result = match unmet {
-                Ok(Some(condition)) => result::skipped(condition),
-                Err(message) => result::failed(message),
-                Ok(None) => match wanted(&scope, spot.task) {
-                    Ok(wanted) => {
-                        let told = json!(format!("{wanted:?}"));
-                        found.push((wanted, inner_vars(&over)));
-                        result::pairs([("changed", json!(false)), ("failed", json!(false)), ("include", told)])
-                    }
-                    Err(message) => result::failed(message),
-                },
+            let look = |scope: &TaskScope<'_>| -> Result<Result<Wanted, Json>, String> {
+                match conditions(scope, &spot.task.settings.when)? {
+                    Some(condition) => Ok(Err(condition)),
+                    None => wanted(scope, spot.task).map(Ok),
+                }
+            };
+            let result = match self.look(spot, &over, look).await {
+                Ok(Ok(Ok(wanted))) => {
+                    let told = json!(format!("{wanted:?}"));
+                    found.push((wanted, inner_vars(&over)));
+                    result::pairs([("changed", json!(false)), ("failed", json!(false)), ("include", told)])
+                }
+                Ok(Ok(Err(condition))) => result::skipped(condition),
+                Ok(Err(message)) => result::failed(message),
+                Err(ended) => return (vec![], self.finish_include(spot, ended)),
             };
             results.push(result);
         }
@@ -148,10 +150,10 @@ impl Engine<'_> {
         };
         let status = result::status(&whole);
         if status != TaskStatus::Ok {
-            let ended = self.finish_include(spot, whole);
+            let ended = self.finish_include(spot, Ended::of(whole));
             return (if status == TaskStatus::Failed { vec![] } else { found }, ended);
         }
-        (found, self.finish_include(spot, whole))
+        (found, self.finish_include(spot, Ended::of(whole)))
     }
 }
 

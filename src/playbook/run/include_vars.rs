@@ -42,9 +42,11 @@ pub fn run(scope: &TaskScope<'_>, task: &Task) -> Result<result::Result, String>
     };
     let read: Vec<String> = read.iter().map(|path| absolute(path)).collect();
     let told = Json::Object(vars.clone());
+    // What was read without facts that are being gathered is read again.
+    let kept = if scope.wanted.hosts().is_empty() { vars } else { Vars::new() };
     scope.world.change(scope.facts_host(), |state| {
         let included = std::sync::Arc::make_mut(&mut state.included);
-        for (name, value) in vars {
+        for (name, value) in kept {
             match (included.get_mut(&name), value) {
                 (Some(Json::Object(old)), Json::Object(new)) if merges => merge(old, new),
                 (_, value) => drop(included.insert(name, value)),

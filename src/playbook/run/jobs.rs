@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
@@ -11,8 +10,8 @@ use crate::playbook::run::result::{self, Result as TaskResult};
 
 /// One that was started.
 struct Job {
-    host: String,
-    ends: Instant,
+    /// Whether it may still need something from here.
+    sent: bool,
     work: Option<JoinHandle<TaskResult>>,
     result: Option<TaskResult>,
 }
@@ -26,23 +25,11 @@ impl Jobs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts one. Returns what is registered of it.
-    pub fn start(
-        &self,
-        host: &str,
-        limit: Duration,
-        work: impl Future<Output = TaskResult> + Send + 'static,
-    ) -> TaskResult {
+    /// Keeps one that was begun, and whether it is sent contents from here. Returns what is registered of it.
+    pub fn start(&self, sent: bool, work: impl Future<Output = TaskResult> + Send + 'static) -> TaskResult {
         let mut jobs = self.jobs();
         let id = format!("j{}.{}", rand::random_range(100_000_000_000_u64..1_000_000_000_000), std::process::id());
-        let work = tokio::spawn(async move {
-            match tokio::time::timeout(limit, work).await {
-                Ok(result) => result,
-                Err(_) => result::failed(format!("the job took longer than {} seconds", limit.as_secs())),
-            }
-        });
-        let ends = Instant::now() + limit;
-        jobs.insert(id.clone(), Job { host: host.to_owned(), ends, work: Some(work), result: None });
+        jobs.insert(id.clone(), Job { sent, work: Some(tokio::spawn(work)), result: None });
         result::pairs([
             ("ansible_job_id", json!(id)),
             ("started", json!(1)),
@@ -89,15 +76,12 @@ impl Jobs {
         result::pairs([("changed", json!(false)), ("failed", json!(false)), ("erased", json!(id))])
     }
 
-    /// Waits for those that still work, each as long as it may take: they end with this program.
+    /// Waits for those that may still need something from here. The others go on by themselves.
     pub async fn wait(&self) {
-        let open: Vec<(String, Instant, JoinHandle<TaskResult>)> = {
-            let mut jobs = self.jobs();
-            jobs.values_mut().filter_map(|job| Some((job.host.clone(), job.ends, job.work.take()?))).collect()
-        };
-        for (_, ends, work) in open {
-            let left = ends.saturating_duration_since(Instant::now());
-            drop(tokio::time::timeout(left, work).await);
+        let open: Vec<JoinHandle<TaskResult>> =
+            self.jobs().values_mut().filter(|job| job.sent).filter_map(|job| job.work.take()).collect();
+        for work in open {
+            drop(work.await);
         }
     }
 }

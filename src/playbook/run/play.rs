@@ -7,9 +7,9 @@ use serde_json::Value as Json;
 use crate::event::Event;
 use crate::place::{Place, Problem};
 use crate::playbook::jinja::{Fault, Value, is_template};
-use crate::playbook::model::{Gather, Order, Play, Prompt, Vars};
-use crate::playbook::run::{Engine, Hope, Stage, Stop, connect};
-use crate::playbook::scope::{Cast, TaskScope, Trust};
+use crate::playbook::model::{Order, Play, Prompt, Vars};
+use crate::playbook::run::{Engine, Hope, Stage, Stop};
+use crate::playbook::scope::{Cast, TaskScope, Trust, Wanted};
 use crate::playbook::{Asked, Error, files};
 
 impl Engine<'_> {
@@ -38,8 +38,7 @@ impl Engine<'_> {
         let cast = Arc::default();
         let mut scope = TaskScope::new(&self.world, "localhost", Some(play), None, &cast);
         if play.name.as_deref().is_some_and(is_template) {
-            let mut vars =
-                self.vars_files(play, "localhost", all, Unknown::LeftOut).unwrap_or_default().unwrap_or_default();
+            let mut vars = self.vars_files(play, "localhost", all, &Wanted::default()).unwrap_or_default();
             vars.retain(|name, _| !self.world.extra.contains_key(name));
             scope.add(vars, Trust::Rendered);
         }
@@ -147,14 +146,25 @@ impl Engine<'_> {
         for host in hosts {
             self.fates().entry(host.clone()).or_default();
             self.world.change(host, |state| state.vars_files = Arc::default());
+            let gathers = self.gathers(play, host);
+            // What is known of an earlier play stays until one is asked for.
+            self.world.change(host, |state| state.due |= gathers);
             let told = |problem: Box<Problem>| Error::Problems(vec![*problem]);
-            let vars = if let Some(vars) = self.vars_files(play, host, all, Unknown::Told).map_err(told)? {
-                vars
-            } else {
-                self.facts_of(play, host).await;
-                self.vars_files(play, host, all, Unknown::LeftOut).map_err(told)?.unwrap_or_default()
-            };
-            self.world.change(host, |state| state.vars_files = Arc::new(vars));
+            let wanted = Wanted::default();
+            let read = || self.vars_files(play, host, all, &wanted).map(Arc::new).map_err(told);
+            let vars = read()?;
+            self.world.change(host, |state| state.vars_files = vars);
+            if gathers {
+                self.keep_due(play, host);
+            }
+            for other in wanted.hosts() {
+                // Tasks tell if they are not to be had.
+                drop(self.gather_due(&other).await);
+            }
+            if !wanted.hosts().is_empty() {
+                let vars = read()?;
+                self.world.change(host, |state| state.vars_files = vars);
+            }
         }
         for list in play.lists() {
             if list.is_empty() {
@@ -176,26 +186,15 @@ impl Engine<'_> {
         Ok(None)
     }
 
-    /// Gathers the facts of a host if it can be had, and a play wants them. Tasks tell if it cannot.
-    async fn facts_of(&self, play: &Play, host: &str) {
-        if play.gather_facts == Gather::Never || self.world.state(host).facts.is_some() {
-            return;
-        }
-        let cast = Arc::default();
-        let way = connect::way(&TaskScope::new(&self.world, host, Some(play), None, &cast), self.request);
-        if let Ok(way) = way {
-            drop(self.gather(host, &way).await);
-        }
-    }
-
-    /// Reads the `vars_files` of a play as one host sees them; nothing if the name of one is not known yet.
+    /// Reads the `vars_files` of a play as one host sees them, but those whose names are not known, as Ansible does:
+    /// whoever needs their variables tells.
     pub(super) fn vars_files(
         &self,
         play: &Play,
         host: &str,
         all: &[String],
-        unknown: Unknown,
-    ) -> Result<Option<Vars>, Box<Problem>> {
+        wanted: &Wanted,
+    ) -> Result<Vars, Box<Problem>> {
         let cast = Arc::new(Cast { alive: all.to_vec(), all: all.to_vec(), batch: all.to_vec() });
         let mut vars = Vars::new();
         for written in &play.vars_files {
@@ -207,6 +206,7 @@ impl Engine<'_> {
             let mut before = vars.clone();
             before.retain(|name, _| !self.world.extra.contains_key(name));
             scope.add(before, Trust::Rendered);
+            scope.wanted = wanted.clone();
             let (mut candidates, mut known) = (vec![], true);
             for name in names {
                 let name = match scope.render(&name) {
@@ -221,11 +221,8 @@ impl Engine<'_> {
                 // Ansible looks beside the playbook first.
                 candidates.extend(found.into_iter().rev());
             }
-            match (known, unknown) {
-                (true, _) => {}
-                (false, Unknown::Told) => return Ok(None),
-                // As Ansible does: whoever needs its variables tells.
-                (false, Unknown::LeftOut) => continue,
+            if !known {
+                continue;
             }
             let Some(path) = files::find(&candidates) else {
                 let named = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
@@ -233,17 +230,8 @@ impl Engine<'_> {
             };
             vars.extend(self.request.reading.vars(path)?);
         }
-        Ok(Some(vars))
+        Ok(vars)
     }
-}
-
-/// What becomes of a file of variables whose name is not known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unknown {
-    /// It is told.
-    Told,
-    /// It is left out.
-    LeftOut,
 }
 
 /// The hosts in the order that a play asks for.

@@ -86,14 +86,35 @@ pub struct Remote {
     pub way: Way,
 }
 
-/// Prepares a task. `scope` sees the host's variables and those of the loop.
-pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Prepared {
+/// Prepares a task, and names the handlers that it notifies. `scope` sees the host's variables and those of the loop.
+pub fn prepare(scope: &TaskScope<'_>, task: &Task, request: &Request) -> (Prepared, Vec<String>) {
     match conditions(scope, &task.settings.when) {
         Ok(None) => {}
-        Ok(Some(condition)) => return Prepared::Skip(condition),
-        Err(message) => return Prepared::Fail(message),
+        Ok(Some(condition)) => return (Prepared::Skip(condition), vec![]),
+        Err(message) => return (Prepared::Fail(message), vec![]),
     }
-    ready(scope, task, request).unwrap_or_else(Prepared::Fail)
+    // What is only looked at once it has ended is asked for its facts now.
+    let settings = &task.settings;
+    let later = [&settings.ignore_errors, &settings.ignore_unreachable, &settings.no_log, &settings.any_errors_fatal];
+    for keyword in later {
+        drop(scope.keyword(keyword));
+    }
+    match notified(scope, task) {
+        Ok(names) => (ready(scope, task, request).unwrap_or_else(Prepared::Fail), names),
+        Err(message) => (Prepared::Fail(message), vec![]),
+    }
+}
+
+fn notified(scope: &TaskScope<'_>, task: &Task) -> Result<Vec<String>, String> {
+    let mut names = vec![];
+    for written in &task.notify {
+        let value = rendered(scope, written)?;
+        match value.as_list() {
+            Some(items) => names.extend(items.iter().map(ToString::to_string)),
+            None => names.push(value.to_string()),
+        }
+    }
+    Ok(names)
 }
 
 fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepared, String> {
@@ -117,11 +138,10 @@ fn ready(scope: &TaskScope<'_>, task: &Task, request: &Request) -> Result<Prepar
         "ping" => return Ok(Prepared::Reach(way)),
         _ => {}
     }
-    let mode = match task.settings.check_mode.as_ref().map(|written| scope.render(&written.value)) {
+    let mode = match scope.keyword(&task.settings.check_mode)? {
         None => request.mode,
-        Some(Ok(value)) if truth(&value) => Mode::Check,
-        Some(Ok(_)) => Mode::Apply,
-        Some(Err(error)) => return Err(error.message),
+        Some(value) if truth(&value) => Mode::Check,
+        Some(_) => Mode::Apply,
     };
     let arguments = arguments(scope, task)?;
     match task.module.as_str() {
@@ -175,12 +195,9 @@ fn offer(scope: &TaskScope<'_>, arguments: &mut synchronize::Arguments, blobs: &
 
 /// Returns the scope of the host that the task is delegated to.
 fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskScope<'w>>, String> {
-    let Some(written) = &task.settings.delegate_to else { return Ok(None) };
-    let name = rendered(scope, written)?.to_string();
-    if name.is_empty() || name == OMIT || name == scope.host {
-        return Ok(None);
-    }
+    let Some(name) = delegate_name(scope, task)? else { return Ok(None) };
     let mut target = TaskScope::new(scope.world, &name, scope.play, Some(task), &scope.cast);
+    target.wanted = scope.wanted.clone();
     for (vars, trust) in &scope.over {
         target.add(vars.clone(), *trust);
     }
@@ -188,10 +205,13 @@ fn delegated<'w>(scope: &TaskScope<'w>, task: &'w Task) -> Result<Option<TaskSco
 }
 
 /// The name of the host that a task is delegated to.
-pub fn delegate_name(scope: &TaskScope<'_>, task: &Task) -> Option<String> {
-    let written = task.settings.delegate_to.as_ref()?;
-    let name = scope.render(&written.value).ok()?.to_string();
-    (!name.is_empty() && name != OMIT && name != scope.host).then_some(name)
+///
+/// # Errors
+///
+/// It cannot be rendered.
+pub fn delegate_name(scope: &TaskScope<'_>, task: &Task) -> Result<Option<String>, String> {
+    let name = scope.keyword(&task.settings.delegate_to)?.map(|name| name.to_string());
+    Ok(name.filter(|name| !name.is_empty() && *name != scope.host))
 }
 
 /// Evaluates conditions from left to right. Returns the first that is false.

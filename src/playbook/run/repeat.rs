@@ -6,86 +6,41 @@ use serde_json::{Value as Json, json};
 
 use crate::playbook::jinja::{NoValue, Value};
 use crate::playbook::lookup;
-use crate::playbook::model::{Repeat, RepeatKind, Vars};
+use crate::playbook::model::{Repeat, RepeatKind, Task, Vars};
 use crate::playbook::run::Engine;
-use crate::playbook::run::connect::{Way, truth};
+use crate::playbook::run::connect::truth;
 use crate::playbook::run::prepare::{conditions, rendered};
-use crate::playbook::run::result::{self, Result as TaskResult};
+use crate::playbook::run::result;
 use crate::playbook::run::task::{Ended, Report, Spot};
+use crate::playbook::scope::TaskScope;
 
 /// The items of a loop, or what to do instead.
 pub(super) enum Items {
     None,
     These(Vec<Value>),
-    Instead(TaskResult),
-    Facts(Way),
+    Instead(Ended),
 }
 
 impl Engine<'_> {
-    pub(super) fn listed(&self, spot: Spot<'_>) -> Items {
+    pub(super) async fn listed(&self, spot: Spot<'_>) -> Items {
         let Some(repeat) = &spot.task.repeat else { return Items::None };
-        let scope = self.scope(spot, &Vars::new());
-        let value = rendered(&scope, &repeat.over);
-        if scope.wants_facts.get()
-            && let Ok(way) = super::connect::way(&scope, self.request)
-        {
-            return Items::Facts(way);
-        }
-        let listed = value.and_then(|value| match (&repeat.kind, &value) {
-            (RepeatKind::Lookup(name), value) => {
-                let terms = value.as_list().map_or_else(|| vec![value.clone()], |list| list.to_vec());
-                lookup::run(&scope, name, &terms, &[]).map_err(|trouble| match trouble {
-                    NoValue::Undefined(missing) => format!("{}: {missing}", repeat.over.place),
-                    NoValue::Refused(message) => format!("{}: `with_{name}` {message}", repeat.over.place),
-                })
-            }
-            (RepeatKind::Items, Value::List(items)) => Ok(items
-                .iter()
-                .flat_map(|item| match item {
-                    Value::List(inner) => inner.to_vec(),
-                    other => vec![other.clone()],
-                })
-                .collect()),
-            (RepeatKind::Items, other) => Ok(vec![other.clone()]),
-            (RepeatKind::List, Value::List(items) | Value::Tuple(items)) => Ok(items.to_vec()),
-            (_, other) => Err(format!("{}: a loop needs a list, got {}", repeat.over.place, other.kind())),
-        });
-        match listed {
-            Ok(items) => Items::These(items),
-            // A loop over nothing that is there does not matter where the condition is false.
-            Err(message) => match conditions(&scope, &spot.task.settings.when) {
-                Ok(Some(condition)) => Items::Instead(result::skipped(condition)),
-                _ => Items::Instead(result::failed(message)),
-            },
-        }
+        self.look(spot, &Vars::new(), |scope| these(scope, spot.task, repeat)).await.unwrap_or_else(Items::Instead)
     }
 
     /// The variables of every item of an include; of none, one set without any.
     pub(super) async fn overs(&self, spot: Spot<'_>) -> Result<Vec<Vars>, Box<Report>> {
-        let items = match self.listed(spot) {
-            Items::Facts(way) => {
-                if let Err(refused) = self.gather(spot.host, &way).await {
-                    let ended = Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) };
-                    return Err(Box::new(self.finish(spot, &[], ended, None)));
-                }
-                self.listed(spot)
-            }
-            items => items,
-        };
-        match (items, &spot.task.repeat) {
+        match (self.listed(spot).await, &spot.task.repeat) {
             (Items::These(items), Some(repeat)) => {
                 Ok((0..items.len()).map(|index| self.over(spot, repeat, &items, index)).collect())
             }
-            (Items::Instead(result), _) => {
-                Err(Box::new(self.finish(spot, &[], Ended::of(result), Some(Instant::now()))))
-            }
+            (Items::Instead(ended), _) => Err(Box::new(self.finish_include(spot, ended))),
             _ => Ok(vec![Vars::new()]),
         }
     }
 
     /// Ends an include on a host.
-    pub(super) fn finish_include(&self, spot: Spot<'_>, result: TaskResult) -> Report {
-        self.finish(spot, &[], Ended::of(result), Some(Instant::now()))
+    pub(super) fn finish_include(&self, spot: Spot<'_>, ended: Ended) -> Report {
+        self.finish(spot, &[], ended, Some(Instant::now()))
     }
 
     /// The variables that a loop sets for an item.
@@ -126,9 +81,9 @@ impl Engine<'_> {
 
     pub(super) async fn repeated(&self, spot: Spot<'_>, items: Vec<Value>) -> Report {
         let Some(repeat) = &spot.task.repeat else {
-            return self.finish(spot, &[], Ended::of(TaskResult::new()), None);
+            return self.finish(spot, &[], Ended::of(result::Result::new()), None);
         };
-        let (mut results, mut refused) = (vec![], None);
+        let (mut results, mut notify, mut refused) = (vec![], vec![], None);
         for (index, item) in items.iter().enumerate() {
             if let (true, Some(pause)) = (index > 0, &repeat.pause) {
                 tokio::time::sleep(Duration::from_secs_f64(pause.value.as_f64().unwrap_or(0.0).clamp(0.0, 3600.0)))
@@ -147,6 +102,7 @@ impl Engine<'_> {
             };
             self.tell(spot, &ended, Some(label), began);
             refused = ended.refused.take();
+            notify.append(&mut ended.notify);
             ended.result.insert(repeat.var.clone(), json);
             ended.result.insert("ansible_loop_var".to_owned(), json!(repeat.var));
             if let Some(name) = &repeat.index_var {
@@ -162,7 +118,38 @@ impl Engine<'_> {
         if refused.is_some() {
             whole.insert("unreachable".to_owned(), Json::Bool(true));
         }
-        let ended = Ended { result: whole, diffs: vec![], refused };
+        let ended = Ended { refused, notify, ..Ended::of(whole) };
         self.finish(spot, &results, ended, None)
+    }
+}
+
+/// The list that a loop is over.
+fn these(scope: &TaskScope<'_>, task: &Task, repeat: &Repeat) -> Items {
+    let listed = rendered(scope, &repeat.over).and_then(|value| match (&repeat.kind, &value) {
+        (RepeatKind::Lookup(name), value) => {
+            let terms = value.as_list().map_or_else(|| vec![value.clone()], |list| list.to_vec());
+            lookup::run(scope, name, &terms, &[]).map_err(|trouble| match trouble {
+                NoValue::Undefined(missing) => format!("{}: {missing}", repeat.over.place),
+                NoValue::Refused(message) => format!("{}: `with_{name}` {message}", repeat.over.place),
+            })
+        }
+        (RepeatKind::Items, Value::List(items)) => Ok(items
+            .iter()
+            .flat_map(|item| match item {
+                Value::List(inner) => inner.to_vec(),
+                other => vec![other.clone()],
+            })
+            .collect()),
+        (RepeatKind::Items, other) => Ok(vec![other.clone()]),
+        (RepeatKind::List, Value::List(items) | Value::Tuple(items)) => Ok(items.to_vec()),
+        (_, other) => Err(format!("{}: a loop needs a list, got {}", repeat.over.place, other.kind())),
+    });
+    match listed {
+        Ok(items) => Items::These(items),
+        // A loop over nothing that is there does not matter where the condition is false.
+        Err(message) => match conditions(scope, &task.settings.when) {
+            Ok(Some(condition)) => Items::Instead(Ended::of(result::skipped(condition))),
+            _ => Items::Instead(Ended::of(result::failed(message))),
+        },
     }
 }

@@ -16,7 +16,7 @@ impl Engine<'_> {
     }
 
     /// A task of a role has run.
-    pub(super) fn begun(&self, task: &Task, hosts: &[String]) {
+    pub(super) fn role_begun(&self, task: &Task, hosts: &[String]) {
         let Some(role) = &task.role else { return };
         let mut fates = self.fates();
         for host in hosts {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::agent;
 use crate::event::TaskStatus;
@@ -38,6 +38,8 @@ pub struct Report {
     pub status: TaskStatus,
     /// What the carrier said when the host could not be reached.
     pub refused: Option<Refused>,
+    /// The handlers that it notifies if it changed something.
+    pub notify: Vec<String>,
 }
 
 /// How one item ended.
@@ -45,11 +47,23 @@ pub(super) struct Ended {
     pub(super) result: TaskResult,
     pub(super) diffs: Vec<Diff>,
     pub(super) refused: Option<Refused>,
+    pub(super) notify: Vec<String>,
 }
 
 impl Ended {
     pub(super) fn of(result: TaskResult) -> Self {
-        Self { result, diffs: vec![], refused: None }
+        Self { result, diffs: vec![], refused: None, notify: vec![] }
+    }
+
+    /// The host could not be reached.
+    pub(super) fn away(refused: Refused) -> Self {
+        Self { refused: Some(refused), ..Self::of(TaskResult::new()) }
+    }
+
+    /// Why it did not end well.
+    pub(super) fn message(&self) -> String {
+        let refused = self.refused.as_ref().map(ToString::to_string);
+        refused.or_else(|| result::message(&self.result)).unwrap_or_default()
     }
 }
 
@@ -64,51 +78,39 @@ impl Engine<'_> {
 
     /// Carries out a task on a host, loops and all.
     pub async fn task(&self, spot: Spot<'_>) -> Report {
-        let items = match self.listed(spot) {
-            Items::Facts(way) => {
-                if let Err(refused) = self.gather(spot.host, &way).await {
-                    return self.finish(
-                        spot,
-                        &[],
-                        Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
-                        None,
-                    );
-                }
-                self.listed(spot)
-            }
-            items => items,
-        };
-        match items {
+        match self.listed(spot).await {
             Items::None => {
                 let began = Instant::now();
                 let ended = self.item(spot, &Vars::new()).await;
                 self.finish(spot, &[], ended, Some(began))
             }
-            Items::Instead(result) => self.finish(spot, &[], Ended::of(result), Some(Instant::now())),
-            Items::Facts(_) => {
-                self.finish(spot, &[], Ended::of(result::failed("facts are asked for again and again")), None)
-            }
+            Items::Instead(ended) => self.finish(spot, &[], ended, Some(Instant::now())),
             Items::These(items) => self.repeated(spot, items).await,
         }
     }
 
     /// One item: attempts until it is well.
     pub(super) async fn item(&self, spot: Spot<'_>, over: &Vars) -> Ended {
-        let most =
-            if spot.task.until.is_empty() { 1 } else { self.number(spot, over, spot.task.retries.as_ref(), 3) + 1 };
-        let delay = self.number(spot, over, spot.task.delay.as_ref(), 5);
+        let most = if spot.task.until.is_empty() {
+            1
+        } else {
+            self.number(spot, over, spot.task.retries.as_ref(), 3).await + 1
+        };
+        let delay = self.number(spot, over, spot.task.delay.as_ref(), 5).await;
         let mut attempt = 1;
         loop {
             let mut ended = self.in_time(spot, over).await;
             if flag(&ended.result, "skipped") || ended.refused.is_some() {
                 return ended;
             }
-            self.judge(spot, over, &mut ended.result);
+            if let Err(ended) = self.judge(spot, over, &mut ended.result).await {
+                return ended;
+            }
             if spot.task.until.is_empty() {
                 return ended;
             }
             ended.result.insert("attempts".to_owned(), json!(attempt));
-            match self.check(spot, over, &ended.result, &spot.task.until) {
+            match self.check(spot, over, &ended.result, &spot.task.until).await {
                 Ok(true) => return ended,
                 Ok(false) if attempt < most => {}
                 Ok(false) => {
@@ -117,50 +119,60 @@ impl Engine<'_> {
                     ended.result.insert("failed".to_owned(), Json::Bool(true));
                     return ended;
                 }
-                Err(message) => return Ended::of(result::failed(message)),
+                Err(ended) => return ended,
             }
             attempt += 1;
             tokio::time::sleep(Duration::from_secs(delay)).await;
         }
     }
 
-    fn number(&self, spot: Spot<'_>, over: &Vars, written: Option<&super::Written>, default: u64) -> u64 {
+    async fn number(&self, spot: Spot<'_>, over: &Vars, written: Option<&super::Written>, default: u64) -> u64 {
         let Some(written) = written else { return default };
-        let scope = self.scope(spot, over);
-        rendered(&scope, written).ok().and_then(|value| value.to_string().parse().ok()).unwrap_or(default)
+        let value = self.look(spot, over, |scope| rendered(scope, written).ok()).await.ok().flatten();
+        value.and_then(|value| value.to_string().parse().ok()).unwrap_or(default)
     }
 
     /// Whether all conditions hold with the result in sight.
-    fn check(&self, spot: Spot<'_>, over: &Vars, result: &TaskResult, list: &[super::Written]) -> Result<bool, String> {
-        let mut scope = self.scope(spot, over);
+    async fn check(
+        &self,
+        spot: Spot<'_>,
+        over: &Vars,
+        result: &TaskResult,
+        list: &[super::Written],
+    ) -> Result<bool, Ended> {
+        let mut over = over.clone();
         if let Some(name) = &spot.task.register {
-            scope.add(Map::from_iter([(name.clone(), Json::Object(result.clone()))]), Trust::Plain);
+            over.insert(name.clone(), Json::Object(result.clone()));
         }
-        conditions(&scope, list).map(|unmet| unmet.is_none())
+        let unmet = self.look(spot, &over, |scope| conditions(scope, list)).await?;
+        unmet.map(|unmet| unmet.is_none()).map_err(|message| Ended::of(result::failed(message)))
     }
 
     /// Applies `changed_when` and `failed_when`.
-    fn judge(&self, spot: Spot<'_>, over: &Vars, result: &mut TaskResult) {
+    async fn judge(&self, spot: Spot<'_>, over: &Vars, result: &mut TaskResult) -> Result<(), Ended> {
         let rules = [("failed", &spot.task.failed_when), ("changed", &spot.task.changed_when)];
         for (key, list) in rules {
             if list.is_empty() {
                 continue;
             }
-            match self.check(spot, over, result, list) {
+            match self.check(spot, over, result, list).await {
                 Ok(met) => {
                     result.insert(key.to_owned(), Json::Bool(met));
                     if key == "failed" {
                         result.insert("failed_when_result".to_owned(), Json::Bool(met));
                     }
                 }
-                Err(message) => *result = result::failed(message),
+                Err(ended) if ended.refused.is_some() => return Err(ended),
+                Err(ended) => *result = ended.result,
             }
         }
+        Ok(())
     }
 
     /// Carries out one attempt, in the time that it may take.
     async fn in_time(&self, spot: Spot<'_>, over: &Vars) -> Ended {
-        let limit = self.number(spot, over, spot.task.settings.timeout.as_ref(), 0);
+        let limit = self.look(spot, over, |scope| scope.keyword(&spot.task.settings.timeout).ok().flatten()).await;
+        let limit = limit.ok().flatten().and_then(|limit| limit.to_string().parse().ok()).unwrap_or(0);
         if limit == 0 {
             return self.attempt(spot, over).await;
         }
@@ -174,15 +186,16 @@ impl Engine<'_> {
         Ended::of(result::failed(message))
     }
 
-    /// Carries out one attempt. Facts that turn out to be needed are gathered, and it is prepared again.
+    /// Carries out one attempt.
     async fn attempt(&self, spot: Spot<'_>, over: &Vars) -> Ended {
-        let (mut prepared, facts) = self.prepared(spot, over);
-        if let Some(way) = facts {
-            if let Err(refused) = self.gather(spot.host, &way).await {
-                return Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) };
-            }
-            prepared = self.prepared(spot, over).0;
+        match self.look(spot, over, |scope| prepare(scope, spot.task, self.request)).await {
+            Ok((prepared, notify)) => Ended { notify, ..self.act(spot, over, prepared).await },
+            Err(ended) => ended,
         }
+    }
+
+    /// Carries out what was prepared.
+    async fn act(&self, spot: Spot<'_>, over: &Vars, prepared: Prepared) -> Ended {
         match prepared {
             Prepared::Skip(condition) => Ended::of(result::skipped(condition)),
             Prepared::Fail(message) => Ended::of(result::failed(message)),
@@ -207,7 +220,7 @@ impl Engine<'_> {
                         [("changed", json!(false)), ("failed", json!(false)), ("ansible_facts", Json::Object(facts))];
                     Ended::of(result::pairs(pairs))
                 }
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(ended) => ended,
             },
             Prepared::Reach(way) => match self.agents.at(&way).await {
                 Ok(_) => Ended::of(result::pairs([
@@ -215,23 +228,19 @@ impl Engine<'_> {
                     ("failed", json!(false)),
                     ("ping", json!("pong")),
                 ])),
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(refused) => Ended::away(refused),
             },
             Prepared::Await(way, patience) => Ended::of(wait::reached(&self.agents, &way, &patience).await),
             Prepared::Reboot(way, wanted) => match wait::reboot(&self.agents, &way, &wanted).await {
                 Ok(result) => Ended::of(result),
-                Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+                Err(refused) => Ended::away(refused),
             },
             Prepared::Job(question) => Ended::of(match question {
                 Question::Status(id) => self.jobs.status(&id).await,
                 Question::Forget(id) => self.jobs.forget(&id),
             }),
-            Prepared::Remote(remote) => match self.background(spot, over) {
-                Some((limit, 0)) => {
-                    let agents = self.agents.clone();
-                    let work = async move { carry_out(&agents, &remote).await.into_result() };
-                    Ended::of(self.jobs.start(spot.host, limit, work))
-                }
+            Prepared::Remote(remote) => match self.background(spot, over).await {
+                Some((limit, 0)) => self.begun(limit, *remote).await,
                 Some((limit, _)) => self.awaited(limit, &remote).await,
                 None => carry_out(&self.agents, &remote).await,
             },
@@ -246,11 +255,21 @@ impl Engine<'_> {
         }
     }
 
-    fn prepared(&self, spot: Spot<'_>, over: &Vars) -> (Prepared, Option<Way>) {
-        let scope = self.scope(spot, over);
-        let prepared = prepare(&scope, spot.task, self.request);
-        let way = if scope.wants_facts.get() { super::connect::way(&scope, self.request).ok() } else { None };
-        (prepared, way)
+    /// Begins a task that goes on beside the others.
+    async fn begun(&self, limit: Duration, remote: prepare::Remote) -> Ended {
+        let client = match reached(&self.agents, &remote.way).await {
+            Ok(client) => client,
+            Err(ended) => return ended,
+        };
+        let sent = !remote.blobs.is_empty();
+        match client.begin(&remote.task, &remote.environment, remote.blobs, remote.mode, limit).await {
+            Ok(begun) => {
+                let (agents, way) = (self.agents.clone(), remote.way);
+                let work = async move { ended(&agents, &way, begun.outcome().await).await.into_result() };
+                Ended::of(self.jobs.start(sent, work))
+            }
+            Err(error) => ended(&self.agents, &remote.way, Err(error)).await,
+        }
     }
 
     /// Waits for a task that is looked at from time to time.
@@ -266,25 +285,14 @@ impl Engine<'_> {
     }
 
     /// The time that a task may go on beside the others, and how often it is looked at.
-    fn background(&self, spot: Spot<'_>, over: &Vars) -> Option<(Duration, u64)> {
-        let limit = self.number(spot, over, spot.task.background.as_ref(), 0);
-        let poll = self.number(spot, over, spot.task.poll.as_ref(), 15);
+    async fn background(&self, spot: Spot<'_>, over: &Vars) -> Option<(Duration, u64)> {
+        let limit = self.number(spot, over, spot.task.background.as_ref(), 0).await;
+        let poll = self.number(spot, over, spot.task.poll.as_ref(), 15).await;
         (limit > 0).then(|| (Duration::from_secs(limit), poll))
     }
 
     fn facts_host(&self, spot: Spot<'_>, over: &Vars) -> String {
         self.scope(spot, over).facts_host().to_owned()
-    }
-
-    pub(super) async fn gather(&self, host: &str, way: &Way) -> Result<Arc<Vars>, Refused> {
-        let client = self.agents.at(way).await?;
-        let facts = match client.facts().await? {
-            Json::Object(facts) => facts,
-            _ => Vars::new(),
-        };
-        let facts = Arc::new(facts);
-        self.world.change(host, |state| state.facts = Some(facts.clone()));
-        Ok(facts)
     }
 }
 
@@ -309,24 +317,27 @@ async fn carry_out(agents: &Agents, remote: &prepare::Remote) -> Ended {
 }
 
 /// The agent, or how a task without one ends.
-async fn reached(agents: &Agents, way: &Way) -> Result<Arc<agent::Client>, Ended> {
+pub(super) async fn reached(agents: &Agents, way: &Way) -> Result<Arc<agent::Client>, Ended> {
     // The host is there, the account is not to be had: the task failed.
     agents.at(way).await.map_err(|refused| match refused.downcast::<agent::Error>() {
         Ok(error) if matches!(*error, agent::Error::Become { .. } | agent::Error::Password { .. }) => {
             Ended::of(result::failed(error.to_string()))
         }
-        Ok(error) => Ended { refused: Some(error), ..Ended::of(TaskResult::new()) },
-        Err(refused) => Ended { refused: Some(refused), ..Ended::of(TaskResult::new()) },
+        Ok(error) => Ended::away(error),
+        Err(refused) => Ended::away(refused),
     })
 }
 
-async fn ended(agents: &Agents, way: &Way, outcome: Result<Outcome, agent::Error>) -> Ended {
+pub(super) async fn ended(agents: &Agents, way: &Way, outcome: Result<Outcome, agent::Error>) -> Ended {
     match outcome {
-        Ok(outcome) => Ended { result: result::of_outcome(&outcome), diffs: outcome.diffs, refused: None },
+        Ok(outcome) => {
+            let result = result::of_outcome(&outcome);
+            Ended { diffs: outcome.diffs, ..Ended::of(result) }
+        }
         Err(error @ agent::Error::Refused { .. }) => Ended::of(result::failed(error.to_string())),
         Err(error) => {
             agents.forget(way).await;
-            Ended { refused: Some(Box::new(error)), ..Ended::of(TaskResult::new()) }
+            Ended::away(Box::new(error))
         }
     }
 }

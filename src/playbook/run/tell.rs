@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::event::{Event, TaskStatus};
 use crate::playbook::model::{Task, Vars};
+use crate::playbook::run::connect::truth;
 use crate::playbook::run::result::{self, Result as TaskResult};
 use crate::playbook::run::task::{Ended, Report, Spot};
 use crate::playbook::run::{Engine, actions, prepare};
@@ -37,7 +38,7 @@ impl Engine<'_> {
                 Arc::make_mut(&mut state.set).insert(name.clone(), value);
             });
         }
-        Report { result: ended.result, status, refused: ended.refused }
+        Report { result: ended.result, status, refused: ended.refused, notify: ended.notify }
     }
 
     /// Keeps facts that a module of the target told.
@@ -55,23 +56,23 @@ impl Engine<'_> {
             return status;
         }
         let scope = self.scope(spot, &Vars::new());
-        let ignored = actions::keyword(&scope, spot.task.settings.ignore_errors.as_ref()).unwrap_or(false);
+        let ignored = actions::keyword(&scope, &spot.task.settings.ignore_errors).unwrap_or(false);
         if ignored { TaskStatus::Ignored } else { status }
     }
 
     fn hidden(&self, spot: Spot<'_>) -> bool {
         let scope = self.scope(spot, &Vars::new());
         // What cannot be known is hidden.
-        actions::keyword(&scope, spot.task.settings.no_log.as_ref()).unwrap_or(true)
+        actions::keyword(&scope, &spot.task.settings.no_log).unwrap_or(true)
     }
 
     pub(super) fn tell(&self, spot: Spot<'_>, ended: &Ended, item: Option<String>, began: Instant) {
-        let hidden = spot.task.settings.no_log.is_some() && self.hidden(spot);
+        let hidden = self.hidden(spot);
         let status = self.status(spot, &ended.result);
         let scope = self.scope(spot, &Vars::new());
         let host = match prepare::delegate_name(&scope, spot.task) {
-            Some(target) => format!("{} -> {target}", spot.host),
-            None => spot.host.to_owned(),
+            Ok(Some(target)) => format!("{} -> {target}", spot.host),
+            Ok(None) | Err(_) => spot.host.to_owned(),
         };
         let shown = match (spot.task.module.as_str(), status) {
             (_, TaskStatus::Failed | TaskStatus::Ignored | TaskStatus::Unreachable)
@@ -92,9 +93,10 @@ impl Engine<'_> {
                 self.events.warn(warning.as_str().unwrap_or_default());
             }
         }
-        let shows = match &spot.task.settings.diff {
-            None => self.request.diffs == Diffs::Shown,
-            wanted => actions::keyword(&scope, wanted.as_ref()).unwrap_or(false),
+        let shows = match scope.keyword(&spot.task.settings.diff) {
+            Ok(None) => self.request.diffs == Diffs::Shown,
+            Ok(Some(value)) => truth(&value),
+            Err(_) => false,
         };
         let diff = (shows && !hidden).then(|| result::unified(&ended.diffs)).flatten();
         self.events.emit(Event::TaskDone {

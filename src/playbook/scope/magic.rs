@@ -13,7 +13,7 @@ use crate::module::Mode;
 use crate::playbook::inventory::is_this_computer;
 use crate::playbook::jinja::{self, Object, Value};
 use crate::playbook::model::Task;
-use crate::playbook::scope::{Cast, OMIT, TaskScope, World};
+use crate::playbook::scope::{Cast, OMIT, TaskScope, Wanted, World};
 
 /// Magic variables that are told where all variables are.
 pub(super) const MAGIC: &[&str] = &[
@@ -86,7 +86,7 @@ impl TaskScope<'_> {
                 let groups: Vec<(&str, Vec<String>)> = names.map(|name| (name, inventory.members(name))).collect();
                 Value::dict(groups.into_iter().map(|(name, hosts)| (Value::text(name), texts(hosts))).collect())
             }
-            "hostvars" => Value::Object(Arc::new(HostVars { world: world.clone(), cast: self.cast.clone() })),
+            "hostvars" => Value::Object(Arc::new(HostVars::of(self))),
             "ansible_play_hosts" | "play_hosts" => texts(self.cast.alive.clone()),
             "ansible_play_batch" => texts(self.cast.batch.clone()),
             "ansible_play_hosts_all" => texts(self.cast.all.clone()),
@@ -139,7 +139,7 @@ impl TaskScope<'_> {
             "inventory_file" if self.raw(name).is_none() => path(world.inventory().file.as_ref()?),
             "ansible_facts" => {
                 let facts = self.state.facts.as_ref();
-                self.wants_facts.set(self.wants_facts.get() || (self.gathers && facts.is_none()));
+                self.ask();
                 let mut all = facts.map(|facts| facts.as_ref().clone()).unwrap_or_default();
                 // The owner's facts keep their whole name here, too.
                 all.shift_remove("local").map(|local| all.insert("ansible_local".to_owned(), local));
@@ -161,17 +161,28 @@ impl TaskScope<'_> {
         if self.is_implicit() {
             return Some(Value::text("local"));
         }
-        match &self.task?.settings.connection {
-            Some(written) => self.render(&written.value).ok(),
-            None => Some(Value::text("ssh")),
-        }
+        self.keyword(&self.task?.settings.connection).ok().map(|kind| kind.unwrap_or_else(|| Value::text("ssh")))
     }
 }
 
 /// `hostvars`.
+#[derive(Clone)]
 struct HostVars {
     world: Arc<World>,
     cast: Arc<Cast>,
+    wanted: Wanted,
+}
+
+impl HostVars {
+    fn of(scope: &TaskScope<'_>) -> Self {
+        Self { world: scope.world.clone(), cast: scope.cast.clone(), wanted: scope.wanted.clone() }
+    }
+
+    fn scope(&self, host: &str) -> TaskScope<'_> {
+        let mut scope = TaskScope::new(&self.world, host, None, None, &self.cast);
+        scope.wanted = self.wanted.clone();
+        scope
+    }
 }
 
 impl std::fmt::Debug for HostVars {
@@ -183,8 +194,7 @@ impl std::fmt::Debug for HostVars {
 impl Object for HostVars {
     fn get(&self, key: &str) -> Result<Option<Value>, String> {
         let known = self.world.inventory().own_vars(key).is_some() || is_this_computer(key);
-        let (world, cast) = (self.world.clone(), self.cast.clone());
-        Ok(known.then(|| Value::Object(Arc::new(OneHostVars { world, cast, host: key.to_owned() }))))
+        Ok(known.then(|| Value::Object(Arc::new(OneHostVars { all: self.clone(), host: key.to_owned() }))))
     }
 
     fn keys(&self) -> Vec<String> {
@@ -207,8 +217,7 @@ impl Object for HostVars {
 
 /// `hostvars[name]`.
 struct OneHostVars {
-    world: Arc<World>,
-    cast: Arc<Cast>,
+    all: HostVars,
     host: String,
 }
 
@@ -220,12 +229,12 @@ impl std::fmt::Debug for OneHostVars {
 
 impl Object for OneHostVars {
     fn get(&self, key: &str) -> Result<Option<Value>, String> {
-        let scope = TaskScope::new(&self.world, &self.host, None, None, &self.cast);
-        jinja::Scope::variable(&scope, key)
+        jinja::Scope::variable(&self.all.scope(&self.host), key)
     }
 
     fn keys(&self) -> Vec<String> {
-        let scope = TaskScope::new(&self.world, &self.host, None, None, &self.cast);
+        let scope = self.all.scope(&self.host);
+        scope.ask();
         let mut names = scope.everything_named();
         names.retain(|name| scope.has(name) || scope.magic(name).is_some());
         names
@@ -236,7 +245,8 @@ impl Object for OneHostVars {
     }
 
     fn whole(&self) -> Option<Value> {
-        let scope = TaskScope::new(&self.world, &self.host, None, None, &self.cast);
+        let scope = self.all.scope(&self.host);
+        scope.ask();
         Some(scope.everything(|name| scope.value(name)))
     }
 
