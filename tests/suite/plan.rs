@@ -886,19 +886,18 @@ fn a_broken_replacement_by_one_of_another_name_is_mended_from_every_state() {
     let remove = "ryo-hello: remove the unfinished instance greeter-ryo-new";
     let back = "ryo-hello: put instance hello back under its name";
     let replace = "ryo-hello: replace instance hello by greeter from ryo-hello-hello-1";
-    let cases: [(&[(&str, &found::Instance)], &[&str]); 5] = [
-        (&[("hello", &old), ("greeter-ryo-new", &unfinished)], &[remove, replace]),
-        (&[("hello", &aside), ("greeter-ryo-new", &unfinished)], &[remove, back, replace]),
-        (&[("hello-ryo-old", &aside), ("greeter-ryo-new", &unfinished)], &[remove, back, replace]),
-        (&[("hello-ryo-old", &aside), ("greeter", &unfinished)], &[back, replace]),
-        (&[("hello-ryo-old", &aside), ("greeter", &new)], &["ryo-hello: see instance greeter become healthy"]),
+    let cases = [
+        ([("hello", &old), ("greeter-ryo-new", &unfinished)], vec![remove, replace]),
+        ([("hello", &aside), ("greeter-ryo-new", &unfinished)], vec![remove, back, replace]),
+        ([("hello-ryo-old", &aside), ("greeter-ryo-new", &unfinished)], vec![remove, back, replace]),
+        ([("hello-ryo-old", &aside), ("greeter", &unfinished)], vec![back, replace]),
+        ([("hello-ryo-old", &aside), ("greeter", &new)], vec!["ryo-hello: see instance greeter become healthy"]),
     ];
     for (instances, expected) in cases {
         let mut found = before.clone();
         found.instances.remove("hello");
         for (name, instance) in instances {
-            let instance = found::Instance { name: (*name).to_owned(), ..(*instance).clone() };
-            found.instances.insert((*name).to_owned(), instance);
+            found.instances.insert(name.to_owned(), found::Instance { name: name.to_owned(), ..instance.clone() });
         }
         let mended = plan("", &units, &found);
         assert_eq!(lines(&mended), expected);
