@@ -11,7 +11,7 @@ use crate::playbook::model::{Gather, Play, Vars};
 use crate::playbook::run::connect::{self, Way};
 use crate::playbook::run::prepare::conditions;
 use crate::playbook::run::result;
-use crate::playbook::run::task::{Ended, Spot, ended, reached};
+use crate::playbook::run::task::{Ended, Spot, ended};
 use crate::playbook::run::{Engine, Hope};
 use crate::playbook::scope::{TaskScope, Wanted};
 
@@ -104,7 +104,8 @@ impl Engine<'_> {
 
     /// Gathers the facts of a host.
     pub(super) async fn gather(&self, host: &str, way: &Way) -> Result<Arc<Vars>, Ended> {
-        let client = reached(&self.agents, way).await?;
+        // An account that is not to be had is told as what it is, with what to do.
+        let client = self.agents.at(way).await.map_err(Ended::away)?;
         let facts = match client.facts().await {
             Ok(Json::Object(facts)) => Arc::new(facts),
             Ok(_) => Arc::default(),

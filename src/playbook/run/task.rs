@@ -317,7 +317,7 @@ async fn carry_out(agents: &Agents, remote: &prepare::Remote) -> Ended {
 }
 
 /// The agent, or how a task without one ends.
-pub(super) async fn reached(agents: &Agents, way: &Way) -> Result<Arc<agent::Client>, Ended> {
+async fn reached(agents: &Agents, way: &Way) -> Result<Arc<agent::Client>, Ended> {
     // The host is there, the account is not to be had: the task failed.
     agents.at(way).await.map_err(|refused| match refused.downcast::<agent::Error>() {
         Ok(error) if matches!(*error, agent::Error::Become { .. } | agent::Error::Password { .. }) => {
