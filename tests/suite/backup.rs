@@ -278,6 +278,18 @@ async fn an_instance_that_is_stopped_stays_stopped_and_is_copied_once() {
     assert!(!stage.lxd.with_instance("tiny", |tiny| tiny.running));
 }
 
+/// A step, and what it says of how far it is.
+fn noting() -> (Progress, Arc<Mutex<Vec<String>>>) {
+    let said = Arc::new(Mutex::new(vec![]));
+    let noted = said.clone();
+    let events = Events::new(move |event| {
+        if let Event::StepProgress { message, .. } = event {
+            noted.lock().unwrap().push(message);
+        }
+    });
+    (Progress { events, number: 1 }, said)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
     let stage = deployed().await;
@@ -293,14 +305,7 @@ async fn only_what_has_changed_is_read_again_and_each_member_is_there_once() {
     // Nobody may write to what is copied for the second time.
     stage.lxd.with_instance("tiny", |tiny| tiny.running = false);
     let (_sender, stop) = watch::channel(false);
-    let said = Arc::new(Mutex::new(vec![]));
-    let noted = said.clone();
-    let events = Events::new(move |event| {
-        if let Event::StepProgress { message, .. } = event {
-            noted.lock().unwrap().push(message);
-        }
-    });
-    let progress = Progress { events, number: 1 };
+    let (progress, said) = noting();
     for (stamp, compression) in [("1", Compression::Gzip), ("2", Compression::Zstd), ("3", Compression::None)] {
         let spec = &stage.archives(stamp, compression)[1];
         let mut ongoing = Ongoing::default();
@@ -344,14 +349,7 @@ async fn every_name_of_a_file_is_there_whichever_directory_was_renamed_meanwhile
     tokio::time::sleep(Duration::from_secs(4)).await;
     let world = stage.world(stage.lxd.clone(), stage.consul.clone()).await;
     let (_sender, stop) = watch::channel(false);
-    let said = Arc::new(Mutex::new(vec![]));
-    let noted = said.clone();
-    let events = Events::new(move |event| {
-        if let Event::StepProgress { message, .. } = event {
-            noted.lock().unwrap().push(message);
-        }
-    });
-    let progress = Progress { events, number: 1 };
+    let (progress, said) = noting();
     let spec = &stage.archives("1", Compression::Gzip)[1];
     let mut ongoing = Ongoing::default();
     ongoing.copy(&world, spec, How::Serving, &progress, &stop).await.unwrap();

@@ -758,20 +758,30 @@ fn a_host_setup_runs_again_when_its_files_or_the_host_have_changed() {
     }
 }
 
+/// `new` as it stands beside the one whose place it takes, to be called `name`.
+fn unfinished(new: &found::Instance, name: &str) -> found::Instance {
+    let mut unfinished = found::Instance { running: false, devices: BTreeMap::new(), ..new.clone() };
+    unfinished.config.insert(found::REPLACES.to_owned(), name.to_owned());
+    unfinished
+}
+
+/// `old`, set aside for the one that is to be called `successor`.
+fn set_aside(old: &found::Instance, successor: &str) -> found::Instance {
+    let mut aside = found::Instance { running: false, devices: BTreeMap::new(), ..old.clone() };
+    aside.config.insert(found::REPLACED.to_owned(), successor.to_owned());
+    if old.name != successor {
+        aside.config.insert(found::WAS.to_owned(), old.name.clone());
+    }
+    aside.config.insert(found::DEVICES.to_owned(), serde_json::to_string(&old.devices).unwrap());
+    aside
+}
+
 /// The states that a replacement of `hello` goes through, as a broken run leaves them.
 fn broken_replacements() -> Vec<(&'static str, Found, Vec<&'static str>)> {
     let before = deployed();
     let old = before.instances["hello"].clone();
-    let mut unfinished = old.clone();
-    "hello-ryo-new".clone_into(&mut unfinished.name);
-    unfinished.running = false;
-    unfinished.devices.clear();
-    unfinished.config.insert(found::REPLACES.to_owned(), "hello".to_owned());
-    let mut aside = old.clone();
-    aside.running = false;
-    aside.config.insert(found::REPLACED.to_owned(), "hello".to_owned());
-    aside.config.insert(found::DEVICES.to_owned(), serde_json::to_string(&old.devices).unwrap());
-    aside.devices.clear();
+    let unfinished = found::Instance { name: "hello-ryo-new".to_owned(), ..unfinished(&old, "hello") };
+    let aside = set_aside(&old, "hello");
     let aside_renamed = found::Instance { name: "hello-ryo-old".to_owned(), ..aside.clone() };
     let renamed = found::Instance { name: "hello".to_owned(), ..unfinished.clone() };
     let stopped = found::Instance { running: false, ..old.clone() };
@@ -873,16 +883,7 @@ fn a_broken_replacement_by_one_of_another_name_is_mended_from_every_state() {
     let old = before.instances["hello"].clone();
     let mut new = old.clone();
     new.config.insert(found::UNPROVEN.to_owned(), found::NEW.to_owned());
-    let mut unfinished = new.clone();
-    unfinished.running = false;
-    unfinished.devices.clear();
-    unfinished.config.insert(found::REPLACES.to_owned(), "greeter".to_owned());
-    let mut aside = old.clone();
-    aside.running = false;
-    aside.config.insert(found::REPLACED.to_owned(), "greeter".to_owned());
-    aside.config.insert(found::WAS.to_owned(), "hello".to_owned());
-    aside.config.insert(found::DEVICES.to_owned(), serde_json::to_string(&old.devices).unwrap());
-    aside.devices.clear();
+    let (unfinished, aside) = (unfinished(&new, "greeter"), set_aside(&old, "greeter"));
     let remove = "ryo-hello: remove the unfinished instance greeter-ryo-new";
     let back = "ryo-hello: put instance hello back under its name";
     let replace = "ryo-hello: replace instance hello by greeter from ryo-hello-hello-1";
